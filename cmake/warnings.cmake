@@ -1,0 +1,23 @@
+# The warnings, hardening and optimisation that every file of ours is compiled with.
+add_library(tollway_warnings INTERFACE)
+target_compile_options(tollway_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+  -Wformat=2 -Werror -fno-common -fno-strict-aliasing)
+option(TOLLWAY_HARDEN "stack protector, fortify, full RELRO" ON)
+if(TOLLWAY_HARDEN AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_compile_options(tollway_warnings INTERFACE
+    -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  target_link_options(tollway_warnings INTERFACE -Wl,-z,relro,-z,now)
+endif()
+# Assertions stay on in every build: NDEBUG is never defined.
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(TOLLWAY_SANITIZE "" CACHE STRING "address,undefined or thread")
+if(TOLLWAY_SANITIZE)
+  add_compile_options(-fsanitize=${TOLLWAY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${TOLLWAY_SANITIZE})
+endif()

@@ -1,0 +1,21 @@
+/*
+ * attrs.h - the compiler attributes that this code uses, by the names of what they promise.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* The caller must look at the result. */
+#define MUST_USE __attribute__((warn_unused_result))
+
+/* The argument at `format` is a printf format for those from `first` on. */
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+
+/* Calls cleanup(&variable) when the variable's scope ends. */
+#define CLEANUP(cleanup) __attribute__((cleanup(cleanup)))
+
+#define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+/* 128-bit integers are what quantities are made of; -Wpedantic wants the extension named. */
+__extension__ typedef __int128 int128;
+__extension__ typedef unsigned __int128 uint128;

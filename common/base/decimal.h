@@ -1,0 +1,37 @@
+/*
+ * decimal.h - exact quantities and amounts: integers of 10^-12.
+ *
+ * Units      `units` counts 10^-12 (pico): 1.5 is 1500000000000. The precision that Stripe takes.
+ * Errors     Outcomes of each function; nothing wraps, nothing is rounded unless the name says so.
+ * Ownership  Values; nothing is owned.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "common/base/text.h"
+
+enum { DECIMAL_PLACES = 12, DECIMAL_TEXT_MAX = 44 };
+
+struct decimal {
+    int128 units;
+};
+
+enum decimal_outcome {
+    DECIMAL_NOT_A_NUMBER = 1, /* isn't written as one */
+    DECIMAL_TOO_PRECISE,      /* more than 12 decimals once trailing zeros are dropped */
+    DECIMAL_TOO_LARGE,        /* 10^15 or more, either sign */
+    DECIMAL_OVERFLOW,         /* the result has no struct decimal */
+};
+
+struct decimal decimal_from_int(int64_t value);
+/* Reads `-?[0-9]+(\.[0-9]+)?`. */
+MUST_USE int decimal_parse(struct text text, struct decimal *value);
+/* Reads a JSON number, exponent included (1e3, 1.50E+2), straight from its digits. */
+MUST_USE int decimal_parse_json(struct text text, struct decimal *value);
+/* Writes the shortest form ("12.5", "0", "-3") and a NUL; returns its length. */
+size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]);
+MUST_USE int decimal_add(struct decimal a, struct decimal b, struct decimal *sum);
+MUST_USE int decimal_subtract(struct decimal a, struct decimal b, struct decimal *difference);
+int decimal_compare(struct decimal a, struct decimal b); /* < 0, 0, > 0 */
+/* a / count, rounded half away from zero at the twelfth decimal. `count` > 0. */
+struct decimal decimal_divide_rounded(struct decimal a, uint64_t count);

@@ -1,0 +1,53 @@
+/*
+ * text.h - a borrowed run of bytes, and a growing one.
+ *
+ * A struct text owns nothing and isn't NUL-terminated; `at` may be NULL only when length is 0. A
+ * text whose `at` is NULL is the *absent* text, which differs from the empty one where it matters
+ * (text_is_absent). Bytes are compared as they are.
+ *
+ * Errors     buffer functions abort the process when memory is gone and assert the limit.
+ * Ownership  struct buffer owns its bytes: buffer_deinit, which accepts a zeroed one.
+ * Threads    Any, each object by one at a time.
+ */
+#pragma once
+
+#include "common/base/attrs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+struct text {
+    const char *at;
+    size_t length;
+};
+
+struct text text_of(const char *string);                 /* of a NUL-terminated string; NULL is absent */
+struct text text_from(const void *bytes, size_t length);
+bool text_is_absent(struct text text);
+bool text_equal(struct text a, struct text b);           /* absent equals absent alone */
+bool text_is(struct text text, const char *string);
+int text_compare(struct text a, struct text b);          /* bytewise; absent first */
+bool text_starts(struct text text, const char *prefix);
+bool text_equal_ignoring_case(struct text a, struct text b); /* ASCII letters */
+struct text text_trim(struct text text);                 /* without spaces and tabs at the ends */
+/* Cuts the part before `separator` off *rest and returns it; the whole rest when there is none. */
+struct text text_cut(struct text *rest, char separator);
+char *text_copy(struct text text);                       /* new, NUL-terminated: free() it */
+
+struct buffer {
+    char *at;
+    size_t length;
+    size_t room;
+};
+
+void buffer_deinit(struct buffer *buffer);
+void buffer_clear(struct buffer *buffer);                /* keeps the room */
+void buffer_reserve(struct buffer *buffer, size_t more);
+void buffer_add(struct buffer *buffer, const void *bytes, size_t length);
+void buffer_add_text(struct buffer *buffer, struct text text);
+void buffer_add_string(struct buffer *buffer, const char *string);
+void buffer_add_char(struct buffer *buffer, char c);
+void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped; absent: null */
+struct text buffer_text(const struct buffer *buffer);    /* until the next change */
