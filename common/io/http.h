@@ -1,0 +1,92 @@
+/*
+ * http.h - an HTTP/1.1 server on a libuv loop: llhttp in strict mode with the checks of RFC 9112 that it leaves out.
+ *
+ * A handler gets a whole request, its body already decoded (gzip, zstd) and within the route's limit, and answers
+ * at once or later, from the loop's thread, exactly once: http_answer. A client that has gone away in the meantime
+ * changes nothing for the handler. Refusals of the server itself (400, 404, 405, 408, 413, 415, 431, 501, 503) are problem+json.
+ * /healthz, /readyz, /metrics and /version are served by http_serve_operations.
+ *
+ * Limits     struct http_limits; in-flight body bytes are capped over all connections: beyond, 503 with Retry-After.
+ * Ownership  A request and all its texts live until http_answer.
+ * Threads    The loop's own.
+ */
+#pragma once
+
+#include "common/base/arena.h"
+
+#include <uv.h>
+
+enum http_method { HTTP_GET_METHOD, HTTP_POST_METHOD, HTTP_PUT_METHOD, HTTP_DELETE_METHOD, HTTP_PATCH_METHOD };
+
+struct http_header {
+    struct text name; /* as sent */
+    struct text value;
+};
+
+struct http_request {
+    enum http_method method;
+    struct text path;  /* percent-decoded, without the query */
+    struct text query; /* raw, without '?' */
+    struct text body;  /* decoded; empty when none */
+    const struct http_header *headers;
+    size_t header_count;
+    int64_t arrived_ms;        /* clock when the body was complete */
+    struct text parameters[4]; /* what {…} of the route's path stood for, percent-decoded */
+    struct arena *arena;       /* the request's own */
+    void *context;             /* the route's */
+};
+
+typedef void http_handler(struct http_request *request);
+
+struct http_route {
+    enum http_method method;
+    const char *path; /* "/v3/metering/{bucket}/meters/{slug}/query" */
+    http_handler *handle;
+    size_t body_max; /* bytes, inflated; 0: no body is taken */
+    void *context;
+};
+
+struct http_limits {
+    size_t connections, requests_a_connection;
+    size_t request_line, header_bytes, headers;
+    size_t in_flight_bytes;
+    int64_t header_ms, body_ms, idle_ms;
+};
+extern const struct http_limits http_limits_usual; /* facts.md C.5 */
+
+struct http_server;
+MUST_USE int http_server_new(uv_loop_t *loop, const char *listen, const struct http_route *routes,
+                             size_t route_count, const struct http_limits *limits,
+                             struct http_server **server);
+const char *http_server_address(const struct http_server *server); /* "127.0.0.1:43211" as bound */
+/* Stops accepting, lets requests under way finish, closes; then calls `closed`. */
+void http_server_drain(struct http_server *server, void (*closed)(void *context), void *context);
+struct http_server *http_server_free(struct http_server *server); /* after `closed` */
+
+struct text http_header(const struct http_request *request, const char *name); /* absent when missing */
+/* The value of a query parameter, decoded into the arena; `nth` counts repeats from 0; absent when there is none. */
+struct text http_query(struct http_request *request, const char *name, size_t nth);
+/* Visits every query parameter in order. */
+size_t http_query_count(const struct http_request *request);
+int http_query_at(struct http_request *request, size_t index, struct text *name, struct text *value);
+/* The key of `Authorization: Bearer KEY`; absent when there is none. */
+struct text http_bearer(const struct http_request *request);
+
+struct http_answer {
+    int status;
+    const char *content_type;
+    const char *retry_after;          /* seconds, or NULL */
+    const char *headers;              /* further "Name: value\r\n" lines, or NULL */
+};
+void http_answer(struct http_request *request, const struct http_answer *answer, struct text body);
+void http_answer_json(struct http_request *request, int status, struct text body);
+/* RFC 9457: {"type","title","status","code","detail","pointer"?}. */
+void http_answer_problem(struct http_request *request, int status, const char *code, const char *detail,
+                         const char *pointer);
+
+/* What /readyz asks: 0 with *ready, else a text that says what is missing and the remedy. */
+typedef bool http_ready(void *context, struct buffer *reason);
+struct metrics;
+/* Adds the four operations routes. Call before traffic. */
+void http_serve_operations(struct http_server *server, http_ready *ready, void *context,
+                           const struct metrics *metrics, const char *process);

@@ -1,0 +1,23 @@
+/*
+ * log.h - one line an event on stderr, as JSON or logfmt.
+ *
+ *   log_line(LOG_INFO, "partition_assigned", "partition", "%d", 3, NULL) is written as
+ *   {"time":"…","level":"info","event":"partition_assigned","partition":"3"}.
+ *
+ * Only process files and edges log; rules never do; who returns a fault doesn't log it.
+ * Threads    Any. A line is one write(2).
+ */
+#pragma once
+
+#include "common/base/text.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_form { LOG_LOGFMT, LOG_JSON };
+
+void log_init(const char *process, enum log_level least, enum log_form form);
+/* Pairs of name and text follow, ended by NULL: log_event(LOG_INFO, "ready", "port", port, NULL). */
+void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
+/* A printf message as the field `message`. */
+void log_message(enum log_level level, const char *event, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The thread's last fault with its trace. */
+void log_fault(enum log_level level, const char *event);

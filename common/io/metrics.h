@@ -1,0 +1,31 @@
+/*
+ * metrics.h - counters, gauges and histograms in Prometheus text form, one table a process.
+ *
+ * A metric is a row of a static table: its name ("tollway_events_accepted_total"), its help, its kind and at
+ * most one label name. Values are atomic, so any thread adds.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "common/base/text.h"
+
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+struct metric {
+    const char *name;
+    const char *help;
+    enum metric_kind kind;
+    const char *label;         /* NULL, or the name of its one label */
+    const char *const *values; /* the label's values, NULL-terminated; NULL without a label */
+};
+
+struct metrics; /* the process's table with its values */
+
+struct metrics *metrics_new(const struct metric *table, size_t count); /* aborts on a wrong table */
+struct metrics *metrics_free(struct metrics *metrics);
+/* `row` is the index in the table, `value` the index of the label value (0 without a label). */
+void metrics_add(struct metrics *metrics, size_t row, size_t value, int64_t amount);
+void metrics_set(struct metrics *metrics, size_t row, size_t value, int64_t amount);
+void metrics_observe(struct metrics *metrics, size_t row, size_t value, double seconds);
+int64_t metrics_get(const struct metrics *metrics, size_t row, size_t value);
+void metrics_write(const struct metrics *metrics, struct buffer *out); /* text 0.0.4 */
