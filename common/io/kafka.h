@@ -99,5 +99,3 @@ bool topics_check(const struct kafka_config *config, const struct topic_spec *to
 MUST_USE int topic_ends(const struct kafka_config *config, const char *topic, int64_t *ends,
                         size_t count);
 MUST_USE int topic_partitions(const struct kafka_config *config, const char *topic, int32_t *count);
-/* The Java client's partitioner: (murmur2(key) & 0x7fffffff) % partitions. */
-int32_t kafka_partition(struct text key, int32_t partitions);
