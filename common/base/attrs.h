@@ -8,11 +8,11 @@
 /* The caller must look at the result. */
 #define MUST_USE __attribute__((warn_unused_result))
 
-/* The argument at `format` is a printf format for those from `first` on. */
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+/* The argument at `pattern` is a printf format for those from `first` on. */
+#define PRINTF_LIKE(pattern, first) __attribute__((format(printf, pattern, first)))
 
-/* Calls cleanup(&variable) when the variable's scope ends. */
-#define CLEANUP(cleanup) __attribute__((cleanup(cleanup)))
+/* Calls ending(&variable) when the variable's scope ends. */
+#define CLEANUP(ending) __attribute__((cleanup(ending)))
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -1,10 +1,10 @@
 /*
  * instant.h - points in time and spans of it.
  *
- * Units      Nanoseconds since 1970-01-01T00:00:00Z, without leap seconds. Years outside 1678..2261 saturate to the
- *            nearest end, which every rule treats as "far past" or "far future".
- * Errors     instant_parse: outcomes below.
- * Threads    Any. Rules get the time as an argument; only instant_now reads a clock.
+ * Units      Nanoseconds since 1970-01-01T00:00:00Z, without leap seconds. Years outside 1678..2261
+ * saturate to the nearest end, which every rule treats as "far past" or "far future". Errors
+ * instant_parse: outcomes below. Threads    Any. Rules get the time as an argument; only
+ * instant_now reads a clock.
  */
 #pragma once
 
@@ -15,7 +15,8 @@ struct instant {
 };
 
 struct span {
-    int64_t ns; /* an exact length of time; calendar lengths are struct period_length (calendar.h) */
+    int64_t
+        ns; /* an exact length of time; calendar lengths are struct period_length (calendar.h) */
 };
 
 enum { INSTANT_TEXT_MAX = 40 };
@@ -27,10 +28,10 @@ enum instant_outcome {
 struct instant instant_now(void);
 struct instant instant_from_seconds(int64_t seconds);
 struct instant instant_from_ms(int64_t ms);
-int64_t instant_ms(struct instant instant);      /* floored */
-int64_t instant_minute(struct instant instant);  /* minutes since the epoch, floored */
+int64_t instant_ms(struct instant instant);     /* floored */
+int64_t instant_minute(struct instant instant); /* minutes since the epoch, floored */
 struct instant instant_from_minute(int64_t minute);
-int64_t instant_day(struct instant instant);     /* UTC days since the epoch, floored */
+int64_t instant_day(struct instant instant); /* UTC days since the epoch, floored */
 int instant_compare(struct instant a, struct instant b);
 MUST_USE int instant_parse(struct text text, struct instant *instant);
 /* "2026-11-24T10:00:00Z", with .mmm, .mmmmmm or all nine digits when needed; returns the length. */

@@ -22,18 +22,20 @@ struct text {
     size_t length;
 };
 
-struct text text_of(const char *string);                 /* of a NUL-terminated string; NULL is absent */
+struct text text_of(const char *string); /* of a NUL-terminated string; NULL is absent */
 struct text text_from(const void *bytes, size_t length);
 bool text_is_absent(struct text text);
-bool text_equal(struct text a, struct text b);           /* absent equals absent alone */
+bool text_equal(struct text a, struct text b); /* absent equals absent alone */
 bool text_is(struct text text, const char *string);
-int text_compare(struct text a, struct text b);          /* bytewise; absent first */
+int text_compare(struct text a, struct text b); /* bytewise; absent first */
 bool text_starts(struct text text, const char *prefix);
 bool text_equal_ignoring_case(struct text a, struct text b); /* ASCII letters */
-struct text text_trim(struct text text);                 /* without spaces and tabs at the ends */
+struct text text_trim(struct text text); /* without spaces and tabs at the ends */
 /* Cuts the part before `separator` off *rest and returns it; the whole rest when there is none. */
 struct text text_cut(struct text *rest, char separator);
-char *text_copy(struct text text);                       /* new, NUL-terminated: free() it */
+char *text_copy(struct text text); /* new, NUL-terminated: free() it */
+
+enum { BUFFER_BYTES_MAX = 1 << 30 }; /* asserted */
 
 struct buffer {
     char *at;
@@ -42,12 +44,13 @@ struct buffer {
 };
 
 void buffer_deinit(struct buffer *buffer);
-void buffer_clear(struct buffer *buffer);                /* keeps the room */
+void buffer_clear(struct buffer *buffer); /* keeps the room */
 void buffer_reserve(struct buffer *buffer, size_t more);
 void buffer_add(struct buffer *buffer, const void *bytes, size_t length);
 void buffer_add_text(struct buffer *buffer, struct text text);
 void buffer_add_string(struct buffer *buffer, const char *string);
 void buffer_add_char(struct buffer *buffer, char c);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
-void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped; absent: null */
-struct text buffer_text(const struct buffer *buffer);    /* until the next change */
+void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped, bytes
+ that aren't UTF-8 replaced; absent: null */
+struct text buffer_text(const struct buffer *buffer);                 /* until the next change */

@@ -1,0 +1,93 @@
+/*
+ * arena.c - memory in blocks that die together.
+ */
+#include "common/base/arena.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARENA_BLOCK_BYTES = 64 * 1024 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t room, filled;
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+void arena_init(struct arena *arena, size_t limit)
+{
+    *arena = (struct arena){.limit = limit};
+}
+
+static void free_blocks(struct arena_block *block)
+{
+    while (block) {
+        struct arena_block *next = block->next;
+
+        free(block);
+        block = next;
+    }
+}
+
+void arena_deinit(struct arena *arena)
+{
+    free_blocks(arena->blocks);
+    *arena = (struct arena){.limit = arena->limit};
+}
+
+/* The newest block is the one that stays: the largest requests are the last to get one. */
+void arena_reset(struct arena *arena)
+{
+    if (arena->blocks) {
+        free_blocks(arena->blocks->next);
+        arena->blocks->next = NULL;
+        arena->blocks->filled = 0;
+    }
+    arena->used = 0;
+}
+
+static void add_block(struct arena *arena, size_t size)
+{
+    size_t room = size > ARENA_BLOCK_BYTES ? size : ARENA_BLOCK_BYTES;
+    struct arena_block *block = malloc(sizeof(*block) + room);
+
+    if (!block)
+        abort();
+    *block = (struct arena_block){.next = arena->blocks, .room = room};
+    arena->blocks = block;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+    const size_t step = alignof(max_align_t);
+    struct arena_block *block;
+    void *taken;
+
+    if (size > arena->limit)
+        return NULL;
+    size = size ? (size + step - 1) / step * step : step;
+    if (size > arena->limit - arena->used)
+        return NULL;
+    if (!arena->blocks || arena->blocks->room - arena->blocks->filled < size)
+        add_block(arena, size);
+    block = arena->blocks;
+    taken = block->bytes + block->filled;
+    block->filled += size;
+    arena->used += size;
+    return memset(taken, 0, size);
+}
+
+struct text arena_copy(struct arena *arena, struct text text)
+{
+    char *at;
+
+    if (text_is_absent(text))
+        return text;
+    at = arena_take(arena, text.length + 1);
+    if (!at)
+        return (struct text){0};
+    memcpy(at, text.at, text.length);
+    return (struct text){at, text.length};
+}

@@ -1,0 +1,165 @@
+/*
+ * buffer.c - a run of bytes that grows (text.h).
+ */
+#include "common/base/text.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUFFER_ROOM_LEAST = 64 };
+
+void buffer_deinit(struct buffer *buffer)
+{
+    free(buffer->at);
+    *buffer = (struct buffer){0};
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    buffer->length = 0;
+}
+
+void buffer_reserve(struct buffer *buffer, size_t more)
+{
+    size_t room = buffer->room ? buffer->room : BUFFER_ROOM_LEAST;
+    char *at;
+
+    assert(more <= BUFFER_BYTES_MAX - buffer->length);
+
+    if (buffer->room - buffer->length >= more && buffer->at)
+        return;
+    while (room - buffer->length < more)
+        room *= 2;
+    at = realloc(buffer->at, room);
+    if (!at)
+        abort();
+    buffer->at = at;
+    buffer->room = room;
+}
+
+void buffer_add(struct buffer *buffer, const void *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    buffer_reserve(buffer, length);
+    memcpy(buffer->at + buffer->length, bytes, length);
+    buffer->length += length;
+}
+
+void buffer_add_text(struct buffer *buffer, struct text text)
+{
+    buffer_add(buffer, text.at, text.length);
+}
+
+void buffer_add_string(struct buffer *buffer, const char *string)
+{
+    buffer_add(buffer, string, strlen(string));
+}
+
+void buffer_add_char(struct buffer *buffer, char c)
+{
+    buffer_add(buffer, &c, 1);
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    size_t room;
+    int length;
+
+    buffer_reserve(buffer, BUFFER_ROOM_LEAST);
+    room = buffer->room - buffer->length;
+    va_start(arguments, format);
+    length = vsnprintf(buffer->at + buffer->length, room, format, arguments);
+    va_end(arguments);
+    assert(length >= 0);
+
+    if ((size_t)length >= room) {
+        buffer_reserve(buffer, (size_t)length + 1);
+        va_start(arguments, format);
+        (void)vsnprintf(buffer->at + buffer->length, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+    }
+    buffer->length += (size_t)length;
+}
+
+/* The bytes of the UTF-8 character that starts here; 0 when there is none (RFC 3629's table). */
+static size_t utf8_length(const unsigned char *at, size_t left)
+{
+    unsigned char least = 0x80, most = 0xbf;
+    size_t length;
+
+    if (at[0] < 0x80)
+        return 1;
+    if (at[0] < 0xc2 || at[0] > 0xf4)
+        return 0;
+    length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    if (left < length)
+        return 0;
+    if (at[0] == 0xe0)
+        least = 0xa0;
+    if (at[0] == 0xed)
+        most = 0x9f;
+    if (at[0] == 0xf0)
+        least = 0x90;
+    if (at[0] == 0xf4)
+        most = 0x8f;
+    if (at[1] < least || at[1] > most)
+        return 0;
+    for (size_t i = 2; i < length; i++) {
+        if (at[i] < 0x80 || at[i] > 0xbf)
+            return 0;
+    }
+    return length;
+}
+
+static void add_escape(struct buffer *buffer, unsigned char c)
+{
+    static const char names[] = "btn.fr"; /* from 0x08 on */
+
+    if (c >= 0x20) {
+        buffer_add_char(buffer, '\\');
+        buffer_add_char(buffer, (char)c);
+    } else if (c >= 0x08 && c <= 0x0d && c != 0x0b) {
+        buffer_add_char(buffer, '\\');
+        buffer_add_char(buffer, names[c - 0x08]);
+    } else {
+        buffer_printf(buffer, "\\u%04x", (unsigned)c);
+    }
+}
+
+void buffer_add_json_string(struct buffer *buffer, struct text text)
+{
+    const unsigned char *at = (const unsigned char *)text.at;
+    size_t i = 0, plain = 0; /* [plain, i) stands for itself and isn't written yet */
+
+    if (text_is_absent(text)) {
+        buffer_add_string(buffer, "null");
+        return;
+    }
+    buffer_add_char(buffer, '"');
+    while (i < text.length) {
+        size_t length = utf8_length(at + i, text.length - i);
+
+        if (length && at[i] >= 0x20 && at[i] != '"' && at[i] != '\\') {
+            i += length;
+            continue;
+        }
+        buffer_add(buffer, at + plain, i - plain);
+        if (length)
+            add_escape(buffer, at[i]);
+        else
+            buffer_add_string(buffer, "\xef\xbf\xbd"); /* U+FFFD: JSON has no foreign bytes */
+        plain = ++i;
+    }
+    buffer_add(buffer, at + plain, i - plain);
+    buffer_add_char(buffer, '"');
+}
+
+struct text buffer_text(const struct buffer *buffer)
+{
+    return (struct text){buffer->at ? buffer->at : "", buffer->length};
+}

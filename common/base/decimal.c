@@ -1,0 +1,213 @@
+/*
+ * decimal.c - reading, writing and adding exact decimals.
+ *
+ * A number is read from its digits: D, the digits from the first that isn't 0 to the last, and E,
+ * so that the number is D × 10^E. It has a place here when D × 10^E needs no decimal behind the
+ * twelfth (E ≥ -12) and lies below 10^15 (the digits of D and E together at most 15); then D has at
+ * most 27 digits, and nothing below can overflow, however long the text and its exponent are.
+ */
+#include "common/base/decimal.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { WHOLE_DIGITS_MAX = 15 };
+
+static const int64_t EXPONENT_MAX = 1000000000000000; /* far beyond every text's length */
+
+struct scan {
+    const char *at, *end;
+};
+
+static bool at_digit(const struct scan *scan)
+{
+    return scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9';
+}
+
+static bool skip(struct scan *scan, char c)
+{
+    if (scan->at == scan->end || *scan->at != c)
+        return false;
+    scan->at++;
+    return true;
+}
+
+static size_t skip_digits(struct scan *scan)
+{
+    const char *from = scan->at;
+
+    while (at_digit(scan))
+        scan->at++;
+    return (size_t)(scan->at - from);
+}
+
+/* Reads `[+-]?[0-9]+`, clamped to EXPONENT_MAX. */
+static bool scan_exponent(struct scan *scan, int64_t *exponent)
+{
+    bool negative = skip(scan, '-');
+    int64_t value = 0;
+
+    if (!negative)
+        (void)skip(scan, '+');
+    if (!at_digit(scan))
+        return false;
+    for (; at_digit(scan); scan->at++) {
+        if (value < EXPONENT_MAX)
+            value = value * 10 + (*scan->at - '0');
+    }
+    *exponent = negative ? -value : value;
+    return true;
+}
+
+static int128 power_of_ten(int64_t exponent)
+{
+    int128 power = 1;
+
+    while (exponent-- > 0)
+        power *= 10;
+    return power;
+}
+
+/* `digits` is a mantissa with perhaps a point in it, `exponent` that of its last digit. */
+static int value_of_digits(struct text digits, int64_t exponent, struct decimal *value)
+{
+    const char *first = digits.at, *end = digits.at + digits.length;
+    int128 units = 0;
+    int64_t count = 0;
+
+    while (first < end && (*first == '0' || *first == '.'))
+        first++;
+    if (first == end) {
+        value->units = 0;
+        return 0;
+    }
+    for (; end[-1] == '0' || end[-1] == '.'; end--)
+        exponent += end[-1] == '0';
+    for (const char *at = first; at < end; at++)
+        count += *at != '.';
+    if (count + exponent > WHOLE_DIGITS_MAX)
+        return DECIMAL_TOO_LARGE;
+    if (exponent < -DECIMAL_PLACES)
+        return DECIMAL_TOO_PRECISE;
+    for (const char *at = first; at < end; at++) {
+        if (*at != '.')
+            units = units * 10 + (*at - '0');
+    }
+    value->units = units * power_of_ten(exponent + DECIMAL_PLACES);
+    return 0;
+}
+
+/* What decimal_parse and decimal_parse_json read alike. */
+static int scan_number(struct scan *scan, bool exponent_allowed, struct decimal *value)
+{
+    bool negative = skip(scan, '-');
+    struct text digits = {.at = scan->at};
+    int64_t places = 0, exponent = 0;
+    int r;
+
+    if (skip_digits(scan) == 0)
+        return DECIMAL_NOT_A_NUMBER;
+    if (skip(scan, '.')) {
+        places = (int64_t)skip_digits(scan);
+        if (places == 0)
+            return DECIMAL_NOT_A_NUMBER;
+    }
+    digits.length = (size_t)(scan->at - digits.at);
+    if (exponent_allowed && (skip(scan, 'e') || skip(scan, 'E'))) {
+        if (!scan_exponent(scan, &exponent))
+            return DECIMAL_NOT_A_NUMBER;
+    }
+    if (scan->at != scan->end)
+        return DECIMAL_NOT_A_NUMBER;
+    r = value_of_digits(digits, exponent - places, value);
+    if (r == 0 && negative)
+        value->units = -value->units;
+    return r;
+}
+
+struct decimal decimal_from_int(int64_t value)
+{
+    return (struct decimal){(int128)value * power_of_ten(DECIMAL_PLACES)};
+}
+
+int decimal_parse(struct text text, struct decimal *value)
+{
+    struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
+
+    return scan_number(&scan, false, value);
+}
+
+int decimal_parse_json(struct text text, struct decimal *value)
+{
+    struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
+    struct scan whole = scan;
+
+    /* JSON has no leading zeros. */
+    (void)skip(&whole, '-');
+    if (skip(&whole, '0') && at_digit(&whole))
+        return DECIMAL_NOT_A_NUMBER;
+    return scan_number(&scan, true, value);
+}
+
+size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
+{
+    char reversed[DECIMAL_TEXT_MAX];
+    uint128 rest = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
+    size_t count = 0, length = 0;
+    bool written = false; /* a digit behind the point that isn't a trailing zero */
+
+    for (int place = 0; place <= DECIMAL_PLACES || rest; place++, rest /= 10) {
+        char digit = (char)('0' + (int)(rest % 10));
+
+        if (place == DECIMAL_PLACES && written)
+            reversed[count++] = '.';
+        written = written || digit != '0';
+        if (written || place >= DECIMAL_PLACES)
+            reversed[count++] = digit;
+    }
+    if (value.units < 0)
+        reversed[count++] = '-';
+    while (count)
+        text[length++] = reversed[--count];
+    text[length] = '\0';
+    return length;
+}
+
+int decimal_add(struct decimal a, struct decimal b, struct decimal *sum)
+{
+    int128 units;
+
+    if (__builtin_add_overflow(a.units, b.units, &units))
+        return DECIMAL_OVERFLOW;
+    sum->units = units;
+    return 0;
+}
+
+int decimal_subtract(struct decimal a, struct decimal b, struct decimal *difference)
+{
+    int128 units;
+
+    if (__builtin_sub_overflow(a.units, b.units, &units))
+        return DECIMAL_OVERFLOW;
+    difference->units = units;
+    return 0;
+}
+
+int decimal_compare(struct decimal a, struct decimal b)
+{
+    return (a.units > b.units) - (a.units < b.units);
+}
+
+struct decimal decimal_divide_rounded(struct decimal a, uint64_t count)
+{
+    uint128 size = a.units < 0 ? -(uint128)a.units : (uint128)a.units;
+    uint128 quotient, rest;
+
+    assert(count > 0);
+
+    quotient = size / count;
+    rest = size % count;
+    if (rest >= count - rest)
+        quotient++;
+    return (struct decimal){a.units < 0 ? -(int128)quotient : (int128)quotient};
+}

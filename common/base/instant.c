@@ -1,0 +1,236 @@
+/*
+ * instant.c - clock, conversions and RFC 3339.
+ */
+#include "common/base/instant.h"
+
+#include "common/base/civil.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <time.h>
+
+static const int64_t NS_SECOND = 1000000000, NS_MS = 1000000, SECONDS_DAY = 86400;
+
+struct instant instant_now(void)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_REALTIME, &now))
+        assert(!"there is a clock");
+    return (struct instant){(int64_t)now.tv_sec * NS_SECOND + now.tv_nsec};
+}
+
+/* count × unit + more, at the nearest end where that lies outside. */
+static struct instant saturate(int64_t count, int64_t unit, int64_t more)
+{
+    int128 ns = (int128)count * unit + more;
+
+    if (ns > INT64_MAX)
+        return (struct instant){INT64_MAX};
+    if (ns < INT64_MIN)
+        return (struct instant){INT64_MIN};
+    return (struct instant){(int64_t)ns};
+}
+
+struct instant instant_from_seconds(int64_t seconds)
+{
+    return saturate(seconds, NS_SECOND, 0);
+}
+
+struct instant instant_from_ms(int64_t ms)
+{
+    return saturate(ms, NS_MS, 0);
+}
+
+struct instant instant_from_minute(int64_t minute)
+{
+    return saturate(minute, 60 * NS_SECOND, 0);
+}
+
+static int64_t divide_floored(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+int64_t instant_ms(struct instant instant)
+{
+    return divide_floored(instant.ns, NS_MS);
+}
+
+int64_t instant_minute(struct instant instant)
+{
+    return divide_floored(instant.ns, 60 * NS_SECOND);
+}
+
+int64_t instant_day(struct instant instant)
+{
+    return divide_floored(instant.ns, SECONDS_DAY * NS_SECOND);
+}
+
+int instant_compare(struct instant a, struct instant b)
+{
+    return (a.ns > b.ns) - (a.ns < b.ns);
+}
+
+struct scan {
+    const char *at, *end;
+};
+
+static bool at_digit(const struct scan *scan)
+{
+    return scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9';
+}
+
+/* Takes one of `wanted`, the letters in either case, and says which. */
+static bool take(struct scan *scan, const char *wanted, char *taken)
+{
+    char c;
+
+    if (scan->at == scan->end)
+        return false;
+    c = *scan->at;
+    if (c >= 'a' && c <= 'z')
+        c = (char)(c - 'a' + 'A');
+    for (; *wanted; wanted++) {
+        if (c == *wanted) {
+            *taken = c;
+            scan->at++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes exactly `count` digits. */
+static bool take_number(struct scan *scan, int count, int *number)
+{
+    int value = 0;
+
+    for (; count > 0; count--, scan->at++) {
+        if (!at_digit(scan))
+            return false;
+        value = value * 10 + (*scan->at - '0');
+    }
+    *number = value;
+    return true;
+}
+
+/* "10:20" */
+static bool take_hour_and_minute(struct scan *scan, int *seconds)
+{
+    int hour, minute;
+    char c;
+
+    if (!take_number(scan, 2, &hour) || !take(scan, ":", &c) || !take_number(scan, 2, &minute))
+        return false;
+    *seconds = hour * 3600 + minute * 60;
+    return hour < 24 && minute < 60;
+}
+
+/* ".5": nanoseconds, what follows them is cut. None is 0. */
+static bool take_fraction(struct scan *scan, int64_t *ns)
+{
+    int64_t unit = NS_SECOND, value = 0;
+    char c;
+
+    *ns = 0;
+    if (!take(scan, ".", &c))
+        return true;
+    if (!at_digit(scan))
+        return false;
+    for (; at_digit(scan); scan->at++) {
+        unit /= 10;
+        value += (*scan->at - '0') * unit;
+    }
+    *ns = value;
+    return true;
+}
+
+/* "Z" or "+02:00", in seconds east. */
+static bool take_offset(struct scan *scan, int *seconds)
+{
+    char sign;
+
+    *seconds = 0;
+    if (!take(scan, "Z+-", &sign))
+        return false;
+    if (sign != 'Z' && !take_hour_and_minute(scan, seconds))
+        return false;
+    if (sign == '-')
+        *seconds = -*seconds;
+    return true;
+}
+
+static bool take_date(struct scan *scan, struct civil_date *date)
+{
+    int year;
+    char c;
+
+    if (!take_number(scan, 4, &year) || !take(scan, "-", &c) ||
+        !take_number(scan, 2, &date->month) || !take(scan, "-", &c) ||
+        !take_number(scan, 2, &date->day))
+        return false;
+    date->year = year;
+    return civil_is_date(*date);
+}
+
+/* Whether the UTC second is the last of its month, the only place where a leap second may follow.
+ */
+static bool ends_month(int64_t seconds)
+{
+    int64_t next = seconds + 1;
+
+    return next % SECONDS_DAY == 0 && civil_from_day(next / SECONDS_DAY).day == 1;
+}
+
+int instant_parse(struct text text, struct instant *instant)
+{
+    struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
+    struct civil_date date;
+    int of_day, second, offset;
+    int64_t fraction, seconds;
+    char c;
+
+    if (!take_date(&scan, &date) || !take(&scan, "T", &c) ||
+        !take_hour_and_minute(&scan, &of_day) || !take(&scan, ":", &c) ||
+        !take_number(&scan, 2, &second) || !take_fraction(&scan, &fraction) ||
+        !take_offset(&scan, &offset) || scan.at != scan.end || second > 60)
+        return INSTANT_NOT_A_TIME;
+    seconds = civil_to_day(date) * SECONDS_DAY + of_day - offset + second;
+    if (second == 60) {
+        seconds--;
+        fraction = NS_SECOND - 1;
+        if (!ends_month(seconds))
+            return INSTANT_NOT_A_TIME;
+    }
+    *instant = saturate(seconds, NS_SECOND, fraction);
+    return 0;
+}
+
+/* "", ".mmm", ".mmmmmm" or ".nnnnnnnnn". */
+static int format_fraction(int64_t ns, char *text, size_t room)
+{
+    if (ns == 0)
+        return 0;
+    if (ns % NS_MS == 0)
+        return snprintf(text, room, ".%03d", (int)(ns / NS_MS));
+    if (ns % 1000 == 0)
+        return snprintf(text, room, ".%06d", (int)(ns / 1000));
+    return snprintf(text, room, ".%09d", (int)ns);
+}
+
+size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
+{
+    int64_t day = instant_day(instant);
+    int64_t seconds = divide_floored(instant.ns, NS_SECOND);
+    int of_day = (int)(seconds - day * SECONDS_DAY);
+    int64_t fraction = (int64_t)((int128)instant.ns - (int128)seconds * NS_SECOND);
+    struct civil_date date = civil_from_day(day);
+    int length;
+
+    length = snprintf(text, INSTANT_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (int)date.year,
+                      date.month, date.day, of_day / 3600, of_day / 60 % 60, of_day % 60);
+    length += format_fraction(fraction, text + length, INSTANT_TEXT_MAX - (size_t)length);
+    length += snprintf(text + length, INSTANT_TEXT_MAX - (size_t)length, "Z");
+    return (size_t)length;
+}

@@ -1,0 +1,116 @@
+/*
+ * text.c - borrowed runs of bytes.
+ */
+#include "common/base/text.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct text text_of(const char *string)
+{
+    return (struct text){string, string ? strlen(string) : 0};
+}
+
+struct text text_from(const void *bytes, size_t length)
+{
+    assert(bytes || length == 0);
+
+    return (struct text){bytes, length};
+}
+
+bool text_is_absent(struct text text)
+{
+    return !text.at;
+}
+
+bool text_equal(struct text a, struct text b)
+{
+    if (!a.at || !b.at)
+        return !a.at && !b.at;
+    return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
+}
+
+bool text_is(struct text text, const char *string)
+{
+    return text_equal(text, text_of(string));
+}
+
+int text_compare(struct text a, struct text b)
+{
+    size_t shorter = a.length < b.length ? a.length : b.length;
+    int order;
+
+    if (!a.at || !b.at)
+        return (a.at != NULL) - (b.at != NULL);
+    order = memcmp(a.at, b.at, shorter);
+    if (order)
+        return order;
+    return (a.length > b.length) - (a.length < b.length);
+}
+
+bool text_starts(struct text text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return text.at && text.length >= length && memcmp(text.at, prefix, length) == 0;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool text_equal_ignoring_case(struct text a, struct text b)
+{
+    if (!a.at || !b.at || a.length != b.length)
+        return !a.at && !b.at;
+    for (size_t i = 0; i < a.length; i++) {
+        if (lower(a.at[i]) != lower(b.at[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct text text_trim(struct text text)
+{
+    while (text.length && is_blank(text.at[0])) {
+        text.at++;
+        text.length--;
+    }
+    while (text.length && is_blank(text.at[text.length - 1]))
+        text.length--;
+    return text;
+}
+
+struct text text_cut(struct text *rest, char separator)
+{
+    struct text whole = *rest;
+    const char *end = whole.length ? memchr(whole.at, separator, whole.length) : NULL;
+    size_t length;
+
+    if (!end) {
+        *rest = (struct text){whole.at ? whole.at + whole.length : NULL, 0};
+        return whole;
+    }
+    length = (size_t)(end - whole.at);
+    *rest = (struct text){end + 1, whole.length - length - 1};
+    return (struct text){whole.at, length};
+}
+
+char *text_copy(struct text text)
+{
+    char *copy = malloc(text.length + 1);
+
+    if (!copy)
+        abort();
+    if (text.length)
+        memcpy(copy, text.at, text.length);
+    copy[text.length] = '\0';
+    return copy;
+}
