@@ -1,10 +1,11 @@
 /*
  * log.h - one line an event on stderr, as JSON or logfmt.
  *
- *   log_line(LOG_INFO, "partition_assigned", "partition", "%d", 3, NULL) is written as
- *   {"time":"…","level":"info","event":"partition_assigned","partition":"3"}.
+ *   log_event(LOG_INFO, "partition_assigned", "partition", "3", NULL) is written as
+ *   {"time":"…","level":"info","process":"aggregator","event":"partition_assigned","partition":"3"}
+ *   or, in logfmt, time=… level=info process=aggregator event=partition_assigned partition=3
  *
- * Only process files and edges log; rules never do; who returns a fault doesn't log it.
+ * program_run calls log_init. Only process files and edges log; rules never do; who returns a fault doesn't log it.
  * Threads    Any. A line is one write(2).
  */
 #pragma once

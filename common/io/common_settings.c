@@ -1,0 +1,145 @@
+#include "common/io/settings.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static bool is_key_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* ^[a-z0-9]+(_[a-z0-9]+)*$ of at most 64 bytes, so that every topic's name stays below Kafka's 249.
+ */
+static const char *bucket_wrong(const char *written)
+{
+    static const char right[] = "1 to 64 of a-z and 0-9, parts joined by one _, as in working_copy";
+    size_t length = strlen(written);
+
+    if (length == 0 || length > 64 || !is_key_letter(written[length - 1]))
+        return right;
+    for (size_t i = 0; i < length; i++)
+        if (!is_key_letter(written[i]) && (written[i] != '_' || i == 0 || written[i - 1] == '_'))
+            return right;
+    return NULL;
+}
+
+/* ADDRESS:PORT with a port from 0 to 65535; the address is checked by who binds it. */
+static const char *listen_wrong(const char *written)
+{
+    static const char right[] = "ADDRESS:PORT, as in 127.0.0.1:8080; port 0 takes any free one";
+    const char *colon = strrchr(written, ':');
+    int port = 0;
+
+    if (!colon || colon == written || !colon[1] || strlen(colon + 1) > 5)
+        return right;
+    for (const char *at = colon + 1; *at; at++) {
+        if (*at < '0' || *at > '9')
+            return right;
+        port = port * 10 + (*at - '0');
+    }
+    return port > 65535 ? right : NULL;
+}
+
+static const char *brokers_wrong(const char *written)
+{
+    struct text rest = text_of(written);
+
+    do {
+        struct text part = text_cut(&rest, ',');
+
+        if (part.length < 3 || !memchr(part.at, ':', part.length))
+            return "HOST:PORT, several joined by commas, as in 127.0.0.1:9092";
+    } while (rest.length > 0);
+    return NULL;
+}
+
+static const char *advertise_wrong(const char *written)
+{
+    if (strncmp(written, "http://", 7) == 0 || strncmp(written, "https://", 8) == 0)
+        return NULL;
+    return "an address that others can reach, as in http://10.0.0.7:8081";
+}
+
+const struct setting common_settings[] = {
+    {
+        .name = "brokers",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .wrong = brokers_wrong,
+        .help =
+            "The Kafka brokers to start from, HOST:PORT joined by commas; the others are learnt "
+            "from them. Name two or three, so that a start doesn't hang on one of them.",
+        .offset = offsetof(struct common_config, brokers),
+    },
+    {
+        .name = "bucket",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .wrong = bucket_wrong,
+        .help =
+            "The bucket (environment) to serve, such as working_copy, preview or production. Its "
+            "topics are <bucket>.events and so on; a process serves exactly one bucket.",
+        .offset = offsetof(struct common_config, bucket),
+    },
+    {
+        .name = "listen",
+        .kind = SETTING_TEXT,
+        .usual = "127.0.0.1:8080",
+        .wrong = listen_wrong,
+        .help =
+            "The ADDRESS:PORT to serve HTTP on; port 0 takes any free one. The usual one answers "
+            "this machine alone: give 0.0.0.0 or a network's address to be reached by others.",
+        .offset = offsetof(struct common_config, listen),
+    },
+    {
+        .name = "advertise",
+        .kind = SETTING_TEXT,
+        .wrong = advertise_wrong,
+        .help = "The http://HOST:PORT that other processes reach this one by, when it isn't the "
+                "address listened on: behind NAT, in a container, or with 0.0.0.0.",
+        .offset = offsetof(struct common_config, advertise),
+    },
+    {
+        .name = "log-level",
+        .kind = SETTING_CHOICE,
+        .usual = "info",
+        .choices = "debug|info|warn|error",
+        .help = "The least important lines that are still logged. debug writes a line for every "
+                "batch and is too much for a busy process.",
+        .offset = offsetof(struct common_config, log_level),
+    },
+    {
+        .name = "log-form",
+        .kind = SETTING_CHOICE,
+        .usual = "logfmt",
+        .choices = "json|logfmt",
+        .help = "How a line on stderr is written: JSON for machines that collect logs, logfmt for "
+                "people and grep.",
+        .offset = offsetof(struct common_config, log_form),
+    },
+    {
+        .name = "kafka-config",
+        .kind = SETTING_TEXT,
+        .help =
+            "A file of librdkafka properties, one name=value a line: SASL, TLS, socket buffers. "
+            "What exactness rests on (acks, idempotence, offsets) can't be set there.",
+        .offset = offsetof(struct common_config, kafka_config),
+    },
+    {
+        .name = "topics-check",
+        .kind = SETTING_SWITCH,
+        .usual = "true",
+        .help = "Whether readiness asks the broker if the bucket's topics are there with the right "
+                "settings. Only for a broker without an admin API, such as the demo's, say false.",
+        .offset = offsetof(struct common_config, topics_check),
+    },
+    {
+        .name = "ready-file",
+        .kind = SETTING_TEXT,
+        .help =
+            "A file that gets the HTTP address once the process listens on it, for scripts that "
+            "start it on port 0. It listens before it is ready: ask /readyz for that.",
+        .offset = offsetof(struct common_config, ready_file),
+    },
+};
+const size_t common_setting_count = ARRAY_LEN(common_settings);
