@@ -1,22 +1,30 @@
 /*
- * usage.h - the packed batch on <bucket>.usage: what ingest accepted, ready to be counted without the catalog.
+ * usage.h - the packed batch on <bucket>.usage: what ingest accepted, ready to be counted without
+ * the catalog.
  *
- * A batch names each *series* once - subscription, meter with its aggregation, subject, dimensions - and then lists
- * events that refer to them. All events of a batch belong to one partition. Layout (little-endian), version 1:
+ * A batch names each *series* once - subscription, meter with its aggregation, subject, dimensions
+ * - and then lists events that refer to them. All events of a batch belong to one partition. Layout
+ * (little-endian, without padding), version 1:
  *
- *   header    32 bytes: magic "TWU1", version u8, reserved u8, series_count u16, event_count u16, entry_count u16, bytes u32 (of the whole
- *             batch), reserved u64, checksum u64 (XXH3-64 of everything behind the header, seeded with the first 24 bytes' XXH3-64)
- *   events    48 bytes each: identity and payload 16, time_ns i64, arrival_ms i64, sequence u64 (0: none), first_entry u16,
- *             entry_count u8, flags u8, series u16 (of its subscription: any of its entries' series), reserved u16
- *   entries   32 bytes each: value 16 (decimal units, or the 16-byte hash of a UNIQUE_COUNT text), series u16, reserved
- *   series    each: bytes u16, aggregation u8, dimension_count u8, then subscription, meter, subject, and for each dimension (sorted by name) name
- *             and value; a string is length u16 (0xffff: null) and bytes
+ *   header    32 bytes: magic "TWU1", version u8 1, reserved u8, series_count u16, event_count u16,
+ *             entry_count u16, bytes u32 (of the whole batch), reserved u64, checksum u64
+ *             (XXH3-64 of everything behind the header, seeded with the XXH3-64 of the 24 bytes
+ *             before the checksum)
+ *   events    48 bytes each: identity 12, payload u32, time_ns i64, arrival_ms i64, sequence u64
+ *             (0: none), first_entry u16, entry_count u8, flags u8, series u16 (that of its first
+ *             entry: names its subscription), reserved u16
+ *   entries   18 bytes each: value 16 (decimal units, two's complement; or the 16-byte hash of a
+ *             UNIQUE_COUNT text), series u16. Event 0's entries come first, then event 1's, …
+ *   series    each: bytes u16 (of this series, these two included), aggregation u8,
+ *             dimension_count u8, then subscription, meter, subject, and for each dimension (sorted
+ *             by name) name and value; a string is length u16 (0xffff: null) and bytes
  *
- * Values in the header are the truth of proto/README.md too.
+ * proto/README.md says the same for people who write readers in other languages.
  *
- * Errors     usage_decode returns USAGE_FOREIGN with a reason for anything that isn't a whole, valid batch: never reads outside it.
- * Ownership  Decoded texts point into the message.
- * Threads    Any.
+ * Errors     usage_decode returns USAGE_FOREIGN with a reason for anything that isn't a whole,
+ *            valid batch, and never reads outside it. What it has let through needs no further
+ * check. Ownership  Decoded texts point into the message; the series table is the reader's. Threads
+ * Any, each writer and reader by one at a time.
  */
 #pragma once
 
@@ -28,8 +36,12 @@ enum {
     USAGE_ENTRIES_MAX = 16000,
     USAGE_SERIES_MAX = 16000,
     USAGE_DIMENSIONS_MAX = 8,
-    USAGE_METERS_MAX = 64, /* of one event type */
+    USAGE_METERS_MAX = 64,        /* of one event type: entries of an event */
     USAGE_BYTES_MAX = 900 * 1024, /* under Kafka's default message.max.bytes */
+    USAGE_SUBSCRIPTION_MAX = 256, /* bytes */
+    USAGE_METER_MAX = 64,         /* bytes */
+    USAGE_NAME_MAX = 64,          /* bytes of a dimension's name */
+    USAGE_TEXT_MAX = 1024,        /* bytes of subject and of a dimension's value */
 };
 
 enum aggregation {
@@ -41,7 +53,9 @@ enum aggregation {
     AGGREGATION_LATEST,
     AGGREGATION_UNIQUE_COUNT,
 };
-const char *aggregation_name(enum aggregation aggregation);                    /* "SUM" */
+enum { AGGREGATION_KINDS = AGGREGATION_UNIQUE_COUNT + 1 };
+
+const char *aggregation_name(enum aggregation aggregation); /* "SUM" */
 MUST_USE bool aggregation_from(struct text name, enum aggregation *aggregation);
 
 /* 96 bits of who the event is, 32 of what it says (metering.md 13, 14). */
@@ -58,14 +72,14 @@ struct usage_dimension {
 struct usage_series {
     enum aggregation aggregation;
     struct text subscription, meter;
-    struct text subject; /* absent: null */
+    struct text subject;                                     /* absent: null */
     struct usage_dimension dimensions[USAGE_DIMENSIONS_MAX]; /* sorted by name */
     size_t dimension_count;
 };
 
 union usage_value {
-    struct decimal amount;
-    uint8_t unique[16];
+    struct decimal amount; /* 0 <= amount < 10^15; 0 for COUNT */
+    uint8_t unique[16];    /* UNIQUE_COUNT: the text's hash */
 };
 
 enum usage_flag {
@@ -76,11 +90,11 @@ struct usage_event {
     struct fingerprint fingerprint;
     struct instant time;
     int64_t arrival_ms;
-    uint64_t sequence;
+    uint64_t sequence; /* 0: none */
     uint16_t first_entry;
-    uint8_t entry_count;
+    uint8_t entry_count; /* 1 to USAGE_METERS_MAX */
     uint8_t flags;
-    uint16_t series; /* names its subscription */
+    uint16_t series; /* of its first entry: names its subscription */
 };
 
 struct usage_entry {
@@ -89,29 +103,49 @@ struct usage_entry {
 };
 
 /* --- writing --- */
+
 struct usage_writer; /* one open batch */
-enum usage_writer_outcome { USAGE_WRITER_FULL = 1 /* doesn't fit any more: send, reset, add again */ };
+
+enum usage_writer_outcome {
+    USAGE_WRITER_FULL = 1, /* may not fit any more: send, reset, add again. never of an empty one */
+};
+
 struct usage_writer *usage_writer_new(void);
 struct usage_writer *usage_writer_free(struct usage_writer *writer);
-/* Adds an event with its entries; `series[i]` is entry i's. `event`'s index fields are set here. */
+
+/*
+ * Adds an event with its entries; `series[i]` and `values[i]` are entry i's. All series name the
+ * same subscription, dimensions are sorted; 1 <= entry_count <= USAGE_METERS_MAX; texts keep the
+ * limits above. `event`'s first_entry, entry_count and series are set here, whatever they hold.
+ *
+ * Returns 0, or USAGE_WRITER_FULL with the batch as it was.
+ */
 MUST_USE int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                               const struct usage_series *series, const union usage_value *values,
                               size_t entry_count);
-size_t usage_writer_count(const struct usage_writer *writer);
-size_t usage_writer_bytes(const struct usage_writer *writer); /* of the finished batch, at most */
-struct text usage_writer_finish(struct usage_writer *writer); /* good until the next call */
+size_t usage_writer_count(const struct usage_writer *writer); /* events */
+size_t usage_writer_bytes(const struct usage_writer *writer); /* of the finished batch */
+/* The batch; it holds at least one event. Good until the next call. */
+struct text usage_writer_finish(struct usage_writer *writer);
 void usage_writer_reset(struct usage_writer *writer);
 
 /* --- reading --- */
+
 struct usage_batch { /* a checked view of a message */
     const uint8_t *events, *entries;
     size_t event_count, entry_count, series_count;
-    struct usage_series *series; /* the reader's */
+    const struct usage_series *series; /* the reader's, until its next usage_decode */
 };
-enum usage_outcome { USAGE_FOREIGN = 1 };
+
+enum usage_outcome {
+    USAGE_FOREIGN = 1, /* not a batch of ours, or a damaged one; *reason says why */
+};
+
 struct usage_reader; /* holds the series table between calls */
+
 struct usage_reader *usage_reader_new(void);
 struct usage_reader *usage_reader_free(struct usage_reader *reader);
+/* Checks the whole message once. Returns 0, or USAGE_FOREIGN with a static text in *reason. */
 MUST_USE int usage_decode(struct usage_reader *reader, struct text message,
                           struct usage_batch *batch, const char **reason);
 struct usage_event usage_event_at(const struct usage_batch *batch, size_t index);

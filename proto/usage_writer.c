@@ -1,0 +1,297 @@
+/*
+ * usage_writer.c - packs events into a batch.
+ *
+ * Series are written in their final form behind the open batch's last one, then looked up by their
+ * bytes: a known series is dropped again and its number used, a new one stays. Whether an event
+ * fits is decided before, as if all its series were new, so nothing ever has to be taken back.
+ */
+#include "proto/usage.h"
+#include "proto/usage_layout.h"
+#include "proto/wire.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Open addressing; `number` is the series' plus one, 0 is an empty slot. */
+struct series_slot {
+    uint32_t hash;
+    uint32_t start; /* of the series in `series` */
+    uint16_t number;
+};
+
+struct usage_writer {
+    struct buffer events, entries, series, message;
+    size_t event_count, entry_count, series_count;
+    struct series_slot *slots;
+    size_t slot_count; /* a power of two, at least twice series_count */
+};
+
+enum { SLOTS_LEAST = 64 };
+
+static struct series_slot *slots_new(size_t count)
+{
+    struct series_slot *slots = calloc(count, sizeof(*slots));
+
+    if (!slots)
+        abort();
+    return slots;
+}
+
+struct usage_writer *usage_writer_new(void)
+{
+    struct usage_writer *writer = calloc(1, sizeof(*writer));
+
+    if (!writer)
+        abort();
+    writer->slots = slots_new(SLOTS_LEAST);
+    writer->slot_count = SLOTS_LEAST;
+    return writer;
+}
+
+struct usage_writer *usage_writer_free(struct usage_writer *writer)
+{
+    if (!writer)
+        return NULL;
+    buffer_deinit(&writer->events);
+    buffer_deinit(&writer->entries);
+    buffer_deinit(&writer->series);
+    buffer_deinit(&writer->message);
+    free(writer->slots);
+    free(writer);
+    return NULL;
+}
+
+static void slot_place(struct series_slot *slots, size_t count, struct series_slot slot)
+{
+    size_t at = slot.hash & (count - 1);
+
+    while (slots[at].number)
+        at = (at + 1) & (count - 1);
+    slots[at] = slot;
+}
+
+static void slots_grow(struct usage_writer *writer)
+{
+    size_t count = writer->slot_count * 2;
+    struct series_slot *slots = slots_new(count);
+
+    for (size_t i = 0; i < writer->slot_count; i++) {
+        if (writer->slots[i].number)
+            slot_place(slots, count, writer->slots[i]);
+    }
+    free(writer->slots);
+    writer->slots = slots;
+    writer->slot_count = count;
+}
+
+static size_t size_of_text(struct text text)
+{
+    return 2 + text.length;
+}
+
+static size_t size_of_series(const struct usage_series *series)
+{
+    size_t size = USAGE_SERIES_LEAST - 3 * 2 + size_of_text(series->subscription) +
+                  size_of_text(series->meter) + size_of_text(series->subject);
+
+    for (size_t i = 0; i < series->dimension_count; i++) {
+        size += size_of_text(series->dimensions[i].name);
+        size += size_of_text(series->dimensions[i].value);
+    }
+    return size;
+}
+
+static void put_text(struct buffer *buffer, struct text text)
+{
+    uint8_t length[2];
+
+    wire_store_u16(length, text_is_absent(text) ? USAGE_TEXT_ABSENT : (uint16_t)text.length);
+    buffer_add(buffer, length, sizeof(length));
+    if (text.length)
+        buffer_add(buffer, text.at, text.length);
+}
+
+static void put_series(struct buffer *buffer, const struct usage_series *series, size_t size)
+{
+    uint8_t head[4] = {0, 0, (uint8_t)series->aggregation, (uint8_t)series->dimension_count};
+
+    wire_store_u16(head, (uint16_t)size);
+    buffer_add(buffer, head, sizeof(head));
+    put_text(buffer, series->subscription);
+    put_text(buffer, series->meter);
+    put_text(buffer, series->subject);
+    for (size_t i = 0; i < series->dimension_count; i++) {
+        put_text(buffer, series->dimensions[i].name);
+        put_text(buffer, series->dimensions[i].value);
+    }
+}
+
+/* The number of the series whose bytes stand at the end of `series`, from `start` on. */
+static uint16_t number_of_last(struct usage_writer *writer, size_t start)
+{
+    const char *bytes = writer->series.at + start;
+    size_t size = writer->series.length - start;
+    uint32_t hash = (uint32_t)XXH3_64bits(bytes, size);
+    size_t at = hash & (writer->slot_count - 1);
+
+    for (; writer->slots[at].number; at = (at + 1) & (writer->slot_count - 1)) {
+        /* The first two bytes are the length, so equal bytes are equal series. */
+        if (writer->slots[at].hash == hash &&
+            memcmp(writer->series.at + writer->slots[at].start, bytes, size) == 0) {
+            writer->series.length = start;
+            return (uint16_t)(writer->slots[at].number - 1);
+        }
+    }
+    writer->series_count++;
+    writer->slots[at] = (struct series_slot){hash, (uint32_t)start, (uint16_t)writer->series_count};
+    if (writer->slot_count < writer->series_count * 2)
+        slots_grow(writer);
+    return (uint16_t)(writer->series_count - 1);
+}
+
+static void assert_series(const struct usage_series *series, struct text subscription)
+{
+    assert(series->aggregation <= AGGREGATION_UNIQUE_COUNT);
+    assert(series->dimension_count <= USAGE_DIMENSIONS_MAX);
+    assert(series->subscription.length > 0 &&
+           series->subscription.length <= USAGE_SUBSCRIPTION_MAX);
+    assert(text_equal(series->subscription, subscription));
+    assert(series->meter.length > 0 && series->meter.length <= USAGE_METER_MAX);
+    assert(series->subject.length <= USAGE_TEXT_MAX);
+    for (size_t i = 0; i < series->dimension_count; i++) {
+        assert(series->dimensions[i].name.length > 0);
+        assert(series->dimensions[i].name.length <= USAGE_NAME_MAX);
+        assert(series->dimensions[i].value.length <= USAGE_TEXT_MAX);
+        assert(i == 0 ||
+               text_compare(series->dimensions[i - 1].name, series->dimensions[i].name) < 0);
+    }
+}
+
+static bool fits(const struct usage_writer *writer, const struct usage_series *series, size_t count)
+{
+    size_t bytes = usage_writer_bytes(writer) + USAGE_EVENT_SIZE + count * USAGE_ENTRY_SIZE;
+
+    for (size_t i = 0; i < count; i++) {
+        assert_series(&series[i], series[0].subscription);
+        bytes += size_of_series(&series[i]);
+    }
+    return bytes <= USAGE_BYTES_MAX && writer->event_count < USAGE_EVENTS_MAX &&
+           writer->entry_count + count <= USAGE_ENTRIES_MAX &&
+           writer->series_count + count <= USAGE_SERIES_MAX;
+}
+
+static uint16_t add_entry(struct usage_writer *writer, const struct usage_series *series,
+                          const union usage_value *value)
+{
+    size_t start = writer->series.length;
+    uint8_t bytes[USAGE_ENTRY_SIZE];
+    uint16_t number;
+
+    put_series(&writer->series, series, size_of_series(series));
+    number = number_of_last(writer, start);
+    if (series->aggregation == AGGREGATION_UNIQUE_COUNT) {
+        memcpy(bytes, value->unique, sizeof(value->unique));
+    } else {
+        assert(usage_amount_is_valid(value->amount));
+        wire_store_i128(bytes, value->amount.units);
+    }
+    wire_store_u16(bytes + USAGE_ENTRY_SERIES, number);
+    buffer_add(&writer->entries, bytes, sizeof(bytes));
+    return number;
+}
+
+static void add_event(struct usage_writer *writer, const struct usage_event *event, uint16_t series,
+                      size_t entry_count)
+{
+    uint8_t bytes[USAGE_EVENT_SIZE] = {0};
+
+    memcpy(bytes, event->fingerprint.identity, sizeof(event->fingerprint.identity));
+    wire_store_u32(bytes + USAGE_EVENT_PAYLOAD, event->fingerprint.payload);
+    wire_store_i64(bytes + USAGE_EVENT_TIME, event->time.ns);
+    wire_store_i64(bytes + USAGE_EVENT_ARRIVAL, event->arrival_ms);
+    wire_store_u64(bytes + USAGE_EVENT_SEQUENCE, event->sequence);
+    wire_store_u16(bytes + USAGE_EVENT_FIRST_ENTRY, (uint16_t)writer->entry_count);
+    bytes[USAGE_EVENT_ENTRY_COUNT] = (uint8_t)entry_count;
+    bytes[USAGE_EVENT_FLAGS] = event->flags;
+    wire_store_u16(bytes + USAGE_EVENT_SERIES, series);
+    buffer_add(&writer->events, bytes, sizeof(bytes));
+}
+
+int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
+                     const struct usage_series *series, const union usage_value *values,
+                     size_t entry_count)
+{
+    uint16_t first = 0;
+
+    assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
+    assert((event->flags & ~USAGE_FLAGS_KNOWN) == 0);
+
+    if (!fits(writer, series, entry_count))
+        return USAGE_WRITER_FULL;
+
+    for (size_t i = 0; i < entry_count; i++) {
+        uint16_t number = add_entry(writer, &series[i], &values[i]);
+
+        if (i == 0)
+            first = number;
+    }
+    add_event(writer, event, first, entry_count);
+    writer->event_count++;
+    writer->entry_count += entry_count;
+    return 0;
+}
+
+size_t usage_writer_count(const struct usage_writer *writer)
+{
+    return writer->event_count;
+}
+
+size_t usage_writer_bytes(const struct usage_writer *writer)
+{
+    return USAGE_HEADER_SIZE + writer->events.length + writer->entries.length +
+           writer->series.length;
+}
+
+static void put_header(const struct usage_writer *writer, uint8_t header[USAGE_HEADER_SIZE])
+{
+    memset(header, 0, USAGE_HEADER_SIZE);
+    memcpy(header, USAGE_MAGIC, 4);
+    header[USAGE_HEADER_VERSION] = USAGE_VERSION;
+    wire_store_u16(header + USAGE_HEADER_SERIES_COUNT, (uint16_t)writer->series_count);
+    wire_store_u16(header + USAGE_HEADER_EVENT_COUNT, (uint16_t)writer->event_count);
+    wire_store_u16(header + USAGE_HEADER_ENTRY_COUNT, (uint16_t)writer->entry_count);
+    wire_store_u32(header + USAGE_HEADER_BYTES, (uint32_t)usage_writer_bytes(writer));
+}
+
+struct text usage_writer_finish(struct usage_writer *writer)
+{
+    uint8_t header[USAGE_HEADER_SIZE];
+    struct buffer *message = &writer->message;
+    uint8_t *start;
+
+    assert(writer->event_count > 0);
+
+    put_header(writer, header);
+    buffer_clear(message);
+    buffer_reserve(message, usage_writer_bytes(writer));
+    buffer_add(message, header, sizeof(header));
+    buffer_add_text(message, buffer_text(&writer->events));
+    buffer_add_text(message, buffer_text(&writer->entries));
+    buffer_add_text(message, buffer_text(&writer->series));
+    start = (uint8_t *)message->at;
+    wire_store_u64(start + USAGE_HEADER_CHECKSUM, usage_checksum(start, message->length));
+    return buffer_text(message);
+}
+
+void usage_writer_reset(struct usage_writer *writer)
+{
+    buffer_clear(&writer->events);
+    buffer_clear(&writer->entries);
+    buffer_clear(&writer->series);
+    writer->event_count = 0;
+    writer->entry_count = 0;
+    writer->series_count = 0;
+    memset(writer->slots, 0, writer->slot_count * sizeof(*writer->slots));
+}
