@@ -1,0 +1,65 @@
+/*
+ * topics.c - names and settings of the bucket's topics.
+ *
+ * events and usage carry the broker's time: arrival is taken from it (metering.md 8), and retention
+ * must not fall on old traffic that is loaded late. usage and invoices are the truth and kept for
+ * ever; everything that is compacted holds a latest state.
+ */
+#include "proto/topics.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+struct topic_row {
+    const char *name;
+    bool is_single; /* one partition, whatever the bucket's P */
+    const char *settings[7];
+};
+
+static const struct topic_row rows[TOPIC_COUNT] = {
+    [TOPIC_EVENTS] = {"events",
+                      false,
+                      {"cleanup.policy", "delete", "message.timestamp.type", "LogAppendTime",
+                       "retention.ms", "604800000", NULL}},
+    [TOPIC_USAGE] = {"usage",
+                     false,
+                     {"cleanup.policy", "delete", "message.timestamp.type", "LogAppendTime",
+                      "retention.ms", "-1", NULL}},
+    [TOPIC_REJECTED] = {"rejected",
+                        false,
+                        {"cleanup.policy", "delete", "message.timestamp.type", "LogAppendTime",
+                         "retention.ms", "3024000000", NULL}},
+    [TOPIC_CATALOG] = {"catalog", true, {"cleanup.policy", "compact", NULL}},
+    [TOPIC_COUNTERS] = {"counters", false, {"cleanup.policy", "compact", NULL}},
+    [TOPIC_ACCESS] = {"access", true, {"cleanup.policy", "compact", NULL}},
+    [TOPIC_INVOICES] = {"invoices",
+                        true,
+                        {"cleanup.policy", "delete", "message.timestamp.type", "LogAppendTime",
+                         "retention.ms", "-1", NULL}},
+    [TOPIC_CONTROL] = {"control", true, {"cleanup.policy", "delete", NULL}},
+};
+
+void topic_name(enum topic topic, const char *bucket, char name[TOPIC_NAME_MAX])
+{
+    int length;
+
+    assert(topic < TOPIC_COUNT);
+
+    length = snprintf(name, TOPIC_NAME_MAX, "%s.%s", bucket, rows[topic].name);
+    assert(length > 0 && length < TOPIC_NAME_MAX);
+}
+
+int32_t topic_partitions_of(enum topic topic, int32_t bucket_partitions)
+{
+    assert(topic < TOPIC_COUNT);
+
+    return rows[topic].is_single ? 1 : bucket_partitions;
+}
+
+const char *const *topic_settings(enum topic topic)
+{
+    assert(topic < TOPIC_COUNT);
+
+    return rows[topic].settings;
+}
