@@ -1,18 +1,27 @@
 /*
- * catalog.h - what <bucket>.catalog says, in memory: the records that ingest and aggregator work by.
+ * catalog.h - what <bucket>.catalog says, in memory: the records that ingest and aggregator work
+ * by.
  *
- * Each record is one JSON object under the key `kind/id`; a tombstone removes it. catalog_apply takes them in log order; each
- * carries the invoicer's tenure ("epoch") and one of an older epoch than the last seen is ignored. The invoicer writes them (it alone validates
- * plans); fields that a process doesn't know are skipped, so that an older process reads a newer one's records.
+ * Each record is one JSON object under the key `kind/id`; a tombstone removes it. catalog_apply
+ * takes them in log order; each carries the invoicer's tenure ("epoch") and one of an older epoch
+ * than the last seen is ignored. The invoicer writes them (it alone validates plans); members that
+ * a process doesn't know are skipped, so that an older process reads a newer one's records.
  *
- *   bucket/<key>            {"epoch","partitions","seed"(32 hex),"mode":"test"|"live","createdAt"}
- *   meter/<slug>            {"epoch","slug","name","eventType","aggregation","valueProperty","groupBy","eventFrom"?}
- *   feature/<key>  plan/<key>@<version>  configuration/default     product.md shapes with "epoch": the invoicer's
- *   customer/<key>          {"epoch","key","name",…}
- *   subscription/<id>       {"epoch","id","customerKey","plan":{"key","version"},"activeFrom","activeTo"?,"billingAnchor","consumer":{"name"}?,
- *                            "cuts":[minute of the UTC day,…]}   (cuts: counters.h)
- *   key/<id>                {"epoch","id","role":"ingest"|"admin","sha256"(hex of the whole key),"createdAt","expiresAt"?}
+ *   bucket/<key>        {"epoch","partitions","seed"(32 hex),"mode":"test"|"live","createdAt"}
+ *   meter/<slug>        {"epoch","slug","name","eventType","aggregation","valueProperty"?,
+ *                        "groupBy"?,"eventFrom"?}
+ *   subscription/<id>   {"epoch","id","customerKey","plan":{"key","version"},"activeFrom",
+ *                        "activeTo"?,"billingAnchor","consumer":{"name"}?,
+ *                        "cuts":[minute of the UTC day,…]}   (cuts: counters.h; absent: [0])
+ *   key/<id>            {"epoch","id","role":"ingest"|"admin","sha256"(hex of the whole key),
+ *                        "createdAt","expiresAt"?}
+ *   feature/<key>  plan/<key>@<version>  configuration/default  customer/<key>
+ *                       product.md shapes with "epoch": the invoicer's, of which only the epoch is
+ *                       looked at here. So for kinds that are new.
  *
+ * Null members count as absent. A million subscriptions take some 180 bytes each.
+ *
+ * Errors     catalog_apply's outcomes; a refused record leaves the catalog as it was.
  * Ownership  Everything found belongs to the catalog, until the next catalog_apply.
  * Threads    One; or read-locked by the owner.
  */
@@ -24,7 +33,10 @@
 enum {
     CATALOG_PATH_STEPS_MAX = 8,
     CATALOG_CUTS_MAX = 48,
-    CATALOG_KEY_MAX = 64, /* of a slug */
+    CATALOG_KEY_MAX = 64, /* bytes of a slug */
+    CATALOG_ID_MAX = 256, /* bytes of subscription ids, customer keys, consumer names */
+    CATALOG_PARTITIONS_MAX = 10000,
+    CATALOG_METERS_MAX = 1000, /* in a bucket; USAGE_METERS_MAX of one event type */
 };
 
 /* $.a.b, from `data`. No steps: the whole of data. */
@@ -33,7 +45,13 @@ struct catalog_path {
     struct text steps[CATALOG_PATH_STEPS_MAX];
     struct text spelling; /* as written: "$.total" */
 };
-/* metering.md 5. The steps point into `text`, or into `scratch` (of text.length bytes) where ['…'] needs unescaping. */
+
+/*
+ * metering.md 5: `$` and 1 to 8 steps `.name` or `['text']`. A name is letters, digits, `_`, `-`
+ * and bytes above 127, not starting with a digit or `-`; in quotes (' or ") a backslash makes the
+ * next byte plain. The steps point into `text`, or into `scratch` (of text.length bytes) where
+ * quoted.
+ */
 MUST_USE bool catalog_path_parse(struct text text, char *scratch, struct catalog_path *path);
 
 struct catalog_dimension {
@@ -44,7 +62,7 @@ struct catalog_dimension {
 struct catalog_meter {
     struct text slug, event_type;
     enum aggregation aggregation;
-    struct catalog_path value; /* unused for COUNT */
+    struct catalog_path value;                                 /* unused for COUNT */
     struct catalog_dimension dimensions[USAGE_DIMENSIONS_MAX]; /* sorted by name */
     size_t dimension_count;
     struct instant from; /* eventFrom, or the far past */
@@ -52,13 +70,14 @@ struct catalog_meter {
 
 struct catalog_subscription {
     struct text id, customer_key, consumer_name; /* consumer_name absent: none */
-    struct instant active_from, active_to; /* active_to: the far future when open */
-    int32_t partition;
-    uint16_t cuts[CATALOG_CUTS_MAX]; /* ascending minutes of the UTC day; at least one */
-    size_t cut_count;
+    struct instant active_from, active_to;       /* active_to: the far future when open */
+    const uint16_t *cuts; /* ascending minutes of the UTC day; shared by subscriptions */
+    uint32_t cut_count;   /* at least one */
+    int32_t partition;    /* -1 while there is no bucket record */
 };
 
 enum catalog_role { CATALOG_INGEST, CATALOG_ADMIN };
+
 struct catalog_key {
     struct text id;
     enum catalog_role role;
@@ -69,27 +88,42 @@ struct catalog_key {
 struct catalog;
 struct catalog *catalog_new(void);
 struct catalog *catalog_free(struct catalog *catalog);
-enum catalog_outcome { CATALOG_MALFORMED = 1, CATALOG_OLDER_EPOCH };
-MUST_USE int catalog_apply(struct catalog *catalog, struct text key, struct text value, const char **reason);
+
+enum catalog_outcome {
+    CATALOG_MALFORMED = 1, /* *reason says why, a static text */
+    CATALOG_OLDER_EPOCH,
+};
+/* Takes one message of the topic; `value` absent is a tombstone. *reason is written on MALFORMED.
+ */
+MUST_USE int catalog_apply(struct catalog *catalog, struct text key, struct text value,
+                           const char **reason);
 
 bool catalog_has_bucket(const struct catalog *catalog);
-int32_t catalog_partitions(const struct catalog *catalog);
+int32_t catalog_partitions(const struct catalog *catalog);  /* 0 without a bucket record */
 const uint8_t *catalog_seed(const struct catalog *catalog); /* 16 bytes */
 bool catalog_is_live(const struct catalog *catalog);
+int64_t catalog_epoch(const struct catalog *catalog); /* the last seen; 0 before the first */
+size_t catalog_subscription_count(const struct catalog *catalog);
 
 /* The meters of an event type; NULL and 0 when there are none. */
 const struct catalog_meter *const *catalog_meters_of(const struct catalog *catalog,
                                                      struct text event_type, size_t *count);
 const struct catalog_meter *catalog_meter(const struct catalog *catalog, struct text slug);
-const struct catalog_subscription *catalog_subscription(const struct catalog *catalog, struct text id);
+const struct catalog_subscription *catalog_subscription(const struct catalog *catalog,
+                                                        struct text id);
 const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
 
-enum catalog_subject_outcome { CATALOG_SUBJECT_UNKNOWN = 1, CATALOG_SUBJECT_AMBIGUOUS, CATALOG_SUBJECT_INACTIVE };
+enum catalog_subject_outcome {
+    CATALOG_SUBJECT_UNKNOWN = 1,
+    CATALOG_SUBJECT_AMBIGUOUS,
+    CATALOG_SUBJECT_INACTIVE,
+};
 /* metering.md 9: the subject as subscription id, consumer name, customer key, active at `time`. */
 MUST_USE int catalog_find_subject(const struct catalog *catalog, struct text subject,
                                   struct instant time,
                                   const struct catalog_subscription **subscription);
 /* Calls back for every subscription (the aggregator's republish, the invoicer's close). */
 void catalog_each_subscription(const struct catalog *catalog,
-                               void (*visit)(void *context, const struct catalog_subscription *subscription),
+                               void (*visit)(void *context,
+                                             const struct catalog_subscription *subscription),
                                void *context);

@@ -107,7 +107,7 @@ struct usage_entry {
 struct usage_writer; /* one open batch */
 
 enum usage_writer_outcome {
-    USAGE_WRITER_FULL = 1, /* may not fit any more: send, reset, add again. never of an empty one */
+    USAGE_WRITER_FULL = 1, /* may not fit any more: send, reset, add again; never of an empty one */
 };
 
 struct usage_writer *usage_writer_new(void);
