@@ -5,8 +5,8 @@
  *   {"time":"…","level":"info","process":"aggregator","event":"partition_assigned","partition":"3"}
  *   or, in logfmt, time=… level=info process=aggregator event=partition_assigned partition=3
  *
- * program_run calls log_init. Only process files and edges log; rules never do; who returns a fault doesn't log it.
- * Threads    Any. A line is one write(2).
+ * program_run calls log_init. Only process files and edges log; rules never do; who returns a fault
+ * doesn't log it. Threads    Any. A line is one write(2).
  */
 #pragma once
 
@@ -16,9 +16,11 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_form { LOG_LOGFMT, LOG_JSON };
 
 void log_init(const char *process, enum log_level least, enum log_form form);
-/* Pairs of name and text follow, ended by NULL: log_event(LOG_INFO, "ready", "port", port, NULL). */
+/* Pairs of name and text follow, ended by NULL: log_event(LOG_INFO, "ready", "port", port, NULL).
+ */
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 /* A printf message as the field `message`. */
-void log_message(enum log_level level, const char *event, const char *format, ...) PRINTF_LIKE(3, 4);
+void log_message(enum log_level level, const char *event, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 /* The thread's last fault with its trace. */
 void log_fault(enum log_level level, const char *event);

@@ -1,9 +1,8 @@
 /*
  * metrics.h - counters, gauges and histograms in Prometheus text form, one table a process.
  *
- * A metric is a row of a static table: its name ("tollway_events_accepted_total"), its help, its kind and at
- * most one label name. Values are atomic, so any thread adds.
- * Threads    Any.
+ * A metric is a row of a static table: its name ("tollway_events_accepted_total"), its help, its
+ * kind and at most one label name. Values are atomic, so any thread adds. Threads    Any.
  */
 #pragma once
 

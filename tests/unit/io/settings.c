@@ -153,12 +153,14 @@ static void read_back(int file, char *text, size_t room)
 /* Runs the program with the blank-separated arguments and keeps what it printed. */
 static int run(const char *line)
 {
-    char *copy = strdup(line), *argv[32] = {(char *)"taker"};
+    static char name[] = "taker", words[512];
+    char *rest = words, *argv[32] = {name};
     int argc = 1, saved_out = dup(STDOUT_FILENO), saved_err = dup(STDERR_FILENO), status;
     int out_file = captured(STDOUT_FILENO), err_file = captured(STDERR_FILENO);
 
-    for (char *word = strtok_r(copy, " ", &copy); word; word = strtok_r(NULL, " ", &copy))
-        argv[argc++] = word;
+    snprintf(words, sizeof(words), "%s", line);
+    while (rest)
+        argv[argc++] = strsep(&rest, " ");
     got_verb = "(none)";
     status = program_run(&taker, argc, argv);
 
