@@ -15,8 +15,7 @@ struct instant {
 };
 
 struct span {
-    int64_t
-        ns; /* an exact length of time; calendar lengths are struct period_length (calendar.h) */
+    int64_t ns; /* an exact length of time; calendar lengths are struct duration */
 };
 
 enum { INSTANT_TEXT_MAX = 40 };

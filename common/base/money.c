@@ -1,0 +1,282 @@
+/*
+ * money.c - exact amounts in 256 bits, and their rounding to the minor unit.
+ */
+#include "common/base/money.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { PERCENT_PLACES = 2, EXACT_PLACES = 2 * DECIMAL_PLACES + PERCENT_PLACES };
+enum { LIMBS = 4, TEN_DIGITS_MAX = 19 };
+
+static const int128 MINOR_MAX = (int128)(~(uint128)0 >> 1);
+
+static uint128 size_of(int128 value)
+{
+    return value < 0 ? -(uint128)value : (uint128)value;
+}
+
+static bool is_zero(struct exact amount)
+{
+    return !(amount.limbs[0] | amount.limbs[1] | amount.limbs[2] | amount.limbs[3]);
+}
+
+/* |a| × |b| with the sign given; the sizes are below 2^128, so it always has room. */
+static struct exact multiply(uint128 a, uint128 b, bool negative)
+{
+    const uint64_t parts[2][2] = {{(uint64_t)a, (uint64_t)(a >> 64)},
+                                  {(uint64_t)b, (uint64_t)(b >> 64)}};
+    struct exact product = {.negative = negative};
+
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t carry = 0;
+
+        for (size_t j = 0; j < 2; j++) {
+            uint128 sum = (uint128)parts[0][i] * parts[1][j] + product.limbs[i + j] + carry;
+
+            product.limbs[i + j] = (uint64_t)sum;
+            carry = (uint64_t)(sum >> 64);
+        }
+        product.limbs[i + 2] = carry;
+    }
+    if (is_zero(product))
+        product.negative = false;
+    return product;
+}
+
+int exact_product(struct decimal quantity, struct decimal price, struct exact *product)
+{
+    struct exact scaled = multiply(size_of(quantity.units), size_of(price.units),
+                                   (quantity.units < 0) != (price.units < 0));
+    uint64_t carry = 0;
+
+    for (size_t i = 0; i < LIMBS; i++) {
+        uint128 hundredfold = (uint128)scaled.limbs[i] * 100 + carry;
+
+        scaled.limbs[i] = (uint64_t)hundredfold;
+        carry = (uint64_t)(hundredfold >> 64);
+    }
+    if (carry)
+        return MONEY_OVERFLOW;
+    *product = scaled;
+    return 0;
+}
+
+struct exact exact_percent(struct decimal amount, struct decimal percent)
+{
+    return multiply(size_of(amount.units), size_of(percent.units),
+                    (amount.units < 0) != (percent.units < 0));
+}
+
+struct exact exact_of(struct decimal amount)
+{
+    return exact_percent(amount, decimal_from_int(100));
+}
+
+struct exact exact_negate(struct exact amount)
+{
+    amount.negative = !amount.negative && !is_zero(amount);
+    return amount;
+}
+
+static int compare_sizes(struct exact a, struct exact b)
+{
+    for (size_t i = LIMBS; i-- > 0;) {
+        if (a.limbs[i] != b.limbs[i])
+            return a.limbs[i] > b.limbs[i] ? 1 : -1;
+    }
+    return 0;
+}
+
+int exact_compare(struct exact a, struct exact b)
+{
+    if (a.negative != b.negative)
+        return a.negative ? -1 : 1;
+    return a.negative ? compare_sizes(b, a) : compare_sizes(a, b);
+}
+
+/* |a| - |b|, where |a| >= |b|. */
+static struct exact subtract_sizes(struct exact a, struct exact b)
+{
+    bool borrow = false;
+
+    for (size_t i = 0; i < LIMBS; i++) {
+        uint64_t taken = b.limbs[i] + borrow;
+
+        borrow = (borrow && taken == 0) || a.limbs[i] < taken;
+        a.limbs[i] -= taken;
+    }
+    return a;
+}
+
+int exact_add(struct exact a, struct exact b, struct exact *sum)
+{
+    uint128 carry = 0;
+
+    if (a.negative != b.negative) {
+        struct exact rest = compare_sizes(a, b) >= 0 ? subtract_sizes(a, b) : subtract_sizes(b, a);
+
+        if (is_zero(rest))
+            rest.negative = false;
+        *sum = rest;
+        return 0;
+    }
+    for (size_t i = 0; i < LIMBS; i++) {
+        carry += (uint128)a.limbs[i] + b.limbs[i];
+        a.limbs[i] = (uint64_t)carry;
+        carry >>= 64;
+    }
+    if (carry)
+        return MONEY_OVERFLOW;
+    *sum = a;
+    return 0;
+}
+
+static uint64_t power_of_ten(int exponent)
+{
+    uint64_t power = 1;
+
+    assert(exponent >= 0 && exponent <= TEN_DIGITS_MAX);
+
+    while (exponent-- > 0)
+        power *= 10;
+    return power;
+}
+
+/* Divides the size in place and returns the rest. */
+static uint64_t divide(struct exact *amount, uint64_t divisor)
+{
+    uint128 rest = 0;
+
+    for (size_t i = LIMBS; i-- > 0;) {
+        rest = rest << 64 | amount->limbs[i];
+        amount->limbs[i] = (uint64_t)(rest / divisor);
+        rest %= divisor;
+    }
+    return (uint64_t)rest;
+}
+
+/* amount / 10^places rounded half away from zero: the only rounding of money there is. */
+static int round_places(struct exact amount, int places, struct money *money)
+{
+    int upper = places > TEN_DIGITS_MAX ? places - TEN_DIGITS_MAX : 0;
+    uint64_t divisor = power_of_ten(places - upper), upper_divisor = power_of_ten(upper);
+    uint64_t rest = divide(&amount, divisor);
+    uint128 whole = (uint128)divisor * upper_divisor;
+    uint128 whole_rest = (uint128)divide(&amount, upper_divisor) * divisor + rest;
+    uint128 size = (uint128)amount.limbs[1] << 64 | amount.limbs[0];
+
+    if (amount.limbs[2] || amount.limbs[3])
+        return MONEY_OVERFLOW;
+    if (whole_rest >= whole - whole_rest && ++size == 0)
+        return MONEY_OVERFLOW;
+    if (size > (uint128)MINOR_MAX)
+        return MONEY_OVERFLOW;
+    money->minor = amount.negative ? -(int128)size : (int128)size;
+    return 0;
+}
+
+int money_round(struct exact amount, const struct currency *currency, enum rounding rounding,
+                struct money *money)
+{
+    assert(rounding == HALF_AWAY_FROM_ZERO);
+
+    return round_places(amount, EXACT_PLACES - currency->digits, money);
+}
+
+int money_percent(struct money amount, struct decimal percent, enum rounding rounding,
+                  struct money *part)
+{
+    struct exact product = multiply(size_of(amount.minor), size_of(percent.units),
+                                    (amount.minor < 0) != (percent.units < 0));
+
+    assert(rounding == HALF_AWAY_FROM_ZERO);
+
+    return round_places(product, DECIMAL_PLACES + PERCENT_PLACES, part);
+}
+
+int money_add(struct money a, struct money b, struct money *sum)
+{
+    int128 minor;
+
+    if (__builtin_add_overflow(a.minor, b.minor, &minor) || minor < -MINOR_MAX)
+        return MONEY_OVERFLOW;
+    sum->minor = minor;
+    return 0;
+}
+
+int money_subtract(struct money a, struct money b, struct money *difference)
+{
+    return money_add(a, (struct money){-b.minor}, difference);
+}
+
+int money_compare(struct money a, struct money b)
+{
+    return (a.minor > b.minor) - (a.minor < b.minor);
+}
+
+int money_of(struct decimal amount, const struct currency *currency, struct money *money)
+{
+    int128 unit = power_of_ten(DECIMAL_PLACES - currency->digits);
+
+    if (amount.units % unit)
+        return MONEY_TOO_FINE;
+    money->minor = amount.units / unit;
+    return 0;
+}
+
+size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX])
+{
+    char reversed[MONEY_TEXT_MAX];
+    uint128 rest = size_of(money.minor);
+    size_t count = 0, length = 0;
+
+    for (int place = 0; place <= currency->digits || rest; place++, rest /= 10) {
+        if (place == currency->digits && place > 0)
+            reversed[count++] = '.';
+        reversed[count++] = (char)('0' + (int)(rest % 10));
+    }
+    if (money.minor < 0)
+        reversed[count++] = '-';
+    while (count)
+        text[length++] = reversed[--count];
+    text[length] = '\0';
+    return length;
+}
+
+/* Not by way of struct decimal: totals may be larger than the largest quantity that is taken in. */
+int money_parse(struct text text, const struct currency *currency, struct money *money)
+{
+    bool negative = text.length && text.at[0] == '-';
+    int places = -1; /* behind the point; -1: none seen */
+    size_t at = negative;
+    int128 minor = 0;
+    bool ended = false; /* on a digit */
+
+    for (; at < text.length; at++) {
+        char c = text.at[at];
+
+        if (c == '.' && ended && places < 0) {
+            places = 0;
+            ended = false;
+            continue;
+        }
+        if (c < '0' || c > '9')
+            return MONEY_NOT_AN_AMOUNT;
+        if (places >= 0 && ++places > currency->digits)
+            return MONEY_TOO_FINE;
+        if (minor > (MINOR_MAX - 9) / 10)
+            return MONEY_OVERFLOW;
+        minor = minor * 10 + (c - '0');
+        ended = true;
+    }
+    if (!ended)
+        return MONEY_NOT_AN_AMOUNT;
+    for (int place = places < 0 ? 0 : places; place < currency->digits; place++) {
+        if (minor > MINOR_MAX / 10)
+            return MONEY_OVERFLOW;
+        minor *= 10;
+    }
+    money->minor = negative ? -minor : minor;
+    return 0;
+}
