@@ -1,0 +1,185 @@
+#include "ingest/rules/json_document.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NODES_FIRST = 256 };
+
+void json_document_init(struct json_document *document, struct arena *nodes_arena,
+                        struct arena *strings)
+{
+    *document = (struct json_document){.nodes_arena = nodes_arena, .strings = strings};
+}
+
+void json_document_reset(struct json_document *document)
+{
+    document->count = 0;
+}
+
+static bool grow(struct json_document *document)
+{
+    uint32_t room = document->room == 0 ? NODES_FIRST : document->room * 2;
+    struct json_node *nodes;
+
+    if (document->room >= JSON_NODES_MAX)
+        return false;
+    if (room > JSON_NODES_MAX)
+        room = JSON_NODES_MAX;
+    nodes = arena_take(document->nodes_arena, room * sizeof(*nodes));
+    if (!nodes)
+        return false;
+    if (document->count > 0)
+        memcpy(nodes, document->nodes, document->count * sizeof(*nodes));
+    document->nodes = nodes;
+    document->room = room;
+    return true;
+}
+
+uint32_t json_add(struct json_document *document, const struct json_place *place,
+                  enum json_kind kind, struct text text)
+{
+    uint32_t index = document->count;
+    struct json_node *node;
+
+    if (index == document->room && !grow(document))
+        return JSON_NONE;
+    node = &document->nodes[index];
+    node->name = place->name.at;
+    node->name_length = (uint32_t)place->name.length;
+    node->parent = place->parent;
+    node->kind = kind;
+    node->is.at = text.at;
+    node->length = (uint32_t)text.length;
+    if (kind >= JSON_ARRAY)
+        node->is.after = 0;
+    document->count++;
+    if (place->parent != JSON_NONE)
+        document->nodes[place->parent].length++;
+    return index;
+}
+
+void json_close(struct json_document *document, uint32_t container)
+{
+    document->nodes[container].is.after = document->count;
+}
+
+struct text json_text(const struct json_node *node)
+{
+    assert(node->kind == JSON_NUMBER || node->kind == JSON_STRING);
+    return text_from(node->is.at, node->length);
+}
+
+struct text json_name(const struct json_node *node)
+{
+    return text_from(node->name, node->name_length);
+}
+
+uint32_t json_member(const struct json_document *document, uint32_t object, struct text name)
+{
+    uint32_t end;
+
+    if (object == JSON_NONE || json_at(document, object)->kind != JSON_OBJECT)
+        return JSON_NONE;
+    end = json_after(document, object);
+    for (uint32_t i = object + 1; i < end; i = json_after(document, i)) {
+        const struct json_node *node = json_at(document, i);
+        if (node->name_length == name.length && memcmp(node->name, name.at, name.length) == 0)
+            return i;
+    }
+    return JSON_NONE;
+}
+
+static size_t escaped_length(struct text name)
+{
+    size_t length = name.length;
+
+    for (size_t i = 0; i < name.length; i++)
+        length += name.at[i] == '~' || name.at[i] == '/';
+    return length;
+}
+
+static void append_step(char *pointer, size_t *length, struct text name)
+{
+    pointer[(*length)++] = '/';
+    for (size_t i = 0; i < name.length; i++) {
+        char c = name.at[i];
+        if (c == '~' || c == '/') {
+            pointer[(*length)++] = '~';
+            c = c == '~' ? '0' : '1';
+        }
+        pointer[(*length)++] = c;
+    }
+}
+
+/* How many elements of the array stand before the node. */
+static uint32_t position_in(const struct json_document *document, uint32_t array, uint32_t index)
+{
+    uint32_t position = 0;
+
+    for (uint32_t i = array + 1; i < index; i++)
+        position += json_at(document, i)->parent == array;
+    return position;
+}
+
+/* The names from the root down to the place; `steps` has room for JSON_DEPTH_MAX + 2. */
+static size_t steps_to(const struct json_document *document, const struct json_place *place,
+                       struct json_place *steps)
+{
+    size_t count = 0;
+    struct json_place first = *place;
+
+    /* A member whose name isn't known (yet): its object. */
+    if (first.parent != JSON_NONE && text_is_absent(first.name) &&
+        json_at(document, first.parent)->kind == JSON_OBJECT)
+        first = (struct json_place){.parent = json_at(document, first.parent)->parent,
+                                    .name = json_name(json_at(document, first.parent))};
+    for (struct json_place here = first; here.parent != JSON_NONE; count++) {
+        const struct json_node *parent = json_at(document, here.parent);
+        assert(count < JSON_DEPTH_MAX + 2);
+        steps[count] = here;
+        here = (struct json_place){.parent = parent->parent, .name = json_name(parent)};
+    }
+    return count;
+}
+
+static struct text step_text(const struct json_document *document, const struct json_place *step,
+                             uint32_t child, char digits[16])
+{
+    if (json_at(document, step->parent)->kind == JSON_OBJECT)
+        return step->name;
+    snprintf(digits, 16, "%u", position_in(document, step->parent, child));
+    return text_of(digits);
+}
+
+/* `index` is the place's node, or the document's count for one that has none yet. */
+static struct text pointer_of(const struct json_document *document, const struct json_place *place,
+                              uint32_t index, struct arena *arena)
+{
+    struct json_place steps[JSON_DEPTH_MAX + 2];
+    size_t count = steps_to(document, place, steps), length = 0;
+    char pointer[JSON_POINTER_MAX], digits[16];
+
+    for (size_t i = count; i-- > 0;) {
+        uint32_t child = i > 0 ? steps[i - 1].parent : index;
+        struct text name = step_text(document, &steps[i], child, digits);
+        if (length + 1 + escaped_length(name) > sizeof(pointer))
+            break;
+        append_step(pointer, &length, name);
+    }
+    return arena_copy(arena, text_from(pointer, length));
+}
+
+struct text json_pointer(const struct json_document *document, uint32_t index, struct arena *arena)
+{
+    const struct json_node *node = json_at(document, index);
+    struct json_place place = {.parent = node->parent, .name = json_name(node)};
+
+    return pointer_of(document, &place, index, arena);
+}
+
+struct text json_pointer_to(const struct json_document *document, const struct json_place *place,
+                            struct arena *arena)
+{
+    return pointer_of(document, place, document->count, arena);
+}

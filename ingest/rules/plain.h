@@ -1,0 +1,25 @@
+/*
+ * plain.h - how far a JSON string goes on without anything special: the best scan that this target has.
+ *
+ * Special are the quote, the backslash, control characters and every byte of 0x80 or more. Reads no byte at or
+ * behind `end`.
+ *
+ * Threads    Any.
+ */
+#pragma once
+
+#if defined(__SSE2__)
+#include "ingest/rules/plain_sse2.h"
+#define PLAIN_TARGET "sse2"
+static inline const char *plain_end(const char *at, const char *end)
+{
+    return plain_end_sse2(at, end);
+}
+#else
+#include "ingest/rules/plain_scalar.h"
+#define PLAIN_TARGET "scalar"
+static inline const char *plain_end(const char *at, const char *end)
+{
+    return plain_end_scalar(at, end);
+}
+#endif
