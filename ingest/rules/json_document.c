@@ -37,7 +37,7 @@ static bool grow(struct json_document *document)
 }
 
 uint32_t json_add(struct json_document *document, const struct json_place *place,
-                  enum json_kind kind, struct text text)
+                  enum node_kind kind, struct text text)
 {
     uint32_t index = document->count;
     struct json_node *node;
@@ -51,7 +51,7 @@ uint32_t json_add(struct json_document *document, const struct json_place *place
     node->kind = kind;
     node->is.at = text.at;
     node->length = (uint32_t)text.length;
-    if (kind >= JSON_ARRAY)
+    if (kind >= NODE_ARRAY)
         node->is.after = 0;
     document->count++;
     if (place->parent != JSON_NONE)
@@ -66,7 +66,7 @@ void json_close(struct json_document *document, uint32_t container)
 
 struct text json_text(const struct json_node *node)
 {
-    assert(node->kind == JSON_NUMBER || node->kind == JSON_STRING);
+    assert(node->kind == NODE_NUMBER || node->kind == NODE_STRING);
     return text_from(node->is.at, node->length);
 }
 
@@ -79,7 +79,7 @@ uint32_t json_member(const struct json_document *document, uint32_t object, stru
 {
     uint32_t end;
 
-    if (object == JSON_NONE || json_at(document, object)->kind != JSON_OBJECT)
+    if (object == JSON_NONE || json_at(document, object)->kind != NODE_OBJECT)
         return JSON_NONE;
     end = json_after(document, object);
     for (uint32_t i = object + 1; i < end; i = json_after(document, i)) {
@@ -131,7 +131,7 @@ static size_t steps_to(const struct json_document *document, const struct json_p
 
     /* A member whose name isn't known (yet): its object. */
     if (first.parent != JSON_NONE && text_is_absent(first.name) &&
-        json_at(document, first.parent)->kind == JSON_OBJECT)
+        json_at(document, first.parent)->kind == NODE_OBJECT)
         first = (struct json_place){.parent = json_at(document, first.parent)->parent,
                                     .name = json_name(json_at(document, first.parent))};
     for (struct json_place here = first; here.parent != JSON_NONE; count++) {
@@ -146,7 +146,7 @@ static size_t steps_to(const struct json_document *document, const struct json_p
 static struct text step_text(const struct json_document *document, const struct json_place *step,
                              uint32_t child, char digits[16])
 {
-    if (json_at(document, step->parent)->kind == JSON_OBJECT)
+    if (json_at(document, step->parent)->kind == NODE_OBJECT)
         return step->name;
     snprintf(digits, 16, "%u", position_in(document, step->parent, child));
     return text_of(digits);

@@ -1,5 +1,6 @@
 /*
- * json_document.h - a JSON value as a flat array of nodes: what the scanner writes and the rules read.
+ * json_document.h - a JSON value as a flat array of nodes: what the scanner writes and the rules
+ * read.
  *
  * Nodes stand in document order, a container right before its children. The same form is built by
  * hand for events that don't arrive as JSON (binary mode, the gateway's batch), so that every rule
@@ -7,29 +8,29 @@
  *
  * Limits     JSON_NODES_MAX: more than an event of JSON_EVENT_BYTES_MAX can need.
  * Errors     Building returns JSON_NONE, and lookups too, when there is no room or no such member.
- * Ownership  Nodes and decoded strings are in the document's arenas; other texts point into the input.
- * Threads    One at a time.
+ * Ownership  Nodes and decoded strings are in the document's arenas; other texts point into the
+ * input. Threads    One at a time.
  */
 #pragma once
 
 #include "common/base/arena.h"
 
 enum {
-    JSON_DEPTH_MAX = 16,                 /* the event's object is level 1; arrays count */
-    JSON_EVENT_BYTES_MAX = 1024 * 1024,  /* one event, wherever it stands */
+    JSON_DEPTH_MAX = 16,                /* the event's object is level 1; arrays count */
+    JSON_EVENT_BYTES_MAX = 1024 * 1024, /* one event, wherever it stands */
     JSON_NODES_MAX = 512 * 1024 + 1024,
-    JSON_POINTER_MAX = 1024,             /* longer ones end at the deepest parent that fits */
+    JSON_POINTER_MAX = 1024, /* longer ones end at the deepest parent that fits */
 };
 #define JSON_NONE UINT32_MAX
 
-enum json_kind {
-    JSON_NULL,
-    JSON_FALSE,
-    JSON_TRUE,
-    JSON_NUMBER,
-    JSON_STRING,
-    JSON_ARRAY,
-    JSON_OBJECT,
+enum node_kind {
+    NODE_NULL,
+    NODE_FALSE,
+    NODE_TRUE,
+    NODE_NUMBER,
+    NODE_STRING,
+    NODE_ARRAY,
+    NODE_OBJECT,
 };
 
 struct json_node {
@@ -41,7 +42,7 @@ struct json_node {
     uint32_t name_length;
     uint32_t length; /* bytes of a number or string; children of a container */
     uint32_t parent; /* JSON_NONE for the root */
-    enum json_kind kind;
+    enum node_kind kind;
 };
 
 struct json_document {
@@ -63,7 +64,7 @@ struct json_place {
 };
 /* Adds a scalar or opens a container (closed by json_close) and counts it in its parent. */
 MUST_USE uint32_t json_add(struct json_document *document, const struct json_place *place,
-                           enum json_kind kind, struct text text);
+                           enum node_kind kind, struct text text);
 void json_close(struct json_document *document, uint32_t container);
 
 static inline const struct json_node *json_at(const struct json_document *document, uint32_t index)
@@ -72,7 +73,7 @@ static inline const struct json_node *json_at(const struct json_document *docume
 }
 static inline bool json_is_container(const struct json_node *node)
 {
-    return node->kind >= JSON_ARRAY;
+    return node->kind >= NODE_ARRAY;
 }
 /* The node behind this one and all it holds. */
 static inline uint32_t json_after(const struct json_document *document, uint32_t index)

@@ -74,7 +74,7 @@ static bool is_next(const struct scan *scan, char c)
     return scan->at < scan->end && *scan->at == c;
 }
 
-static uint32_t record(struct scan *scan, enum json_kind kind, struct text text)
+static uint32_t record(struct scan *scan, enum node_kind kind, struct text text)
 {
     uint32_t index;
 
@@ -109,7 +109,7 @@ static enum step scan_string(struct scan *scan)
         return broken(scan, why);
     if (string.refused)
         refuse(scan, JSON_BAD_STRING, string.refused, begin);
-    record(scan, JSON_STRING, spelled(scan, &string));
+    record(scan, NODE_STRING, spelled(scan, &string));
     return STEP_AFTER_VALUE;
 }
 
@@ -120,7 +120,8 @@ static const char *pass_digits(const char *at, const char *end)
     return at;
 }
 
-/* Behind the fraction or exponent that begins with `lead`, where there is one; NULL without digits. */
+/* Behind the fraction or exponent that begins with `lead`, where there is one; NULL without digits.
+ */
 static const char *pass_tail(const char *at, const char *end, bool exponent)
 {
     const char *digits = at + 1;
@@ -156,11 +157,11 @@ static enum step scan_number(struct scan *scan)
     if (!behind)
         return broken(scan, "a value isn't written as JSON has it");
     scan->at = behind;
-    record(scan, JSON_NUMBER, text_from(begin, (size_t)(behind - begin)));
+    record(scan, NODE_NUMBER, text_from(begin, (size_t)(behind - begin)));
     return STEP_AFTER_VALUE;
 }
 
-static enum step scan_literal(struct scan *scan, enum json_kind kind, const char *literal)
+static enum step scan_literal(struct scan *scan, enum node_kind kind, const char *literal)
 {
     size_t length = strlen(literal);
 
@@ -256,7 +257,7 @@ static void push_level(struct scan *scan, bool object)
         (uint8_t)(object ? scan->is_object[top / 8] | bit : scan->is_object[top / 8] & ~bit);
 }
 
-static void enter(struct scan *scan, enum json_kind kind)
+static void enter(struct scan *scan, enum node_kind kind)
 {
     uint32_t index;
 
@@ -278,7 +279,7 @@ static enum step leave(struct scan *scan)
     scan->open--;
     if (!scan->recording)
         return STEP_AFTER_VALUE;
-    if (json_at(document, container)->kind == JSON_OBJECT &&
+    if (json_at(document, container)->kind == NODE_OBJECT &&
         json_at(document, container)->length > NAMES_SMALL &&
         json_names_repeat(document, container, &twice)) {
         report(scan, JSON_NAME_TWICE, "the name stands twice in its object", scan->at - 1,
@@ -291,9 +292,9 @@ static enum step leave(struct scan *scan)
     return STEP_AFTER_VALUE;
 }
 
-static enum step scan_container(struct scan *scan, enum json_kind kind)
+static enum step scan_container(struct scan *scan, enum node_kind kind)
 {
-    bool object = kind == JSON_OBJECT;
+    bool object = kind == NODE_OBJECT;
 
     if (scan->open == scan->levels_room && !more_levels(scan))
         return broken(scan, "it is nested too deep to be read");
@@ -315,15 +316,15 @@ static enum step scan_value(struct scan *scan)
     case '"':
         return scan_string(scan);
     case '{':
-        return scan_container(scan, JSON_OBJECT);
+        return scan_container(scan, NODE_OBJECT);
     case '[':
-        return scan_container(scan, JSON_ARRAY);
+        return scan_container(scan, NODE_ARRAY);
     case 't':
-        return scan_literal(scan, JSON_TRUE, "true");
+        return scan_literal(scan, NODE_TRUE, "true");
     case 'f':
-        return scan_literal(scan, JSON_FALSE, "false");
+        return scan_literal(scan, NODE_FALSE, "false");
     case 'n':
-        return scan_literal(scan, JSON_NULL, "null");
+        return scan_literal(scan, NODE_NULL, "null");
     default:
         return scan_number(scan);
     }

@@ -3,8 +3,8 @@
  *
  * The grammar is RFC 8259's, whole. Beyond it are refused, anywhere: bytes that aren't UTF-8, NUL,
  * lone surrogates, a name twice in one object, and levels past JSON_DEPTH_MAX. After such a refusal
- * the rest is still read by the grammar, so that the neighbours of one bad event can be used; only a
- * broken grammar ends the reading.
+ * the rest is still read by the grammar, so that the neighbours of one bad event can be used; only
+ * a broken grammar ends the reading.
  *
  * Errors     enum json_outcome; struct json_error says what, where, and the JSON pointer.
  * Ownership  As json_document.h; the error's texts are in the `strings` arena.
@@ -30,8 +30,8 @@ struct json_error {
 
 /*
  * Scans one value at *position, white space before it included, and adds it at `place`; a container
- * there is on level `level` (1 for an event). 0 with *position behind the value. An outcome other than
- * JSON_BROKEN too leaves *position behind it, the document undefined and *error filled.
+ * there is on level `level` (1 for an event). 0 with *position behind the value. An outcome other
+ * than JSON_BROKEN too leaves *position behind it, the document undefined and *error filled.
  */
 MUST_USE int json_scan(struct json_document *document, struct text text, size_t *position,
                        const struct json_place *place, unsigned level, struct json_error *error);

@@ -1,6 +1,7 @@
 /*
- * The scan runs over plain bytes at once (plain.h) and looks at each special one: the closing quote,
- * an escape, a control character, a UTF-8 sequence. Decoding is apart, since few strings need it.
+ * The scan runs over plain bytes at once (plain.h) and looks at each special one: the closing
+ * quote, an escape, a control character, a UTF-8 sequence. Decoding is apart, since few strings
+ * need it.
  */
 #include "ingest/rules/json_string.h"
 
@@ -18,8 +19,8 @@ static bool is_continuation(char c)
     return ((unsigned char)c & 0xC0) == 0x80;
 }
 
-/* The least second byte of a three- or four-byte sequence bars overlong forms; the greatest one bars
- * surrogates and what lies above U+10FFFF. */
+/* The least second byte of a three- or four-byte sequence bars overlong forms; the greatest one
+ * bars surrogates and what lies above U+10FFFF. */
 static bool second_byte_fits(unsigned char first, unsigned char second)
 {
     switch (first) {

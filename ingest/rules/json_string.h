@@ -1,5 +1,6 @@
 /*
- * json_string.h - one JSON string: where it ends, whether its content may stand, and what it spells.
+ * json_string.h - one JSON string: where it ends, whether its content may stand, and what it
+ * spells.
  *
  * Errors     A broken string (grammar) is told from one whose content is refused: behind the latter
  *            the scan can go on, so that one bad event of a batch never costs its neighbours.
@@ -19,13 +20,14 @@ struct json_string {
 enum json_string_outcome { JSON_STRING_BROKEN = 1 };
 
 /*
- * Scans from behind the opening quote. Returns 0 with *at behind the closing one; JSON_STRING_BROKEN
- * with *at where the grammar breaks and `*why`.
+ * Scans from behind the opening quote. Returns 0 with *at behind the closing one;
+ * JSON_STRING_BROKEN with *at where the grammar breaks and `*why`.
  */
 MUST_USE int json_string_scan(const char **at, const char *end, struct json_string *string,
                               const char **why);
 
-/* Writes what a scanned string without refusal spells, never longer than raw; returns the length. */
+/* Writes what a scanned string without refusal spells, never longer than raw; returns the length.
+ */
 size_t json_string_decode(struct text raw, char *into);
 
 /* The length of the UTF-8 sequence at `at`; 0 when it isn't one (overlong, surrogate, cut off). */

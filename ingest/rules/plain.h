@@ -1,8 +1,9 @@
 /*
- * plain.h - how far a JSON string goes on without anything special: the best scan that this target has.
+ * plain.h - how far a JSON string goes on without anything special: the best scan that this target
+ * has.
  *
- * Special are the quote, the backslash, control characters and every byte of 0x80 or more. Reads no byte at or
- * behind `end`.
+ * Special are the quote, the backslash, control characters and every byte of 0x80 or more. Reads no
+ * byte at or behind `end`.
  *
  * Threads    Any.
  */

@@ -1,5 +1,6 @@
 /*
- * plain_scalar.h - the string scan of plain.h, byte by byte: for targets without SSE2, and for tails.
+ * plain_scalar.h - the string scan of plain.h, byte by byte: for targets without SSE2, and for
+ * tails.
  *
  * Threads    Any.
  */

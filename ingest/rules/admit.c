@@ -1,0 +1,373 @@
+/*
+ * The rules, in the order of the code; which of several refusals is given: refusal.h.
+ *
+ * 1. `type` is the eventType of at least one meter.
+ * 2. `subscription` decides alone; else `subject` is looked up as subscription id, consumer name,
+ *    customer key. The subscription is active at `time` (absent: the arrival): activeFrom <= time <
+ *    activeTo.
+ * 3. `time` isn't further ahead of the arrival than the tolerance; exactly on it passes.
+ * 4. Meters whose eventFrom is after `time` are left out; one has to remain.
+ * 5. Each meter but COUNT has a value: a JSON number or a decimal string, not negative, below
+ * 10^15, 12 decimals at the most. UNIQUE_COUNT: a text that isn't empty.
+ * 6. Each dimension is a text, or null where it is missing.
+ */
+#include "ingest/rules/admit.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct weighing {
+    const struct admission *admission;
+    const struct event *event;
+    struct arena *arena;
+    struct refusal *refusal;
+    struct instant time; /* the event's, or the arrival */
+    struct instant arrival;
+};
+
+/* --- 1, 2: whose it is --- */
+
+static const struct catalog_subscription *by_id(struct weighing *weighing)
+{
+    struct text id = weighing->event->subscription;
+    const struct catalog_subscription *found =
+        catalog_subscription(weighing->admission->catalog, id);
+
+    if (!found) {
+        refuse(weighing->refusal, weighing->arena, REFUSAL_UNKNOWN_SUBSCRIPTION,
+               text_of("/subscription"),
+               "no subscription of this bucket has this id: correct it, or apply the subscription "
+               "to the catalog first");
+        return NULL;
+    }
+    if (instant_compare(weighing->time, found->active_from) >= 0 &&
+        instant_compare(weighing->time, found->active_to) < 0)
+        return found;
+    refuse(weighing->refusal, weighing->arena, REFUSAL_SUBSCRIPTION_INACTIVE,
+           text_of("/subscription"),
+           "the subscription isn't active at the event's time: send a time between its activeFrom "
+           "and activeTo");
+    return NULL;
+}
+
+static const struct catalog_subscription *by_subject(struct weighing *weighing)
+{
+    const struct catalog_subscription *found = NULL;
+    int r = catalog_find_subject(weighing->admission->catalog, weighing->event->subject,
+                                 weighing->time, &found);
+
+    if (r == CATALOG_SUBJECT_UNKNOWN)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_UNKNOWN_SUBSCRIPTION,
+               text_of("/subject"),
+               "the subject is no subscription id, consumer name or customer key of this bucket: "
+               "correct it, or send the subscription's id as `subscription`");
+    else if (r == CATALOG_SUBJECT_AMBIGUOUS)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_AMBIGUOUS_SUBJECT, text_of("/subject"),
+               "the subject has several subscriptions active at the event's time: send the id of "
+               "one as `subscription`");
+    else if (r == CATALOG_SUBJECT_INACTIVE)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_SUBSCRIPTION_INACTIVE,
+               text_of("/subject"),
+               "the subject has no subscription active at the event's time: send a time at which "
+               "one is, or the id of another as `subscription`");
+    return r == 0 ? found : NULL;
+}
+
+static const struct catalog_subscription *subscription_of(struct weighing *weighing)
+{
+    if (!text_is_absent(weighing->event->subscription))
+        return by_id(weighing);
+    if (!text_is_absent(weighing->event->subject))
+        return by_subject(weighing);
+    refuse(weighing->refusal, weighing->arena, REFUSAL_MISSING_SUBSCRIPTION,
+           text_of("/subscription"),
+           "the event names neither a subscription nor a subject: send one of them");
+    return NULL;
+}
+
+/* --- 3, 4: when it was --- */
+
+static void check_future(struct weighing *weighing)
+{
+    int64_t ahead;
+
+    if (__builtin_sub_overflow(weighing->time.ns, weighing->arrival.ns, &ahead))
+        ahead = weighing->time.ns > weighing->arrival.ns ? INT64_MAX : INT64_MIN;
+    if (ahead > weighing->admission->future.ns)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_TIME_IN_FUTURE, text_of("/time"),
+               "the time is more than %lld s after the event's arrival: set the sender's clock, "
+               "or leave `time` out",
+               (long long)(weighing->admission->future.ns / 1000000000));
+}
+
+/* --- 5: values --- */
+
+static void refuse_value(struct weighing *weighing, const struct catalog_meter *meter,
+                         enum refusal_code code, const char *why)
+{
+    refuse(weighing->refusal, weighing->arena, code,
+           event_property_pointer(&meter->value, weighing->arena), "the value of meter %.*s %s",
+           (int)meter->slug.length, meter->slug.at, why);
+}
+
+static void refuse_number(struct weighing *weighing, const struct catalog_meter *meter, int outcome)
+{
+    if (outcome == DECIMAL_TOO_LARGE)
+        refuse_value(weighing, meter, REFUSAL_VALUE_TOO_LARGE,
+                     "is 10^15 or more: send it in several events");
+    else if (outcome == DECIMAL_TOO_PRECISE)
+        refuse_value(weighing, meter, REFUSAL_VALUE_TOO_PRECISE,
+                     "has more than 12 decimals: round it before sending");
+    else
+        refuse_value(weighing, meter, REFUSAL_INVALID_VALUE,
+                     "isn't a number: send a JSON number or a string like \"12.5\"");
+}
+
+static int parse_number(const struct json_node *node, struct decimal *value)
+{
+    if (node->kind == NODE_NUMBER)
+        return decimal_parse_json(json_text(node), value);
+    if (node->kind == NODE_STRING)
+        return decimal_parse(json_text(node), value);
+    return DECIMAL_NOT_A_NUMBER;
+}
+
+static void take_amount(struct weighing *weighing, const struct catalog_meter *meter,
+                        const struct json_node *node, struct decimal *amount)
+{
+    struct decimal value = {.units = 0};
+    int r = parse_number(node, &value);
+    bool is_negative = value.units < 0;
+
+    /* Too large and too precise numbers can be negative, too; they aren't zero. */
+    if (r == DECIMAL_TOO_LARGE || r == DECIMAL_TOO_PRECISE)
+        is_negative = json_text(node).at[0] == '-';
+    if (is_negative)
+        refuse_value(weighing, meter, REFUSAL_NEGATIVE_VALUE,
+                     "is negative: usage only adds up, corrections are made on the invoice");
+    else if (r)
+        refuse_number(weighing, meter, r);
+    else
+        *amount = value;
+}
+
+/* Strings as they are, numbers as their shortest decimal, true, false; absent where a scalar has no
+ * such form. *outcome is the decimal's. */
+static struct text text_of_scalar(struct weighing *weighing, const struct json_node *node,
+                                  int *outcome)
+{
+    char digits[DECIMAL_TEXT_MAX];
+    struct decimal value;
+
+    *outcome = 0;
+    switch (node->kind) {
+    case NODE_STRING:
+        return json_text(node);
+    case NODE_TRUE:
+        return text_of("true");
+    case NODE_FALSE:
+        return text_of("false");
+    case NODE_NUMBER:
+        *outcome = decimal_parse_json(json_text(node), &value);
+        if (*outcome)
+            return text_of(NULL);
+        return arena_copy(weighing->arena, text_from(digits, decimal_format(value, digits)));
+    default:
+        *outcome = DECIMAL_NOT_A_NUMBER;
+        return text_of(NULL);
+    }
+}
+
+static void take_unique(struct weighing *weighing, const struct catalog_meter *meter,
+                        const struct json_node *node, uint8_t unique[16])
+{
+    int outcome;
+    struct text text = text_of_scalar(weighing, node, &outcome);
+
+    if (outcome == DECIMAL_NOT_A_NUMBER)
+        refuse_value(weighing, meter, REFUSAL_INVALID_VALUE,
+                     "isn't a text: send a string, a number, true or false");
+    else if (outcome)
+        refuse_number(weighing, meter, outcome);
+    else if (text.length == 0)
+        refuse_value(weighing, meter, REFUSAL_INVALID_VALUE,
+                     "is empty: send what is to be counted once");
+    else if (text.length > EVENT_TEXT_BYTES_MAX)
+        refuse_value(weighing, meter, REFUSAL_TOO_LONG,
+                     "has more than 1024 bytes: shorten it, or send its digest");
+    else
+        fingerprint_unique(&weighing->admission->key, text, unique);
+}
+
+static void take_value(struct weighing *weighing, const struct catalog_meter *meter,
+                       union usage_value *value)
+{
+    uint32_t index;
+
+    memset(value, 0, sizeof(*value));
+    if (meter->aggregation == AGGREGATION_COUNT)
+        return;
+    index = event_property(weighing->event, &meter->value);
+    if (index == JSON_NONE || json_at(weighing->event->document, index)->kind == NODE_NULL)
+        refuse_value(weighing, meter, REFUSAL_MISSING_VALUE, "is missing or null: send it");
+    else if (meter->aggregation == AGGREGATION_UNIQUE_COUNT)
+        take_unique(weighing, meter, json_at(weighing->event->document, index), value->unique);
+    else
+        take_amount(weighing, meter, json_at(weighing->event->document, index), &value->amount);
+}
+
+/* --- 6: dimensions --- */
+
+static void refuse_dimension(struct weighing *weighing, const struct catalog_dimension *dimension,
+                             enum refusal_code code, const char *why)
+{
+    refuse(weighing->refusal, weighing->arena, code,
+           event_property_pointer(&dimension->path, weighing->arena), "dimension %.*s %s",
+           (int)dimension->name.length, dimension->name.at, why);
+}
+
+static struct text take_dimension(struct weighing *weighing,
+                                  const struct catalog_dimension *dimension)
+{
+    uint32_t index = event_property(weighing->event, &dimension->path);
+    const struct json_node *node;
+    struct text text;
+    int outcome;
+
+    if (index == JSON_NONE)
+        return text_of(NULL);
+    node = json_at(weighing->event->document, index);
+    if (node->kind == NODE_NULL)
+        return text_of(NULL);
+    text = text_of_scalar(weighing, node, &outcome);
+    if (outcome == DECIMAL_NOT_A_NUMBER)
+        refuse_dimension(weighing, dimension, REFUSAL_INVALID_DIMENSION,
+                         "is an object or an array: send a string, a number, true or false");
+    else if (outcome)
+        refuse_dimension(weighing, dimension, REFUSAL_INVALID_DIMENSION,
+                         "is a number of 10^15 or more, or of more than 12 decimals: send it as a "
+                         "string");
+    else if (text.length > EVENT_TEXT_BYTES_MAX)
+        refuse_dimension(weighing, dimension, REFUSAL_TOO_LONG,
+                         "has more than 1024 bytes: shorten it");
+    return text;
+}
+
+static bool take_dimensions(struct weighing *weighing, struct fingerprint_entry *entry)
+{
+    size_t count = entry->meter->dimension_count;
+    struct text *dimensions;
+
+    if (count == 0)
+        return true;
+    dimensions = arena_take(weighing->arena, count * sizeof(*dimensions));
+    if (!dimensions)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        dimensions[i] = take_dimension(weighing, &entry->meter->dimensions[i]);
+    entry->dimensions = dimensions;
+    return true;
+}
+
+/* --- the whole --- */
+
+static void insert(struct fingerprint_entry *entries, size_t count,
+                   const struct fingerprint_entry *entry)
+{
+    size_t at = count;
+
+    while (at > 0 && text_compare(entries[at - 1].meter->slug, entry->meter->slug) > 0) {
+        entries[at] = entries[at - 1];
+        at--;
+    }
+    entries[at] = *entry;
+}
+
+static bool take_entries(struct weighing *weighing, const struct catalog_meter *const *meters,
+                         size_t meter_count, struct admitted *found)
+{
+    struct fingerprint_entry *entries = arena_take(weighing->arena, meter_count * sizeof(*entries));
+    size_t count = 0;
+
+    if (!entries)
+        return false;
+    for (size_t i = 0; i < meter_count; i++) {
+        struct fingerprint_entry entry = {.meter = meters[i]};
+        if (instant_compare(weighing->time, meters[i]->from) < 0)
+            continue;
+        take_value(weighing, meters[i], &entry.value);
+        if (!take_dimensions(weighing, &entry))
+            return false;
+        insert(entries, count++, &entry);
+    }
+    if (count == 0)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_BEFORE_EVENT_FROM, text_of("/time"),
+               "the time is before the eventFrom of every meter of this type: such events are not "
+               "to be counted");
+    found->entries = entries;
+    found->entry_count = count;
+    return true;
+}
+
+static bool take_fingerprint(struct weighing *weighing, struct admitted *found)
+{
+    const struct event *event = weighing->event;
+    const struct fingerprint_key *key = &weighing->admission->key;
+    struct fingerprint_content content = {
+        .type = event->type,
+        .subject = event->subject,
+        .time = weighing->time,
+        .time_is_absent = event->time_is_absent,
+        .entries = found->entries,
+        .count = found->entry_count,
+    };
+
+    return fingerprint_identity(key, found->subscription->id, event->source, event->id,
+                                weighing->arena, found->event.fingerprint.identity) &&
+           fingerprint_payload(key, &content, weighing->arena, &found->event.fingerprint.payload);
+}
+
+static int no_room(struct weighing *weighing)
+{
+    refuse(weighing->refusal, weighing->arena, REFUSAL_TOO_LONG, text_of(""),
+           "the event needs more memory than one may: send it in a smaller batch");
+    return EVENT_REFUSED;
+}
+
+int admit(const struct admission *admission, const struct event *event, int64_t arrival_ms,
+          struct arena *arena, struct admitted *admitted, struct refusal *refusal)
+{
+    struct instant arrival = instant_from_ms(arrival_ms);
+    struct weighing weighing = {
+        .admission = admission,
+        .event = event,
+        .arena = arena,
+        .refusal = refusal,
+        .time = event->time_is_absent ? arrival : event->time,
+        .arrival = arrival,
+    };
+    struct admitted found = {.subject = event->subject};
+    size_t meter_count = 0;
+    const struct catalog_meter *const *meters =
+        catalog_meters_of(admission->catalog, event->type, &meter_count);
+
+    if (meter_count == 0) {
+        refuse(refusal, arena, REFUSAL_UNKNOWN_TYPE, text_of("/type"),
+               "no meter of this bucket has this eventType: correct the type, or apply a meter to "
+               "the catalog first");
+        return EVENT_REFUSED;
+    }
+    found.subscription = subscription_of(&weighing);
+    check_future(&weighing);
+    if (!take_entries(&weighing, meters, meter_count, &found))
+        return no_room(&weighing);
+    if (refusal->code != REFUSAL_NONE)
+        return EVENT_REFUSED;
+    if (!take_fingerprint(&weighing, &found))
+        return no_room(&weighing);
+    found.event.time = weighing.time;
+    found.event.arrival_ms = arrival_ms;
+    found.event.flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0;
+    *admitted = found;
+    return 0;
+}

@@ -1,0 +1,415 @@
+/*
+ * The rules, in the order of the code. Which refusal is given when several apply: refusal.h.
+ *
+ * 1. Each member's name is [a-z0-9]+, but for data_base64. A null attribute is an absent one.
+ * 2. id, source, specversion and type are there. Each known attribute is a string, not empty, not
+ * too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339, dataschema a
+ *    URI, datacontenttype a media type. sequence may be a number.
+ * 3. Other extensions are strings, booleans or 32-bit integers, and ignored.
+ * 4. sampledrate other than 1 and dataref are refused: each would make the event count for
+ * something else than it says.
+ * 5. The content is application/json in UTF-8. data and data_base64 exclude each other; the latter
+ * is decoded and read as JSON.
+ */
+#include "ingest/rules/cloudevents.h"
+
+#include "ingest/rules/base64.h"
+#include "ingest/rules/media_type.h"
+#include "ingest/rules/uri.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum attribute {
+    ATTRIBUTE_SPECVERSION,
+    ATTRIBUTE_ID,
+    ATTRIBUTE_SOURCE,
+    ATTRIBUTE_TYPE,
+    ATTRIBUTE_SUBJECT,
+    ATTRIBUTE_TIME,
+    ATTRIBUTE_SUBSCRIPTION,
+    ATTRIBUTE_DATACONTENTTYPE,
+    ATTRIBUTE_DATASCHEMA,
+    ATTRIBUTE_STRINGS, /* those before are strings */
+    ATTRIBUTE_SEQUENCE = ATTRIBUTE_STRINGS,
+    ATTRIBUTE_SAMPLEDRATE,
+    ATTRIBUTE_DATAREF,
+    ATTRIBUTE_COUNT,
+};
+
+struct rule {
+    const char *pointer; /* "/id": the name behind the slash */
+    size_t length;       /* of the name */
+    size_t bytes_max;
+    const char *missing; /* what to do about it; NULL: it may be absent */
+};
+
+static const struct rule rules[ATTRIBUTE_COUNT] = {
+    [ATTRIBUTE_SPECVERSION] = {"/specversion", 11, EVENT_TEXT_BYTES_MAX, "send \"1.0\""},
+    [ATTRIBUTE_ID] = {"/id", 2, EVENT_ID_BYTES_MAX, "send one that this source never uses twice"},
+    [ATTRIBUTE_SOURCE] = {"/source", 6, EVENT_TEXT_BYTES_MAX,
+                          "send a URI reference that names the sender"},
+    [ATTRIBUTE_TYPE] = {"/type", 4, EVENT_TEXT_BYTES_MAX, "send the eventType of a meter"},
+    [ATTRIBUTE_SUBJECT] = {"/subject", 7, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_TIME] = {"/time", 4, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SUBSCRIPTION] = {"/subscription", 12, EVENT_ID_BYTES_MAX, NULL},
+    [ATTRIBUTE_DATACONTENTTYPE] = {"/datacontenttype", 15, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_DATASCHEMA] = {"/dataschema", 10, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SEQUENCE] = {"/sequence", 8, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SAMPLEDRATE] = {"/sampledrate", 11, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_DATAREF] = {"/dataref", 7, EVENT_TEXT_BYTES_MAX, NULL},
+};
+
+static const char *name_of(enum attribute attribute)
+{
+    return rules[attribute].pointer + 1;
+}
+
+struct reading {
+    struct json_document *document;
+    struct event *event;
+    struct refusal *refusal;
+    uint32_t attributes[ATTRIBUTE_COUNT]; /* nodes; JSON_NONE: absent or null */
+    uint32_t data, base64;
+};
+
+static struct arena *arena_of(const struct reading *reading)
+{
+    return reading->document->strings;
+}
+
+static struct text pointer_to(const struct reading *reading, uint32_t index)
+{
+    return json_pointer(reading->document, index, arena_of(reading));
+}
+
+/* --- members --- */
+
+static bool is_attribute_name(struct text name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        char c = name.at[i];
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9'))
+            return false;
+    }
+    return name.length > 0;
+}
+
+/* A 32-bit signed integer. */
+static bool is_integer(struct text number)
+{
+    char digits[16];
+    char *end;
+    long long value;
+
+    if (number.length >= sizeof(digits))
+        return false;
+    memcpy(digits, number.at, number.length);
+    digits[number.length] = '\0';
+    value = strtoll(digits, &end, 10);
+    return *end == '\0' && value >= INT32_MIN && value <= INT32_MAX;
+}
+
+static void check_extension(struct reading *reading, uint32_t index)
+{
+    const struct json_node *node = json_at(reading->document, index);
+
+    if (json_is_container(node))
+        refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_ATTRIBUTE,
+               pointer_to(reading, index),
+               "an extension can't be an object or an array: put it into data");
+    else if (node->kind == NODE_NUMBER && !is_integer(json_text(node)))
+        refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_ATTRIBUTE,
+               pointer_to(reading, index),
+               "a number in an extension has to be a 32-bit integer: send it as a string");
+    else if (node->kind == NODE_STRING && node->length > EVENT_TEXT_BYTES_MAX)
+        refuse(reading->refusal, arena_of(reading), REFUSAL_TOO_LONG, pointer_to(reading, index),
+               "an extension may have %d bytes: put longer texts into data", EVENT_TEXT_BYTES_MAX);
+}
+
+static enum attribute attribute_of(const struct json_node *node)
+{
+    for (enum attribute a = 0; a < ATTRIBUTE_COUNT; a++)
+        if (rules[a].length == node->name_length &&
+            memcmp(name_of(a), node->name, node->name_length) == 0)
+            return a;
+    return ATTRIBUTE_COUNT;
+}
+
+static void take_other(struct reading *reading, uint32_t index, struct text name)
+{
+    if (text_is(name, "data"))
+        reading->data = index;
+    else if (text_is(name, "data_base64"))
+        reading->base64 = index;
+    else if (!is_attribute_name(name))
+        refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_ATTRIBUTE,
+               pointer_to(reading, index),
+               "an attribute's name has lower-case letters and digits alone: rename it");
+    else
+        check_extension(reading, index);
+}
+
+static void take_members(struct reading *reading)
+{
+    uint32_t end = json_after(reading->document, 0);
+
+    for (uint32_t i = 1; i < end; i = json_after(reading->document, i)) {
+        const struct json_node *node = json_at(reading->document, i);
+        enum attribute attribute = attribute_of(node);
+        bool is_null = node->kind == NODE_NULL;
+
+        if (attribute == ATTRIBUTE_COUNT)
+            take_other(reading, i, json_name(node));
+        else if (!is_null)
+            reading->attributes[attribute] = i;
+    }
+}
+
+/* --- attributes --- */
+
+static void refuse_attribute(struct reading *reading, enum attribute attribute,
+                             enum refusal_code code, const char *why)
+{
+    refuse(reading->refusal, arena_of(reading), code, text_of(rules[attribute].pointer), "%s %s",
+           name_of(attribute), why);
+}
+
+/* The attribute's text when it is one of the allowed length; absent when it isn't there or refused.
+ */
+static struct text string_of(struct reading *reading, enum attribute attribute)
+{
+    const struct rule *rule = &rules[attribute];
+    uint32_t index = reading->attributes[attribute];
+    const struct json_node *node;
+
+    if (index == JSON_NONE) {
+        if (rule->missing)
+            refuse(reading->refusal, arena_of(reading), REFUSAL_MISSING_ATTRIBUTE,
+                   text_of(rule->pointer), "%s is missing: %s", name_of(attribute), rule->missing);
+        return text_of(NULL);
+    }
+    node = json_at(reading->document, index);
+    if (node->kind != NODE_STRING)
+        refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
+                         "isn't a string: send it as one");
+    else if (node->length == 0)
+        refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
+                         "is empty: send a value, or leave it out where it is optional");
+    else if (node->length > rule->bytes_max)
+        refuse(reading->refusal, arena_of(reading), REFUSAL_TOO_LONG, text_of(rule->pointer),
+               "%s has %u bytes and may have %zu: shorten it", name_of(attribute), node->length,
+               rule->bytes_max);
+    else
+        return json_text(node);
+    return text_of(NULL);
+}
+
+static void read_specversion(struct reading *reading)
+{
+    struct text text = string_of(reading, ATTRIBUTE_SPECVERSION);
+
+    if (!text_is_absent(text) && !text_is(text, "1.0"))
+        refuse_attribute(reading, ATTRIBUTE_SPECVERSION, REFUSAL_INVALID_ATTRIBUTE,
+                         "isn't \"1.0\": send CloudEvents 1.0");
+}
+
+static void read_source(struct reading *reading)
+{
+    struct text text = string_of(reading, ATTRIBUTE_SOURCE);
+
+    if (!text_is_absent(text) && !uri_is_reference(text))
+        refuse_attribute(reading, ATTRIBUTE_SOURCE, REFUSAL_INVALID_ATTRIBUTE,
+                         "isn't a URI reference: percent-encode what a URI can't hold");
+    reading->event->source = text;
+}
+
+static void read_time(struct reading *reading)
+{
+    struct text text = string_of(reading, ATTRIBUTE_TIME);
+
+    reading->event->time_is_absent = reading->attributes[ATTRIBUTE_TIME] == JSON_NONE;
+    if (!text_is_absent(text) && instant_parse(text, &reading->event->time))
+        refuse_attribute(reading, ATTRIBUTE_TIME, REFUSAL_INVALID_ATTRIBUTE,
+                         "isn't an RFC 3339 time: send it like 2026-11-24T10:00:00Z");
+}
+
+static void read_dataschema(struct reading *reading)
+{
+    struct text text = string_of(reading, ATTRIBUTE_DATASCHEMA);
+
+    if (!text_is_absent(text) && !uri_is_absolute(text))
+        refuse_attribute(reading, ATTRIBUTE_DATASCHEMA, REFUSAL_INVALID_ATTRIBUTE,
+                         "isn't a URI with a scheme: send one, or leave it out");
+}
+
+static void read_datacontenttype(struct reading *reading)
+{
+    struct text text = string_of(reading, ATTRIBUTE_DATACONTENTTYPE);
+    struct media_type type;
+
+    if (text_is_absent(text))
+        return;
+    if (!media_type_parse(text, &type))
+        refuse_attribute(reading, ATTRIBUTE_DATACONTENTTYPE, REFUSAL_INVALID_ATTRIBUTE,
+                         "isn't a media type: send application/json or leave it out");
+    else if (!media_type_is(&type, "application/json") || !media_type_is_utf8(&type))
+        refuse_attribute(reading, ATTRIBUTE_DATACONTENTTYPE, REFUSAL_UNSUPPORTED_CONTENT,
+                         "isn't application/json in UTF-8: usage is read from JSON alone");
+}
+
+/* A whole number above 0, written as a number or a string; 0 for anything else. */
+static uint64_t sequence_of(struct text text)
+{
+    uint64_t value = 0;
+
+    if (text.length == 0 || text.length > 18)
+        return 0;
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return 0;
+        value = value * 10 + (uint64_t)(text.at[i] - '0');
+    }
+    return value;
+}
+
+static void read_sequence(struct reading *reading)
+{
+    uint32_t index = reading->attributes[ATTRIBUTE_SEQUENCE];
+    const struct json_node *node;
+
+    if (index == JSON_NONE)
+        return;
+    node = json_at(reading->document, index);
+    check_extension(reading, index);
+    if (node->kind == NODE_STRING || node->kind == NODE_NUMBER)
+        reading->event->sequence = sequence_of(json_text(node));
+}
+
+static void read_unsupported(struct reading *reading)
+{
+    uint32_t rate = reading->attributes[ATTRIBUTE_SAMPLEDRATE];
+
+    if (rate != JSON_NONE) {
+        const struct json_node *node = json_at(reading->document, rate);
+        bool is_text = node->kind == NODE_STRING || node->kind == NODE_NUMBER;
+        if (!is_text || !text_is(json_text(node), "1"))
+            refuse_attribute(reading, ATTRIBUTE_SAMPLEDRATE, REFUSAL_UNSUPPORTED_ATTRIBUTE,
+                             "other than 1 isn't taken: send every event, usage is billed exactly");
+    }
+    if (reading->attributes[ATTRIBUTE_DATAREF] != JSON_NONE)
+        refuse_attribute(reading, ATTRIBUTE_DATAREF, REFUSAL_UNSUPPORTED_ATTRIBUTE,
+                         "isn't followed: send the data inside the event");
+}
+
+/* --- data --- */
+
+static enum refusal_code code_of(int outcome)
+{
+    switch (outcome) {
+    case JSON_TOO_DEEP:
+        return REFUSAL_TOO_DEEP;
+    case JSON_NAME_TWICE:
+        return REFUSAL_DUPLICATE_KEY;
+    case JSON_BAD_STRING:
+        return REFUSAL_INVALID_STRING;
+    case JSON_TOO_LONG:
+        return REFUSAL_TOO_LONG;
+    default:
+        return REFUSAL_INVALID_DATA;
+    }
+}
+
+void cloudevents_scan_data(struct json_document *document, struct text text, const char *source,
+                           struct refusal *refusal)
+{
+    struct json_place place = {.parent = 0, .name = text_of("data")};
+    struct json_error error;
+    int r = json_scan_whole(document, text, &place, 2, &error);
+
+    if (r == 0)
+        json_close(document, 0);
+    else if (r == JSON_BROKEN)
+        refuse(refusal, document->strings, REFUSAL_INVALID_DATA, text_of(source),
+               "the data isn't JSON, %s at byte %zu: send a JSON value", error.what, error.offset);
+    else
+        refuse(refusal, document->strings, code_of(r), error.pointer,
+               "%s, at byte %zu of the data: correct it", error.what, error.offset);
+}
+
+static void decode_data(struct reading *reading)
+{
+    struct json_document *document = reading->document;
+    const struct json_node *node = json_at(document, reading->base64);
+    uint32_t index = document->count;
+    char *bytes = NULL;
+    size_t length = 0;
+
+    if (node->kind == NODE_STRING)
+        bytes = arena_take(document->strings, base64_room(json_text(node)) + 1);
+    if (!bytes || !base64_decode(json_text(node), bytes, &length)) {
+        refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_DATA, text_of("/data_base64"),
+               "data_base64 isn't a string of padded base64: encode it so, or send data");
+        return;
+    }
+    cloudevents_scan_data(document, text_from(bytes, length), "/data_base64", reading->refusal);
+    reading->data = index;
+}
+
+static void read_data(struct reading *reading)
+{
+    const struct json_document *document = reading->document;
+
+    if (reading->base64 != JSON_NONE && json_at(document, reading->base64)->kind == NODE_NULL)
+        reading->base64 = JSON_NONE;
+    if (reading->base64 != JSON_NONE && reading->data != JSON_NONE)
+        refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_DATA, text_of("/data_base64"),
+               "data and data_base64 exclude each other: send one of them");
+    else if (reading->base64 != JSON_NONE)
+        decode_data(reading);
+    reading->event->data = reading->data;
+}
+
+static void read_attributes(struct reading *reading)
+{
+    read_specversion(reading);
+    reading->event->id = string_of(reading, ATTRIBUTE_ID);
+    read_source(reading);
+    reading->event->type = string_of(reading, ATTRIBUTE_TYPE);
+    reading->event->subject = string_of(reading, ATTRIBUTE_SUBJECT);
+    read_time(reading);
+    reading->event->subscription = string_of(reading, ATTRIBUTE_SUBSCRIPTION);
+    read_datacontenttype(reading);
+    read_dataschema(reading);
+    read_sequence(reading);
+    read_unsupported(reading);
+}
+
+int cloudevents_read(struct json_document *document, struct event *event, struct refusal *refusal)
+{
+    struct event found = {.document = document};
+    struct reading reading = {
+        .document = document,
+        .event = &found,
+        .refusal = refusal,
+        .data = JSON_NONE,
+        .base64 = JSON_NONE,
+    };
+
+    if (json_at(document, 0)->kind != NODE_OBJECT) {
+        refuse(refusal, document->strings, REFUSAL_INVALID_EVENT, text_of(""),
+               "an event is a JSON object: send one");
+        return EVENT_REFUSED;
+    }
+    for (enum attribute a = 0; a < ATTRIBUTE_COUNT; a++)
+        reading.attributes[a] = JSON_NONE;
+    take_members(&reading);
+    read_attributes(&reading);
+    read_data(&reading);
+    if (refusal->code != REFUSAL_NONE)
+        return EVENT_REFUSED;
+    *event = found;
+    return 0;
+}

@@ -1,0 +1,68 @@
+/*
+ * event.h - one usage event, whatever form it came in.
+ *
+ * Every form is brought to a json_document whose root is the event's object: structured JSON by the
+ * scanner, binary mode and the gateway's batch by building the nodes. cloudevents_read then takes
+ * the attributes from it, so that the rules are the same for all.
+ *
+ * Errors     EVENT_REFUSED with the refusal filled. EVENT_BROKEN: JSON whose end can't be found.
+ * Ownership  Texts point into the input or the document's arenas, and live as long as those.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "common/base/instant.h"
+#include "ingest/rules/json_scan.h"
+#include "ingest/rules/refusal.h"
+#include "proto/catalog.h"
+
+enum {
+    EVENT_ID_BYTES_MAX = 256,    /* id and subscription */
+    EVENT_TEXT_BYTES_MAX = 1024, /* other attributes, dimensions, UNIQUE_COUNT values */
+    EVENT_ATTRIBUTES_MAX = 64,   /* of binary mode: an HTTP request has no more headers */
+};
+
+struct event {
+    const struct json_document *document;
+    struct text id, source, type;
+    struct text subject, subscription; /* absent: none */
+    struct instant time;               /* unless time_is_absent */
+    bool time_is_absent;
+    uint64_t sequence; /* 0: none */
+    uint32_t data;     /* a node of the document, or JSON_NONE */
+};
+
+enum event_outcome { EVENT_BROKEN = EVENT_REFUSED + 1 };
+
+/*
+ * Structured: scans the value at *position of `text` into the document, reset first, and reads it.
+ * EVENT_BROKEN: the rest of the text can't be read; otherwise *position is behind the value.
+ */
+MUST_USE int event_from_json(struct json_document *document, struct text text, size_t *position,
+                             struct event *event, struct refusal *refusal);
+
+/* An attribute of binary mode: its name without `ce-`, its value decoded to UTF-8. */
+struct event_attribute {
+    struct text name, value;
+};
+struct event_binary {
+    const struct event_attribute *attributes;
+    size_t count;
+    struct text content_type; /* absent: none */
+    struct text body;         /* absent or empty: no data */
+};
+MUST_USE int event_from_binary(struct json_document *document, const struct event_binary *binary,
+                               struct event *event, struct refusal *refusal);
+
+/* Decodes a `ce-` header's value by the HTTP binding: quotes, then %XX, then UTF-8. */
+MUST_USE int event_decode_header(struct text name, struct text value, struct arena *arena,
+                                 struct text *decoded, struct refusal *refusal);
+
+/* The id of the event in the document, refused or not, for the answer; absent when it has none that
+ * can be shown. */
+struct text event_id(const struct json_document *document);
+
+/* The value that a catalog path leads to from `data`: a node, or JSON_NONE when it is missing. */
+uint32_t event_property(const struct event *event, const struct catalog_path *path);
+/* "/data/total" */
+struct text event_property_pointer(const struct catalog_path *path, struct arena *arena);

@@ -1,0 +1,50 @@
+/*
+ * fingerprint.h - 128 bits that stand for an event: 96 of who it is, 32 of what it says
+ * (metering.md 13, 14).
+ *
+ * XXH3-128 under a secret that is grown from the bucket's seed: fast, and nobody without the seed
+ * can choose events that collide. Every part is hashed with its length, so that no two different
+ * lists of parts have the same bytes. The day is in neither: the aggregator keeps a table for each.
+ *
+ * Threads    Any.
+ */
+#pragma once
+
+#include "common/base/arena.h"
+#include "common/base/instant.h"
+#include "proto/catalog.h"
+
+enum { FINGERPRINT_SECRET_BYTES = 192, FINGERPRINT_SEED_BYTES = 16 };
+
+struct fingerprint_key {
+    uint8_t secret[FINGERPRINT_SECRET_BYTES];
+};
+
+void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES]);
+
+/* Subscription, source, id. An absent id: a source that numbers its events (metering.md 13). */
+MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct text subscription,
+                                   struct text source, struct text id, struct arena *arena,
+                                   uint8_t identity[12]);
+
+/* One meter's part of an event: its value and its dimensions in the meter's order. */
+struct fingerprint_entry {
+    const struct catalog_meter *meter;
+    union usage_value value;
+    const struct text *dimensions; /* the meter's dimension_count; absent: null */
+};
+
+struct fingerprint_content {
+    struct text type, subject; /* subject absent: none */
+    struct instant time;
+    bool time_is_absent;
+    const struct fingerprint_entry *entries; /* ascending by the meter's slug */
+    size_t count;
+};
+/* False when the arena is full. */
+MUST_USE bool fingerprint_payload(const struct fingerprint_key *key,
+                                  const struct fingerprint_content *content, struct arena *arena,
+                                  uint32_t *payload);
+
+/* The hash that stands for a text of UNIQUE_COUNT. */
+void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16]);

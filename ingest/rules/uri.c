@@ -1,0 +1,79 @@
+/*
+ * A reference is made of RFC 3986's characters and whole %XX only, has one fragment at the most,
+ * and where a colon stands before any of / ? # what is before it is a scheme.
+ */
+#include "ingest/rules/uri.h"
+
+#include <string.h>
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool is_uri_byte(char c)
+{
+    return is_letter(c) || is_digit(c) || (c != '\0' && strchr("-._~:/?#[]@!$&'()*+,;=", c));
+}
+
+static bool characters_fit(struct text text)
+{
+    size_t fragments = 0;
+
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.at[i];
+        fragments += c == '#';
+        if (c == '%' && (text.length - i < 3 || !is_hex(text.at[i + 1]) || !is_hex(text.at[i + 2])))
+            return false;
+        if (c != '%' && !is_uri_byte(c))
+            return false;
+    }
+    return fragments <= 1;
+}
+
+/* The length of what stands before the first colon, where one comes before / ? #; else 0. */
+static size_t scheme_length(struct text text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.at[i] == ':')
+            return i;
+        if (strchr("/?#", text.at[i]))
+            return 0;
+    }
+    return 0;
+}
+
+static bool is_scheme(struct text text)
+{
+    if (text.length == 0 || !is_letter(text.at[0]))
+        return false;
+    for (size_t i = 1; i < text.length; i++)
+        if (!is_letter(text.at[i]) && !is_digit(text.at[i]) && !strchr("+-.", text.at[i]))
+            return false;
+    return true;
+}
+
+bool uri_is_absolute(struct text text)
+{
+    return characters_fit(text) && is_scheme(text_from(text.at, scheme_length(text)));
+}
+
+bool uri_is_reference(struct text text)
+{
+    size_t scheme;
+
+    if (text.length == 0 || text.at[0] == ':' || !characters_fit(text))
+        return false;
+    scheme = scheme_length(text);
+    return scheme == 0 || is_scheme(text_from(text.at, scheme));
+}

@@ -1,0 +1,64 @@
+#include "tests/unit/ingest/given.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+struct json_error given_error;
+
+void given_init(struct given *given)
+{
+    memset(given, 0, sizeof(*given));
+    arena_init(&given->nodes, 64 << 20);
+    arena_init(&given->arena, 64 << 20);
+    json_document_init(&given->document, &given->nodes, &given->arena);
+}
+
+void given_deinit(struct given *given)
+{
+    arena_deinit(&given->nodes);
+    arena_deinit(&given->arena);
+}
+
+int given_scan(struct given *given, struct text text)
+{
+    struct json_place root = {.parent = JSON_NONE};
+
+    json_document_reset(&given->document);
+    return json_scan_whole(&given->document, text, &root, 1, &given_error);
+}
+
+int given_event(struct given *given, const char *json)
+{
+    size_t position = 0;
+
+    memset(&given->refusal, 0, sizeof(given->refusal));
+    return event_from_json(&given->document, text_of(json), &position, &given->event,
+                           &given->refusal);
+}
+
+void expect_refused(const char *json, enum refusal_code code, const char *pointer)
+{
+    struct given given;
+    int r;
+
+    given_init(&given);
+    r = given_event(&given, json);
+    cr_assert_neq(r, 0, "was let through: %s", json);
+    cr_assert_eq(given.refusal.code, code, "%s instead of %s for %s",
+                 refusal_name(given.refusal.code), refusal_name(code), json);
+    cr_assert(text_is(given.refusal.pointer, pointer), "pointer %.*s for %s",
+              (int)given.refusal.pointer.length, given.refusal.pointer.at, json);
+    cr_assert_gt(given.refusal.detail.length, 10);
+    given_deinit(&given);
+}
+
+void expect_read(const char *json)
+{
+    struct given given;
+
+    given_init(&given);
+    cr_assert_eq(given_event(&given, json), 0, "refused with %s: %s",
+                 given.refusal.code ? refusal_name(given.refusal.code) : "nothing", json);
+    given_deinit(&given);
+}
