@@ -1,0 +1,41 @@
+/*
+ * catalog_check.h - the checks of a catalog file, one file a kind; catalog_file.c runs them in
+ * turn.
+ *
+ * Each takes the members of one array of the file that are objects, checks and completes them in
+ * place. What stands in the file wins over what stands in the catalog.
+ */
+#pragma once
+
+#include "invoicer/rules/catalog_file.h"
+#include "invoicer/rules/shape.h"
+
+struct catalog_check {
+    struct issues *issues;
+    const struct catalog_state *state;
+    /* What the file holds, by its key; borrowed. */
+    json_t *meters, *features, *plans, *customers, *subscriptions;
+    json_t *consumers; /* consumer name to subscription id, of the file */
+};
+
+void catalog_check_configuration(struct catalog_check *check, const struct pointer *where,
+                                 json_t *configuration);
+void catalog_check_meter(struct catalog_check *check, const struct pointer *where, json_t *meter);
+void catalog_check_feature(struct catalog_check *check, const struct pointer *where,
+                           json_t *feature);
+void catalog_check_plan(struct catalog_check *check, const struct pointer *where, json_t *plan);
+void catalog_check_card(struct catalog_check *check, const struct pointer *where, json_t *card,
+                        struct text plan_cadence);
+/* `of_usage`: of a usage_based card. */
+void catalog_check_price(struct catalog_check *check, const struct pointer *where, json_t *price,
+                         bool of_usage);
+void catalog_check_customer(struct catalog_check *check, const struct pointer *where,
+                            json_t *customer);
+void catalog_check_subscription(struct catalog_check *check, const struct pointer *where,
+                                json_t *subscription);
+
+/* From the file, else from the catalog; NULL: nowhere. A plan's is its latest version. */
+json_t *catalog_check_find_meter(const struct catalog_check *check, const char *slug);
+json_t *catalog_check_find_feature(const struct catalog_check *check, const char *key);
+json_t *catalog_check_find_plan(const struct catalog_check *check, const char *key);
+json_t *catalog_check_find_customer(const struct catalog_check *check, const char *key);

@@ -1,0 +1,285 @@
+/*
+ * Customers, subscriptions (metering.md 4) and the bucket's configuration
+ * (product.md 1.3, 1.11, 1.12). What has been invoiced of a subscription stays as it was: plan,
+ * start and anchor may change until then, and its end may not move before what is billed.
+ */
+#include "invoicer/rules/catalog_check.h"
+
+#include "common/base/instant.h"
+#include "invoicer/rules/cuts.h"
+#include "proto/catalog.h"
+
+#include <string.h>
+
+static const struct member customer_members[] = {
+    {"key", SHAPE_ID, true},
+    {"name", SHAPE_NAME, false},
+    {"primaryEmail", SHAPE_TEXT, false},
+    {"currency", SHAPE_CURRENCY, false},
+    {"billingAddress", SHAPE_OBJECT, false},
+    {"metadata", SHAPE_MAP, false},
+};
+
+static const struct member address_members[] = {
+    {"country", SHAPE_TEXT, false},     {"postalCode", SHAPE_TEXT, false},
+    {"state", SHAPE_TEXT, false},       {"city", SHAPE_TEXT, false},
+    {"line1", SHAPE_TEXT, false},       {"line2", SHAPE_TEXT, false},
+    {"phoneNumber", SHAPE_TEXT, false},
+};
+
+static const struct member subscription_members[] = {
+    {"id", SHAPE_ULID, true},
+    {"customerKey", SHAPE_ID, true},
+    {"plan", SHAPE_OBJECT, true},
+    {"activeFrom", SHAPE_TIME, true},
+    {"activeTo", SHAPE_TIME, false},
+    {"billingAnchor", SHAPE_TIME, false},
+    {"consumer", SHAPE_OBJECT, false},
+    {"name", SHAPE_NAME, false},
+    {"description", SHAPE_DESCRIPTION, false},
+    {"metadata", SHAPE_MAP, false},
+};
+
+static const struct member plan_members[] = {
+    {"key", SHAPE_KEY, true},
+    {"version", SHAPE_COUNT, false},
+};
+
+static const struct member consumer_members[] = {{"name", SHAPE_ID, true}};
+
+static const struct member configuration_members[] = {
+    {"multipleSubscriptionsEnabled", SHAPE_SWITCH, false},
+    {"planOrder", SHAPE_ARRAY, false},
+    {"planSettings", SHAPE_OBJECT, false},
+    {"maxPaymentOverdueDays", SHAPE_COUNT, false},
+};
+
+void catalog_check_customer(struct catalog_check *check, const struct pointer *where,
+                            json_t *customer)
+{
+    struct pointer place = pointer_member(where, "billingAddress");
+    json_t *address;
+
+    if (!shape_check(check->issues, where, customer, customer_members, ARRAY_LEN(customer_members)))
+        return;
+    shape_default_string(customer, "name", shape_string(customer, "key"));
+    address = json_object_get(customer, "billingAddress");
+    if (address &&
+        !shape_check(check->issues, &place, address, address_members, ARRAY_LEN(address_members)))
+        return;
+}
+
+/* The version that the subscription has from now on: asked for, kept, or the newest. */
+static int64_t version_of(const struct catalog_check *check, const json_t *subscription,
+                          const json_t *plan)
+{
+    const json_t *asked = json_object_get(plan, "version");
+    const json_t *old = json_object_get(
+        catalog_state_find(check->state, "subscription", shape_string(subscription, "id")), "plan");
+
+    if (asked)
+        return json_integer_value(asked);
+    if (text_equal(shape_text(old, "key"), shape_text(plan, "key")))
+        return json_integer_value(json_object_get(old, "version"));
+    return 0; /* the newest, once the file is applied */
+}
+
+static const json_t *plan_of(const struct catalog_check *check, const char *key, int64_t version)
+{
+    const json_t *found = version ? catalog_state_plan(check->state, key, version) : NULL;
+
+    if (found || (version && version != catalog_state_version(check->state, key) + 1))
+        return found;
+    return catalog_check_find_plan(check, key);
+}
+
+static void check_cuts(struct catalog_check *check, const struct pointer *where,
+                       const json_t *subscription, const json_t *plan)
+{
+    uint16_t cuts[CATALOG_CUTS_MAX];
+    size_t count;
+
+    if (cuts_of(subscription, plan, cuts, &count) == CUTS_TOO_MANY)
+        issue_add(check->issues, where, "subscription_too_many_cuts",
+                  "its start, end, anchor and phases lie on more than %d minutes of the day: use "
+                  "fewer different ones",
+                  CATALOG_CUTS_MAX);
+}
+
+static void check_plan_of(struct catalog_check *check, const struct pointer *where,
+                          json_t *subscription)
+{
+    struct pointer place = pointer_member(where, "plan");
+    struct pointer key_place = pointer_member(&place, "key");
+    struct pointer version_place = pointer_member(&place, "version");
+    json_t *named = json_object_get(subscription, "plan");
+    const char *key;
+    const json_t *plan;
+    int64_t version;
+
+    if (!named || !shape_check(check->issues, &place, named, plan_members, ARRAY_LEN(plan_members)))
+        return;
+    key = shape_string(named, "key");
+    if (!key)
+        return;
+    version = version_of(check, subscription, named);
+    plan = plan_of(check, key, version);
+    if (!catalog_check_find_plan(check, key))
+        issue_add(check->issues, &key_place, "plan_not_found", "there is no plan %s", key);
+    else if (!plan || (json_object_get(named, "version") && version == 0))
+        issue_add(check->issues, &version_place, "plan_version_not_found",
+                  "plan %s has no version %lld", key, (long long)version);
+    else
+        check_cuts(check, where, subscription, plan);
+    if (version)
+        json_object_set_new(named, "version", json_integer(version));
+}
+
+static void check_consumer(struct catalog_check *check, const struct pointer *where,
+                           json_t *subscription)
+{
+    struct pointer place = pointer_member(where, "consumer");
+    struct pointer name_place = pointer_member(&place, "name");
+    json_t *consumer = json_object_get(subscription, "consumer");
+    const char *id = shape_string(subscription, "id");
+    const char *name, *owner;
+
+    if (!consumer || !shape_check(check->issues, &place, consumer, consumer_members,
+                                  ARRAY_LEN(consumer_members)))
+        return;
+    name = shape_string(consumer, "name");
+    if (!name || !id)
+        return;
+    owner = json_string_value(json_object_get(check->consumers, name));
+    if (!owner) {
+        owner = catalog_state_consumer(check->state, name);
+        if (owner && json_object_get(check->subscriptions, owner))
+            owner = NULL; /* this file says anew what that subscription is */
+    }
+    if (owner && strcmp(owner, id) != 0)
+        issue_add(check->issues, &name_place, "consumer_name_taken",
+                  "the consumer %s belongs to subscription %s", name, owner);
+    json_object_set_new(check->consumers, name, json_string(id));
+}
+
+static int64_t minute_of(const json_t *subscription, const char *member, int64_t usual)
+{
+    struct instant instant;
+
+    return instant_parse(shape_text(subscription, member), &instant) ? usual
+                                                                     : instant_minute(instant);
+}
+
+static void check_term(struct catalog_check *check, const struct pointer *where,
+                       const json_t *subscription)
+{
+    struct pointer place = pointer_member(where, "activeTo");
+    int64_t from = minute_of(subscription, "activeFrom", INT64_MIN);
+    int64_t to = minute_of(subscription, "activeTo", INT64_MAX);
+
+    if (to <= from)
+        issue_add(check->issues, &place, "invalid_term", "activeTo lies at or before activeFrom");
+}
+
+static bool differs(const json_t *old, const json_t *now, const char *member)
+{
+    return !json_equal(json_object_get(old, member), json_object_get(now, member));
+}
+
+static void check_billed(struct catalog_check *check, const struct pointer *where,
+                         const json_t *subscription)
+{
+    static const char *const fixed[] = {"customerKey", "plan", "activeFrom", "billingAnchor"};
+    const char *id = shape_string(subscription, "id");
+    const json_t *old = catalog_state_find(check->state, "subscription", id);
+    int64_t billed = id ? catalog_state_billed_until(check->state, id) : INT64_MIN;
+    struct pointer end = pointer_member(where, "activeTo");
+
+    if (!old || billed == INT64_MIN)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+        struct pointer place = pointer_member(where, fixed[i]);
+
+        if (differs(old, subscription, fixed[i]))
+            issue_add(check->issues, &place, "subscription_billed",
+                      "%s can't change any more: subscription %s has been invoiced", fixed[i], id);
+    }
+    if (differs(old, subscription, "activeTo") &&
+        minute_of(subscription, "activeTo", INT64_MAX) < billed)
+        issue_add(check->issues, &end, "subscription_billed",
+                  "activeTo lies before what subscription %s has been invoiced for", id);
+}
+
+void catalog_check_subscription(struct catalog_check *check, const struct pointer *where,
+                                json_t *subscription)
+{
+    struct pointer place = pointer_member(where, "customerKey");
+    const char *customer;
+
+    if (!shape_check(check->issues, where, subscription, subscription_members,
+                     ARRAY_LEN(subscription_members)))
+        return;
+    customer = shape_string(subscription, "customerKey");
+    if (customer && !catalog_check_find_customer(check, customer))
+        issue_add(check->issues, &place, "customer_not_found", "there is no customer %s", customer);
+    shape_default_string(subscription, "billingAnchor", shape_string(subscription, "activeFrom"));
+    check_plan_of(check, where, subscription);
+    check_consumer(check, where, subscription);
+    check_term(check, where, subscription);
+    check_billed(check, where, subscription);
+}
+
+static void check_order(struct catalog_check *check, const struct pointer *where,
+                        const json_t *order)
+{
+    json_t *seen = json_object();
+    json_t *plan;
+    size_t i;
+
+    json_array_foreach(order, i, plan)
+    {
+        struct pointer place = pointer_element(where, i);
+        const char *key = json_string_value(plan);
+
+        if (!key)
+            issue_add(check->issues, &place, "invalid_type", "a plan's key is a string");
+        else if (!catalog_check_find_plan(check, key))
+            issue_add(check->issues, &place, "plan_not_found", "there is no plan %s", key);
+        else if (json_object_get(seen, key))
+            issue_add(check->issues, &place, "duplicated_key", "plan %s stands here twice", key);
+        if (key)
+            json_object_set_new(seen, key, json_true());
+    }
+    json_decref(seen);
+}
+
+static void check_settings(struct catalog_check *check, const struct pointer *where,
+                           const json_t *settings)
+{
+    static const struct member members[] = {{"visiblePhases", SHAPE_ARRAY, false}};
+    const char *plan;
+    json_t *setting;
+
+    json_object_foreach((json_t *)settings, plan, setting)
+    {
+        struct pointer place = pointer_member(where, plan);
+
+        if (!catalog_check_find_plan(check, plan))
+            issue_add(check->issues, &place, "plan_not_found", "there is no plan %s", plan);
+        if (!shape_check(check->issues, &place, setting, members, ARRAY_LEN(members)))
+            continue;
+    }
+}
+
+void catalog_check_configuration(struct catalog_check *check, const struct pointer *where,
+                                 json_t *configuration)
+{
+    struct pointer order = pointer_member(where, "planOrder");
+    struct pointer settings = pointer_member(where, "planSettings");
+
+    if (!shape_check(check->issues, where, configuration, configuration_members,
+                     ARRAY_LEN(configuration_members)))
+        return;
+    check_order(check, &order, json_object_get(configuration, "planOrder"));
+    check_settings(check, &settings, json_object_get(configuration, "planSettings"));
+}
