@@ -6,7 +6,7 @@
 #include "invoicer/rules/catalog_check.h"
 
 #include "common/base/decimal.h"
-#include "invoicer/rules/duration.h"
+#include "common/base/duration.h"
 
 #include <string.h>
 
@@ -90,6 +90,14 @@ static void check_usage_card(struct catalog_check *check, const struct pointer *
                   "a usage_based rate card needs a billingCadence");
 }
 
+/* A cadence is of one unit: P1M15D recurs by nothing that an invoice does. */
+static bool aligns(struct duration card, struct duration plan)
+{
+    int units = (card.months != 0) + (card.days != 0) + (card.seconds != 0);
+
+    return units == 1 && duration_align(card, plan);
+}
+
 static void check_cadence(struct catalog_check *check, const struct pointer *where,
                           const json_t *card, struct text plan_cadence)
 {
@@ -97,12 +105,12 @@ static void check_cadence(struct catalog_check *check, const struct pointer *whe
     struct text text = shape_text(card, "billingCadence");
     struct duration cadence, plan;
 
-    if (text_is_absent(text) || !duration_parse(text, &cadence))
+    if (text_is_absent(text) || duration_parse(text, &cadence))
         return;
-    if (!duration_reaches_an_hour(cadence))
+    if (!duration_lasts_an_hour(cadence))
         issue_add(check->issues, &place, "billing_cadence_invalid_value",
                   "%s is shorter than an hour", text.at);
-    else if (duration_parse(plan_cadence, &plan) && !duration_aligns(cadence, plan))
+    else if (duration_parse(plan_cadence, &plan) == 0 && !aligns(cadence, plan))
         issue_add(
             check->issues, &place, "rate_card_billing_cadence_unaligned",
             "the rate card's %s and the plan's %s must be equal, or one must divide the other",
@@ -181,8 +189,8 @@ static void check_metered(struct catalog_check *check, const struct pointer *whe
         json_integer_value(json_object_get(entitlement, "issueAfterResetPriority"));
     struct duration length;
 
-    if (!text_is_absent(period) && duration_parse(period, &length) &&
-        !duration_reaches_an_hour(length))
+    if (!text_is_absent(period) && duration_parse(period, &length) == 0 &&
+        !duration_lasts_an_hour(length))
         issue_add(check->issues, &period_place,
                   "entitlement_template_usage_period_less_then_an_hour",
                   "usagePeriod %s is shorter than an hour", period.at);

@@ -5,7 +5,7 @@
  */
 #include "invoicer/rules/catalog_check.h"
 
-#include "invoicer/rules/duration.h"
+#include "common/base/duration.h"
 
 #include <string.h>
 
@@ -71,10 +71,11 @@ static void check_duration(struct catalog_check *check, const struct pointer *wh
     else if (!text_is_absent(text) && text.at[0] == '-')
         issue_add(check->issues, &place, "plan_phase_with_negative_duration", "%s is negative",
                   text.at);
-    else if (!text_is_absent(text) && !duration_parse(text, &duration))
+    else if (!text_is_absent(text) &&
+             (duration_parse(text, &duration) || duration.seconds % 60 != 0))
         issue_add(check->issues, &place, "invalid_duration",
-                  "%s isn't an ISO 8601 duration such as P1M or P2W", text.at);
-    else if (!text_is_absent(text) && !duration_reaches_an_hour(duration))
+                  "%s isn't an ISO 8601 duration of whole minutes, such as P1M or P2W", text.at);
+    else if (!text_is_absent(text) && !duration_lasts_an_hour(duration))
         issue_add(check->issues, &place, "plan_phase_duration_less_then_an_hour",
                   "%s is shorter than an hour", text.at);
 }

@@ -1,7 +1,7 @@
 #include "invoicer/rules/cuts.h"
 
 #include "common/base/instant.h"
-#include "invoicer/rules/duration.h"
+#include "common/base/duration.h"
 #include "invoicer/rules/shape.h"
 #include "proto/catalog.h"
 
@@ -38,7 +38,7 @@ static bool has_hourly_card(const json_t *plan)
     {
         struct duration cadence;
 
-        if (duration_parse(shape_text(card, "billingCadence"), &cadence) && cadence.minutes)
+        if (duration_parse(shape_text(card, "billingCadence"), &cadence) == 0 && cadence.seconds)
             return true;
     }
     return false;
@@ -64,8 +64,8 @@ static void mark_phases(struct marks *marks, const json_t *plan, int64_t start, 
         struct duration duration;
 
         mark(marks, start, is_hourly);
-        if (duration_parse(shape_text(phase, "duration"), &duration))
-            start += duration.minutes;
+        if (duration_parse(shape_text(phase, "duration"), &duration) == 0)
+            start += duration.seconds / 60;
     }
 }
 

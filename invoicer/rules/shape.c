@@ -1,8 +1,8 @@
 #include "invoicer/rules/shape.h"
 
 #include "common/base/decimal.h"
-#include "common/base/instant.h"
-#include "invoicer/rules/duration.h"
+#include "common/base/duration.h"
+#include "common/base/money.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,30 +62,6 @@ static bool has_control(struct text text)
 {
     for (size_t i = 0; i < text.length; i++)
         if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7f)
-            return true;
-    return false;
-}
-
-static bool currency_is_valid(struct text text)
-{
-    /* ISO 4217, those that money is paid in. */
-    static const char known[] =
-        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN "
-        "BWP "
-        "BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP "
-        "GBP "
-        "GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS "
-        "KHR "
-        "KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR "
-        "MWK "
-        "MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF "
-        "SAR "
-        "SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD "
-        "TZS "
-        "UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWL";
-
-    for (size_t at = 0; text.length == 3 && at < sizeof(known) - 1; at += 4)
-        if (memcmp(known + at, text.at, 3) == 0)
             return true;
     return false;
 }
@@ -220,11 +196,11 @@ static bool check_string(const struct checked *it, enum shape_kind kind)
     case SHAPE_INSTANT:
         return check_time(it, kind);
     case SHAPE_DURATION:
-        return duration_parse(text, &duration) ||
+        return duration_parse(text, &duration) == 0 ||
                refuse(it, "invalid_duration", "isn't an ISO 8601 duration such as P1M or PT1H");
     default:
         assert(kind == SHAPE_CURRENCY);
-        return currency_is_valid(text) ||
+        return currency_find(text) != NULL ||
                refuse(it, "currency_invalid", "isn't an ISO 4217 currency such as USD");
     }
 }
