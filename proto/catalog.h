@@ -39,18 +39,17 @@ enum {
     CATALOG_METERS_MAX = 1000, /* in a bucket; USAGE_METERS_MAX of one event type */
 };
 
-/* $.a.b, from `data`. No steps: the whole of data. */
+/* $.a.b, from `data`. */
 struct catalog_path {
-    size_t count;
+    size_t count; /* at least one */
     struct text steps[CATALOG_PATH_STEPS_MAX];
     struct text spelling; /* as written: "$.total" */
 };
 
 /*
  * metering.md 5: `$` and 1 to 8 steps `.name` or `['text']`. A name is letters, digits, `_`, `-`
- * and bytes above 127, not starting with a digit or `-`; in quotes (' or ") a backslash makes the
- * next byte plain. The steps point into `text`, or into `scratch` (of text.length bytes) where
- * quoted.
+ * and bytes above 127, not starting with a digit or `-`; in a text, quote and backslash follow a
+ * backslash. The steps point into `text`, or into `scratch` (of text.length bytes) where quoted.
  */
 MUST_USE bool catalog_path_parse(struct text text, char *scratch, struct catalog_path *path);
 
@@ -105,7 +104,7 @@ bool catalog_is_live(const struct catalog *catalog);
 int64_t catalog_epoch(const struct catalog *catalog); /* the last seen; 0 before the first */
 size_t catalog_subscription_count(const struct catalog *catalog);
 
-/* The meters of an event type; NULL and 0 when there are none. */
+/* The meters of an event type, sorted by slug; NULL and 0 when there are none. */
 const struct catalog_meter *const *catalog_meters_of(const struct catalog *catalog,
                                                      struct text event_type, size_t *count);
 const struct catalog_meter *catalog_meter(const struct catalog *catalog, struct text slug);

@@ -1,0 +1,102 @@
+/*
+ * catalog_parts.h - what a catalog is made of: for catalog*.c alone.
+ *
+ * Each part takes a record's JSON whole or refuses it with a reason and stays as it was.
+ *
+ * Errors     A reason (a static text), or NULL when all is well.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "proto/catalog.h"
+#include "proto/catalog_map.h"
+#include "proto/catalog_slab.h"
+
+#include <jansson.h>
+
+/* --- members of a record --- */
+
+/* A string of 1 to `longest` bytes. Null is absent. */
+const char *catalog_read_text(const json_t *object, const char *name, size_t longest,
+                              struct text *text);
+/* The same, or the absent text. */
+const char *catalog_read_optional(const json_t *object, const char *name, size_t longest,
+                                  struct text *text);
+/* An RFC 3339 time; `usual` where it is absent. */
+const char *catalog_read_time(const json_t *object, const char *name, struct instant usual,
+                              struct instant *time);
+/* `count` bytes as twice as many hexadecimal digits. */
+bool catalog_read_hex(const json_t *object, const char *name, size_t count, uint8_t *bytes);
+
+/* --- subscriptions --- */
+
+struct catalog_held; /* a subscription and its places in lists */
+
+struct catalog_subscriptions {
+    struct catalog_held **chunks;
+    uint32_t room, used; /* of all chunks; numbers given out so far */
+    uint32_t holes;      /* the first number to use again, or CATALOG_MAP_NONE */
+    struct catalog_slab texts;
+    struct text *cut_sets; /* each a run of uint16_t; kept for good, they are few */
+    uint32_t cut_set_count, cut_set_room;
+    struct catalog_map by_id, by_consumer, by_customer, by_cuts;
+    int32_t partitions;
+};
+
+void catalog_subscriptions_init(struct catalog_subscriptions *subscriptions);
+void catalog_subscriptions_deinit(struct catalog_subscriptions *subscriptions);
+const char *catalog_subscriptions_take(struct catalog_subscriptions *subscriptions, struct text id,
+                                       const json_t *record);
+void catalog_subscriptions_remove(struct catalog_subscriptions *subscriptions, struct text id);
+void catalog_subscriptions_spread(struct catalog_subscriptions *subscriptions, int32_t partitions);
+
+/* --- meters --- */
+
+/* The meters of one event type. It stays when the last of them goes. */
+struct catalog_type {
+    char *name;
+    struct catalog_meter *meters[USAGE_METERS_MAX]; /* sorted by slug */
+    size_t count;
+};
+
+struct catalog_meters {
+    struct catalog_meter *all[CATALOG_METERS_MAX];
+    size_t count;
+    struct catalog_type **types;
+    size_t type_count;
+    struct catalog_map by_type;
+};
+
+void catalog_meters_init(struct catalog_meters *meters);
+void catalog_meters_deinit(struct catalog_meters *meters);
+const char *catalog_meters_take(struct catalog_meters *meters, struct text slug,
+                                const json_t *record, size_t record_size);
+void catalog_meters_remove(struct catalog_meters *meters, struct text slug);
+const struct catalog_meter *catalog_meters_find(const struct catalog_meters *meters,
+                                                struct text slug);
+
+/* --- keys --- */
+
+struct catalog_keys {
+    struct catalog_key *all;
+    size_t count, room;
+    struct catalog_slab texts;
+    struct catalog_map by_id;
+};
+
+void catalog_keys_init(struct catalog_keys *keys);
+void catalog_keys_deinit(struct catalog_keys *keys);
+const char *catalog_keys_take(struct catalog_keys *keys, struct text id, const json_t *record);
+void catalog_keys_remove(struct catalog_keys *keys, struct text id);
+
+/* --- the whole --- */
+
+struct catalog {
+    int64_t epoch;
+    int32_t partitions; /* 0: no bucket record */
+    uint8_t seed[16];
+    bool is_live;
+    struct catalog_subscriptions subscriptions;
+    struct catalog_meters meters;
+    struct catalog_keys keys;
+};

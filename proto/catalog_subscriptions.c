@@ -1,0 +1,399 @@
+/*
+ * catalog_subscriptions.c - a million subscriptions, found by id, consumer and customer.
+ *
+ * Subscriptions stand in chunks and never move. Those of one consumer, and of one customer, hang on
+ * a list whose head is the map's. Cuts are shared: most subscriptions have the same few.
+ */
+#include "proto/catalog_parts.h"
+
+#include "common/base/partition.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 1024, MINUTES_OF_DAY = 24 * 60 };
+
+/* By what a list is kept. */
+enum kin { KIN_CONSUMER, KIN_CUSTOMER, KIN_COUNT };
+
+struct catalog_held {
+    struct catalog_subscription subscription; /* id of length 0: a hole */
+    uint32_t next[KIN_COUNT];                 /* CATALOG_MAP_NONE at the end */
+};
+
+/* What a record says, its texts still the JSON's. */
+struct reading {
+    struct text id, customer_key, consumer_name;
+    struct instant active_from, active_to;
+    uint16_t cuts[CATALOG_CUTS_MAX];
+    size_t cut_count;
+};
+
+static struct catalog_held *held_at(const struct catalog_subscriptions *subscriptions,
+                                    uint32_t number)
+{
+    return &subscriptions->chunks[number / CHUNK][number % CHUNK];
+}
+
+static struct text id_of(const void *owner, uint32_t number)
+{
+    return held_at(owner, number)->subscription.id;
+}
+
+static struct text consumer_of(const void *owner, uint32_t number)
+{
+    return held_at(owner, number)->subscription.consumer_name;
+}
+
+static struct text customer_of(const void *owner, uint32_t number)
+{
+    return held_at(owner, number)->subscription.customer_key;
+}
+
+static struct text cuts_of(const void *owner, uint32_t number)
+{
+    return ((const struct catalog_subscriptions *)owner)->cut_sets[number];
+}
+
+void catalog_subscriptions_init(struct catalog_subscriptions *subscriptions)
+{
+    *subscriptions = (struct catalog_subscriptions){.holes = CATALOG_MAP_NONE};
+    catalog_map_init(&subscriptions->by_id, id_of, subscriptions);
+    catalog_map_init(&subscriptions->by_consumer, consumer_of, subscriptions);
+    catalog_map_init(&subscriptions->by_customer, customer_of, subscriptions);
+    catalog_map_init(&subscriptions->by_cuts, cuts_of, subscriptions);
+}
+
+void catalog_subscriptions_deinit(struct catalog_subscriptions *subscriptions)
+{
+    for (uint32_t i = 0; i < subscriptions->room / CHUNK; i++)
+        free(subscriptions->chunks[i]);
+    free(subscriptions->chunks);
+    free(subscriptions->cut_sets);
+    catalog_slab_deinit(&subscriptions->texts);
+    catalog_map_deinit(&subscriptions->by_id);
+    catalog_map_deinit(&subscriptions->by_consumer);
+    catalog_map_deinit(&subscriptions->by_customer);
+    catalog_map_deinit(&subscriptions->by_cuts);
+}
+
+static void *grown(void *array, size_t count, size_t size)
+{
+    void *larger = reallocarray(array, count, size);
+
+    if (!larger)
+        abort();
+    return larger;
+}
+
+/* A number that nothing has. */
+static uint32_t take_number(struct catalog_subscriptions *subscriptions)
+{
+    uint32_t number = subscriptions->holes;
+    uint32_t chunks = subscriptions->room / CHUNK;
+
+    if (number != CATALOG_MAP_NONE) {
+        subscriptions->holes = held_at(subscriptions, number)->next[KIN_CONSUMER];
+        return number;
+    }
+    if (subscriptions->used == subscriptions->room) {
+        subscriptions->chunks =
+            grown(subscriptions->chunks, chunks + 1, sizeof(*subscriptions->chunks));
+        subscriptions->chunks[chunks] = grown(NULL, CHUNK, sizeof(struct catalog_held));
+        subscriptions->room += CHUNK;
+    }
+    return subscriptions->used++;
+}
+
+/* --- the lists --- */
+
+static struct catalog_map *map_of(struct catalog_subscriptions *subscriptions, enum kin kin)
+{
+    return kin == KIN_CONSUMER ? &subscriptions->by_consumer : &subscriptions->by_customer;
+}
+
+static struct text name_of(const struct catalog_held *held, enum kin kin)
+{
+    return kin == KIN_CONSUMER ? held->subscription.consumer_name : held->subscription.customer_key;
+}
+
+static void link_in(struct catalog_subscriptions *subscriptions, uint32_t number, enum kin kin)
+{
+    struct catalog_held *held = held_at(subscriptions, number);
+    struct catalog_map *map = map_of(subscriptions, kin);
+    struct text name = name_of(held, kin);
+
+    held->next[kin] = CATALOG_MAP_NONE;
+    if (text_is_absent(name))
+        return;
+    held->next[kin] = catalog_map_find(map, name);
+    catalog_map_put(map, name, number);
+}
+
+static void unlink_from(struct catalog_subscriptions *subscriptions, uint32_t number, enum kin kin)
+{
+    struct catalog_held *held = held_at(subscriptions, number), *before;
+    struct catalog_map *map = map_of(subscriptions, kin);
+    struct text name = name_of(held, kin);
+    uint32_t at;
+
+    if (text_is_absent(name))
+        return;
+    at = catalog_map_find(map, name);
+    if (at == number) {
+        if (held->next[kin] == CATALOG_MAP_NONE)
+            catalog_map_remove(map, name);
+        else
+            catalog_map_put(map, name, held->next[kin]);
+        return;
+    }
+    for (;;) {
+        assert(at != CATALOG_MAP_NONE);
+        before = held_at(subscriptions, at);
+        if (before->next[kin] == number)
+            break;
+        at = before->next[kin];
+    }
+    before->next[kin] = held->next[kin];
+}
+
+/* --- reading a record --- */
+
+static const char *read_cuts(const json_t *record, struct reading *reading)
+{
+    const json_t *cuts = json_object_get(record, "cuts"), *cut;
+    size_t i;
+
+    if (!cuts || json_is_null(cuts)) {
+        reading->cuts[0] = 0;
+        reading->cut_count = 1;
+        return NULL;
+    }
+    reading->cut_count = json_array_size(cuts); /* 0 of what is no array */
+    if (reading->cut_count == 0 || reading->cut_count > CATALOG_CUTS_MAX)
+        return "cuts that aren't an array of 1 to 48";
+    json_array_foreach(cuts, i, cut)
+    {
+        json_int_t minute = json_integer_value(cut);
+
+        if (!json_is_integer(cut) || minute < 0 || minute >= MINUTES_OF_DAY ||
+            (i > 0 && minute <= reading->cuts[i - 1]))
+            return "cuts that aren't ascending minutes of a day";
+        reading->cuts[i] = (uint16_t)minute;
+    }
+    return NULL;
+}
+
+static const char *read_consumer(const json_t *record, struct reading *reading)
+{
+    const json_t *consumer = json_object_get(record, "consumer");
+
+    reading->consumer_name = (struct text){NULL, 0};
+    if (!consumer || json_is_null(consumer))
+        return NULL;
+    if (!json_is_object(consumer))
+        return "a consumer that isn't an object";
+    return catalog_read_text(consumer, "name", CATALOG_ID_MAX, &reading->consumer_name);
+}
+
+static const char *read_record(const json_t *record, struct reading *reading)
+{
+    const struct instant none = {INT64_MIN}, open = {INT64_MAX};
+    const char *why = catalog_read_text(record, "id", CATALOG_ID_MAX, &reading->id);
+
+    if (!why)
+        why = catalog_read_text(record, "customerKey", CATALOG_ID_MAX, &reading->customer_key);
+    if (!why)
+        why = catalog_read_time(record, "activeFrom", none, &reading->active_from);
+    if (!why && reading->active_from.ns == none.ns)
+        why = "a subscription without activeFrom";
+    if (!why)
+        why = catalog_read_time(record, "activeTo", open, &reading->active_to);
+    if (!why)
+        why = read_consumer(record, reading);
+    if (!why)
+        why = read_cuts(record, reading);
+    return why;
+}
+
+/* --- taking it in --- */
+
+/* The one copy of these cuts. */
+static struct text keep_cuts(struct catalog_subscriptions *subscriptions,
+                             const struct reading *reading)
+{
+    struct text cuts = text_from(reading->cuts, reading->cut_count * sizeof(*reading->cuts));
+    uint32_t number = catalog_map_find(&subscriptions->by_cuts, cuts);
+
+    if (number != CATALOG_MAP_NONE)
+        return subscriptions->cut_sets[number];
+    number = subscriptions->cut_set_count;
+    if (number == subscriptions->cut_set_room) {
+        subscriptions->cut_set_room = number ? number * 2 : 16;
+        subscriptions->cut_sets = grown(subscriptions->cut_sets, subscriptions->cut_set_room,
+                                        sizeof(*subscriptions->cut_sets));
+    }
+    subscriptions->cut_sets[number] = catalog_slab_copy(&subscriptions->texts, cuts);
+    subscriptions->cut_set_count++;
+    catalog_map_put(&subscriptions->by_cuts, cuts, number);
+    return subscriptions->cut_sets[number];
+}
+
+static int32_t partition_for(const struct catalog_subscriptions *subscriptions, struct text id)
+{
+    return subscriptions->partitions ? partition_of(id, subscriptions->partitions) : -1;
+}
+
+static void fill(struct catalog_subscriptions *subscriptions, struct catalog_held *held,
+                 const struct reading *reading)
+{
+    struct catalog_subscription *subscription = &held->subscription;
+    struct text cuts = keep_cuts(subscriptions, reading);
+
+    catalog_slab_replace(&subscriptions->texts, &subscription->id, reading->id);
+    catalog_slab_replace(&subscriptions->texts, &subscription->customer_key, reading->customer_key);
+    catalog_slab_replace(&subscriptions->texts, &subscription->consumer_name,
+                         reading->consumer_name);
+    subscription->active_from = reading->active_from;
+    subscription->active_to = reading->active_to;
+    subscription->cuts = (const void *)cuts.at;
+    subscription->cut_count = (uint32_t)(cuts.length / sizeof(uint16_t));
+    subscription->partition = partition_for(subscriptions, reading->id);
+}
+
+const char *catalog_subscriptions_take(struct catalog_subscriptions *subscriptions, struct text id,
+                                       const json_t *record)
+{
+    struct reading reading;
+    const char *why = read_record(record, &reading);
+    uint32_t number;
+
+    if (why)
+        return why;
+    if (!text_equal(reading.id, id))
+        return "a subscription under another's key";
+    number = catalog_map_find(&subscriptions->by_id, id);
+    if (number == CATALOG_MAP_NONE) {
+        number = take_number(subscriptions);
+        *held_at(subscriptions, number) = (struct catalog_held){0};
+        fill(subscriptions, held_at(subscriptions, number), &reading);
+        catalog_map_put(&subscriptions->by_id, id, number);
+    } else {
+        unlink_from(subscriptions, number, KIN_CONSUMER);
+        unlink_from(subscriptions, number, KIN_CUSTOMER);
+        fill(subscriptions, held_at(subscriptions, number), &reading);
+    }
+    link_in(subscriptions, number, KIN_CONSUMER);
+    link_in(subscriptions, number, KIN_CUSTOMER);
+    return NULL;
+}
+
+void catalog_subscriptions_remove(struct catalog_subscriptions *subscriptions, struct text id)
+{
+    uint32_t number = catalog_map_find(&subscriptions->by_id, id);
+    struct catalog_held *held;
+
+    if (number == CATALOG_MAP_NONE)
+        return;
+    held = held_at(subscriptions, number);
+    unlink_from(subscriptions, number, KIN_CONSUMER);
+    unlink_from(subscriptions, number, KIN_CUSTOMER);
+    catalog_map_remove(&subscriptions->by_id, id);
+    catalog_slab_give_back(&subscriptions->texts, held->subscription.id);
+    catalog_slab_give_back(&subscriptions->texts, held->subscription.customer_key);
+    catalog_slab_give_back(&subscriptions->texts, held->subscription.consumer_name);
+    *held = (struct catalog_held){.next[KIN_CONSUMER] = subscriptions->holes};
+    subscriptions->holes = number;
+}
+
+void catalog_subscriptions_spread(struct catalog_subscriptions *subscriptions, int32_t partitions)
+{
+    subscriptions->partitions = partitions;
+    for (uint32_t i = 0; i < subscriptions->used; i++) {
+        struct catalog_subscription *subscription = &held_at(subscriptions, i)->subscription;
+
+        if (subscription->id.length)
+            subscription->partition = partition_for(subscriptions, subscription->id);
+    }
+}
+
+/* --- finding --- */
+
+size_t catalog_subscription_count(const struct catalog *catalog)
+{
+    return catalog->subscriptions.by_id.count;
+}
+
+const struct catalog_subscription *catalog_subscription(const struct catalog *catalog,
+                                                        struct text id)
+{
+    uint32_t number = catalog_map_find(&catalog->subscriptions.by_id, id);
+
+    return number == CATALOG_MAP_NONE ? NULL
+                                      : &held_at(&catalog->subscriptions, number)->subscription;
+}
+
+static bool is_active(const struct catalog_subscription *subscription, struct instant time)
+{
+    return instant_compare(subscription->active_from, time) <= 0 &&
+           instant_compare(time, subscription->active_to) < 0;
+}
+
+/* The only active one on the list that begins with `number`. */
+static int find_active(const struct catalog_subscriptions *subscriptions, uint32_t number,
+                       enum kin kin, struct instant time,
+                       const struct catalog_subscription **subscription)
+{
+    const struct catalog_subscription *found = NULL;
+
+    while (number != CATALOG_MAP_NONE) {
+        const struct catalog_held *held = held_at(subscriptions, number);
+
+        if (is_active(&held->subscription, time)) {
+            if (found)
+                return CATALOG_SUBJECT_AMBIGUOUS;
+            found = &held->subscription;
+        }
+        number = held->next[kin];
+    }
+    if (!found)
+        return CATALOG_SUBJECT_INACTIVE;
+    *subscription = found;
+    return 0;
+}
+
+int catalog_find_subject(const struct catalog *catalog, struct text subject, struct instant time,
+                         const struct catalog_subscription **subscription)
+{
+    const struct catalog_subscriptions *subscriptions = &catalog->subscriptions;
+    const struct catalog_subscription *by_id = catalog_subscription(catalog, subject);
+    uint32_t number;
+
+    if (by_id) {
+        if (!is_active(by_id, time))
+            return CATALOG_SUBJECT_INACTIVE;
+        *subscription = by_id;
+        return 0;
+    }
+    number = catalog_map_find(&subscriptions->by_consumer, subject);
+    if (number != CATALOG_MAP_NONE)
+        return find_active(subscriptions, number, KIN_CONSUMER, time, subscription);
+    number = catalog_map_find(&subscriptions->by_customer, subject);
+    if (number != CATALOG_MAP_NONE)
+        return find_active(subscriptions, number, KIN_CUSTOMER, time, subscription);
+    return CATALOG_SUBJECT_UNKNOWN;
+}
+
+void catalog_each_subscription(const struct catalog *catalog,
+                               void (*visit)(void *context,
+                                             const struct catalog_subscription *subscription),
+                               void *context)
+{
+    for (uint32_t i = 0; i < catalog->subscriptions.used; i++) {
+        const struct catalog_held *held = held_at(&catalog->subscriptions, i);
+
+        if (held->subscription.id.length)
+            visit(context, &held->subscription);
+    }
+}

@@ -1,0 +1,480 @@
+/*
+ * catalog.c - the catalog in memory: records in, subscriptions, meters and keys found.
+ */
+#include "proto/catalog.h"
+
+#include "common/base/partition.h"
+
+#include <criterion/criterion.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct catalog *catalog;
+static const char *reason;
+
+static void start(void)
+{
+    catalog = catalog_new();
+    reason = "";
+}
+
+static void stop(void)
+{
+    catalog = catalog_free(catalog);
+}
+
+TestSuite(catalog, .init = start, .fini = stop);
+TestSuite(catalog_path);
+
+static int apply(const char *key, const char *value)
+{
+    return catalog_apply(catalog, text_of(key), text_of(value), &reason);
+}
+
+#define BUCKET                                                                                     \
+    "{\"epoch\":1,\"partitions\":12,\"seed\":\"000102030405060708090a0b0c0d0e0f\",\"mode\":"       \
+    "\"test\",\"createdAt\":\"2026-01-01T00:00:00Z\"}"
+#define METER                                                                                      \
+    "{\"epoch\":1,\"slug\":\"api\",\"name\":\"API\",\"eventType\":\"request\",\"aggregation\":"    \
+    "\"SUM\",\"valueProperty\":\"$.total\",\"groupBy\":{\"status\":\"$.status\",\"method\":"       \
+    "\"$.http['the method']\"},\"eventFrom\":\"2026-01-01T00:00:00Z\"}"
+#define KEY                                                                                        \
+    "{\"epoch\":1,\"id\":\"abcdefgh\",\"role\":\"admin\",\"sha256\":"                              \
+    "\"00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF\",\"createdAt\":"          \
+    "\"2026-01-01T00:00:00Z\",\"expiresAt\":null}"
+
+static struct instant at(const char *time)
+{
+    struct instant instant;
+
+    cr_assert_eq(instant_parse(text_of(time), &instant), 0, "%s", time);
+    return instant;
+}
+
+static int subscribe(const char *id, const char *customer, const char *consumer, const char *from,
+                     const char *to)
+{
+    CLEANUP(buffer_deinit) struct buffer value = {0}, key = {0};
+    bool is_open = strcmp(to, "") == 0;
+
+    buffer_printf(&key, "subscription/%s", id);
+    buffer_printf(&value,
+                  "{\"epoch\":1,\"id\":\"%s\",\"customerKey\":\"%s\",\"plan\":{\"key\":\"p\","
+                  "\"version\":1},\"activeFrom\":\"%s\",\"activeTo\":%s%s%s,\"billingAnchor\":"
+                  "\"2026-01-01T00:00:00Z\",\"cuts\":[0,600]",
+                  id, customer, from, is_open ? "null" : "\"", to, is_open ? "" : "\"");
+    if (*consumer)
+        buffer_printf(&value, ",\"consumer\":{\"name\":\"%s\"}", consumer);
+    buffer_add_char(&value, '}');
+    return catalog_apply(catalog, buffer_text(&key), buffer_text(&value), &reason);
+}
+
+/* The id that a subject finds, or what went wrong in its place. */
+static const char *found(const char *subject, const char *time)
+{
+    static const char *const outcomes[] = {"", "unknown", "ambiguous", "inactive"};
+    static char id[64];
+    const struct catalog_subscription *subscription;
+    int r = catalog_find_subject(catalog, text_of(subject), at(time), &subscription);
+
+    if (r)
+        return outcomes[r];
+    snprintf(id, sizeof(id), "%.*s", (int)subscription->id.length, subscription->id.at);
+    return id;
+}
+
+Test(catalog, bucket_says_partitions_seed_and_mode)
+{
+    cr_assert_not(catalog_has_bucket(catalog));
+
+    cr_assert_eq(apply("bucket/demo", BUCKET), 0, "%s", reason);
+
+    cr_assert(catalog_has_bucket(catalog));
+    cr_assert_eq(catalog_partitions(catalog), 12);
+    cr_assert_eq(catalog_seed(catalog)[15], 15);
+    cr_assert_not(catalog_is_live(catalog));
+}
+
+Test(catalog, meter_is_found_by_slug_and_type_with_sorted_dimensions)
+{
+    const struct catalog_meter *meter;
+    size_t count = 7;
+
+    cr_assert_eq(apply("meter/api", METER), 0, "%s", reason);
+
+    meter = catalog_meter(catalog, text_of("api"));
+    cr_assert_not_null(meter);
+    cr_assert_eq(meter->aggregation, AGGREGATION_SUM);
+    cr_assert(text_is(meter->value.spelling, "$.total"));
+    cr_assert(text_is(meter->value.steps[0], "total"));
+    cr_assert_eq(meter->dimension_count, 2);
+    cr_assert(text_is(meter->dimensions[0].name, "method"));
+    cr_assert(text_is(meter->dimensions[0].path.steps[0], "http"));
+    cr_assert(text_is(meter->dimensions[0].path.steps[1], "the method"));
+    cr_assert(text_is(meter->dimensions[1].name, "status"));
+    cr_assert_eq(meter->from.ns, at("2026-01-01T00:00:00Z").ns);
+    cr_assert_eq(*catalog_meters_of(catalog, text_of("request"), &count), meter);
+    cr_assert_eq(count, 1);
+    cr_assert_null(catalog_meters_of(catalog, text_of("api"), &count));
+    cr_assert_eq(count, 0);
+}
+
+static int apply_meter(const char *slug, const char *type)
+{
+    CLEANUP(buffer_deinit) struct buffer value = {0}, key = {0};
+
+    buffer_printf(&key, "meter/%s", slug);
+    buffer_printf(&value,
+                  "{\"epoch\":1,\"slug\":\"%s\",\"eventType\":\"%s\",\"aggregation\":\"COUNT\"}",
+                  slug, type);
+    return catalog_apply(catalog, buffer_text(&key), buffer_text(&value), &reason);
+}
+
+Test(catalog, meters_of_a_type_are_sorted_and_move_with_their_record)
+{
+    const struct catalog_meter *const *meters;
+    size_t count;
+
+    cr_assert_eq(apply_meter("c", "t"), 0, "%s", reason);
+    cr_assert_eq(apply_meter("a", "t"), 0);
+    cr_assert_eq(apply_meter("b", "t"), 0);
+    meters = catalog_meters_of(catalog, text_of("t"), &count);
+    cr_assert_eq(count, 3);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(meters[i]->slug.at[0], 'a' + (char)i);
+
+    cr_assert_eq(apply_meter("b", "u"), 0);
+    cr_assert_eq(apply("meter/a", NULL), 0);
+    meters = catalog_meters_of(catalog, text_of("t"), &count);
+    cr_assert_eq(count, 1);
+    cr_assert(text_is(meters[0]->slug, "c"));
+    meters = catalog_meters_of(catalog, text_of("u"), &count);
+    cr_assert_eq(count, 1);
+    cr_assert_null(catalog_meter(catalog, text_of("a")));
+}
+
+Test(catalog, the_meter_past_a_types_limit_is_refused)
+{
+    char slug[16];
+    size_t count;
+
+    for (int i = 0; i < USAGE_METERS_MAX; i++) {
+        snprintf(slug, sizeof(slug), "m%d", i);
+        cr_assert_eq(apply_meter(slug, "t"), 0);
+    }
+    cr_assert_eq(apply_meter("one_more", "t"), CATALOG_MALFORMED);
+    cr_assert_eq(apply_meter("one_more", "u"), 0);
+    cr_assert_eq(apply_meter("m5", "t"), 0, "one that is there may be replaced");
+    catalog_meters_of(catalog, text_of("t"), &count);
+    cr_assert_eq(count, USAGE_METERS_MAX);
+}
+
+Test(catalog, key_is_found_by_its_public_id)
+{
+    const struct catalog_key *key;
+
+    cr_assert_eq(apply("key/abcdefgh", KEY), 0, "%s", reason);
+
+    key = catalog_key(catalog, text_of("abcdefgh"));
+    cr_assert_not_null(key);
+    cr_assert_eq(key->role, CATALOG_ADMIN);
+    cr_assert_eq(key->sha256[31], 0xff);
+    cr_assert_eq(key->expires.ns, INT64_MAX);
+    cr_assert_eq(apply("key/abcdefgh", NULL), 0);
+    cr_assert_null(catalog_key(catalog, text_of("abcdefgh")));
+}
+
+Test(catalog, subscription_knows_its_partition_whenever_the_bucket_comes)
+{
+    const struct catalog_subscription *subscription;
+
+    cr_assert_eq(subscribe("s1", "acme", "", "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+    subscription = catalog_subscription(catalog, text_of("s1"));
+    cr_assert_eq(subscription->partition, -1);
+
+    cr_assert_eq(apply("bucket/demo", BUCKET), 0);
+    cr_assert_eq(subscription->partition, partition_of(text_of("s1"), 12));
+    cr_assert_eq(subscribe("s2", "acme", "", "2026-01-01T00:00:00Z", ""), 0);
+    subscription = catalog_subscription(catalog, text_of("s2"));
+    cr_assert_eq(subscription->partition, partition_of(text_of("s2"), 12));
+    cr_assert_eq(subscription->cut_count, 2);
+    cr_assert_eq(subscription->cuts[1], 600);
+    cr_assert_eq(subscription->active_to.ns, INT64_MAX);
+    cr_assert(text_is_absent(subscription->consumer_name));
+}
+
+Test(catalog, subject_is_looked_up_as_id_then_consumer_then_customer)
+{
+    cr_assert_eq(subscribe("one", "two", "three", "2026-01-01T00:00:00Z", ""), 0);
+    cr_assert_eq(subscribe("two", "three", "one", "2026-01-01T00:00:00Z", ""), 0);
+
+    cr_assert_str_eq(found("one", "2026-02-01T00:00:00Z"), "one");
+    cr_assert_str_eq(found("two", "2026-02-01T00:00:00Z"), "two");
+    cr_assert_str_eq(found("three", "2026-02-01T00:00:00Z"), "one");
+    cr_assert_str_eq(found("four", "2026-02-01T00:00:00Z"), "unknown");
+}
+
+Test(catalog, the_first_kind_that_knows_a_subject_decides_even_if_nothing_is_active)
+{
+    cr_assert_eq(subscribe("old", "acme", "x", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"), 0);
+    cr_assert_eq(subscribe("new", "x", "y", "2026-01-01T00:00:00Z", ""), 0);
+
+    cr_assert_str_eq(found("x", "2026-01-31T23:59:59.999999999Z"), "old");
+    cr_assert_str_eq(found("x", "2026-02-01T00:00:00Z"), "inactive");
+    cr_assert_str_eq(found("x", "2025-12-31T23:59:59Z"), "inactive");
+    cr_assert_str_eq(found("x", "2026-01-01T00:00:00Z"), "old");
+}
+
+Test(catalog, two_active_ones_of_a_customer_are_ambiguous)
+{
+    cr_assert_eq(subscribe("a", "acme", "", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"), 0);
+    cr_assert_eq(subscribe("b", "acme", "", "2026-02-01T00:00:00Z", ""), 0);
+
+    cr_assert_str_eq(found("acme", "2026-01-15T00:00:00Z"), "a");
+    cr_assert_str_eq(found("acme", "2026-02-15T00:00:00Z"), "ambiguous");
+    cr_assert_str_eq(found("acme", "2026-03-15T00:00:00Z"), "b");
+    cr_assert_eq(apply("subscription/b", NULL), 0);
+    cr_assert_str_eq(found("acme", "2026-02-15T00:00:00Z"), "a");
+    cr_assert_str_eq(found("acme", "2026-03-15T00:00:00Z"), "inactive");
+}
+
+Test(catalog, older_epoch_is_ignored_and_an_equal_one_is_not)
+{
+    cr_assert_eq(apply("meter/a", "{\"epoch\":5,\"slug\":\"a\",\"aggregation\":\"COUNT\"}"), 0);
+    cr_assert_eq(apply("meter/b", "{\"epoch\":4,\"slug\":\"b\",\"aggregation\":\"COUNT\"}"),
+                 CATALOG_OLDER_EPOCH);
+    cr_assert_eq(apply("meter/c", "{\"epoch\":5,\"slug\":\"c\",\"aggregation\":\"COUNT\"}"), 0);
+    cr_assert_eq(apply("plan/p@1", "{\"epoch\":6,\"anything\":[]}"), 0, "tells of a new tenure");
+    cr_assert_eq(apply("meter/d", "{\"epoch\":5,\"slug\":\"d\",\"aggregation\":\"COUNT\"}"),
+                 CATALOG_OLDER_EPOCH);
+
+    cr_assert_null(catalog_meter(catalog, text_of("b")));
+    cr_assert_not_null(catalog_meter(catalog, text_of("c")));
+    cr_assert_eq(catalog_epoch(catalog), 6);
+}
+
+Test(catalog, malformed_records_leave_it_as_it_was)
+{
+    static const char *const records[][2] = {
+        {"meter", METER},
+        {"/api", METER},
+        {"meter/", METER},
+        {"meter/other", METER},
+        {"meter/api", ""},
+        {"meter/api", "{"},
+        {"meter/api", "[]"},
+        {"meter/api", "{\"slug\":\"api\",\"aggregation\":\"COUNT\"}"},
+        {"meter/api", "{\"epoch\":-1,\"slug\":\"api\",\"aggregation\":\"COUNT\"}"},
+        {"meter/api", "{\"epoch\":1,\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"COUNT\"}"},
+        {"meter/api", "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"count\"}"},
+        {"meter/api", "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"SUM\"}"},
+        {"meter/api",
+         "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"COUNT\",\"valueProperty\":\"$.x\"}"},
+        {"meter/api", "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"COUNT\",\"groupBy\":[]}"},
+        {"meter/api",
+         "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"COUNT\",\"groupBy\":{\"a\":\"x\"}}"},
+        {"meter/api",
+         "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"COUNT\",\"groupBy\":{\"\":\"$.x\"}}"},
+        {"meter/api",
+         "{\"epoch\":1,\"slug\":\"api\",\"aggregation\":\"COUNT\",\"eventFrom\":\"today\"}"},
+        {"key/abcdefgh", "{\"epoch\":1,\"id\":\"abcdefgh\",\"role\":\"root\"}"},
+        {"key/abcdefgh", "{\"epoch\":1,\"id\":\"abcdefgh\",\"role\":\"admin\",\"sha256\":\"00\"}"},
+        {"bucket/b", "{\"epoch\":1,\"partitions\":0,\"seed\":"
+                     "\"000102030405060708090a0b0c0d0e0f\",\"mode\":\"test\"}"},
+        {"bucket/b", "{\"epoch\":1,\"partitions\":1,\"seed\":\"00\",\"mode\":\"test\"}"},
+        {"bucket/b", "{\"epoch\":1,\"partitions\":1,\"seed\":"
+                     "\"000102030405060708090a0b0c0d0e0f\",\"mode\":\"?\"}"},
+        {"subscription/s", "{\"epoch\":1,\"id\":\"s\",\"customerKey\":\"c\"}"},
+        {"subscription/s", "{\"epoch\":1,\"id\":\"s\",\"customerKey\":\"c\",\"activeFrom\":"
+                           "\"2026-01-01T00:00:00Z\",\"cuts\":[]}"},
+        {"subscription/s", "{\"epoch\":1,\"id\":\"s\",\"customerKey\":\"c\",\"activeFrom\":"
+                           "\"2026-01-01T00:00:00Z\",\"cuts\":[5,5]}"},
+        {"subscription/s", "{\"epoch\":1,\"id\":\"s\",\"customerKey\":\"c\",\"activeFrom\":"
+                           "\"2026-01-01T00:00:00Z\",\"cuts\":[1440]}"},
+        {"subscription/s", "{\"epoch\":1,\"id\":\"s\",\"customerKey\":\"c\",\"activeFrom\":"
+                           "\"2026-01-01T00:00:00Z\",\"consumer\":{}}"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        reason = NULL;
+        cr_assert_eq(apply(records[i][0], records[i][1]), CATALOG_MALFORMED, "%s %s", records[i][0],
+                     records[i][1]);
+        cr_assert_not_null(reason);
+    }
+    cr_assert_null(catalog_meter(catalog, text_of("api")));
+    cr_assert_null(catalog_key(catalog, text_of("abcdefgh")));
+    cr_assert_eq(catalog_subscription_count(catalog), 0);
+    cr_assert_not(catalog_has_bucket(catalog));
+    cr_assert_eq(catalog_epoch(catalog), 0);
+}
+
+/* --- against a model: arrays searched from end to end --- */
+
+enum { MODEL_SIZE = 60, MODEL_NAMES = 20 };
+
+struct model_row {
+    bool is_there;
+    int customer, consumer; /* consumer -1: none */
+    int from, to;           /* days of January */
+};
+
+static struct model_row model[MODEL_SIZE];
+
+static unsigned pick(uint64_t *state, unsigned below)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(*state >> 33) % below;
+}
+
+static void change_both(uint64_t *state)
+{
+    int i = (int)pick(state, MODEL_SIZE);
+    char id[16], customer[16], consumer[16] = "", from[32], to[32], key[32];
+    struct model_row row = {true, (int)pick(state, MODEL_NAMES), (int)pick(state, MODEL_NAMES) - 1,
+                            1 + (int)pick(state, 28), 0};
+
+    snprintf(key, sizeof(key), "subscription/id%d", i);
+    if (pick(state, 3) == 0) {
+        model[i].is_there = false;
+        cr_assert_eq(apply(key, NULL), 0);
+        return;
+    }
+    row.to = row.from + 1 + (int)pick(state, 3);
+    snprintf(id, sizeof(id), "id%d", i);
+    snprintf(customer, sizeof(customer), "customer%d", row.customer);
+    if (row.consumer >= 0)
+        snprintf(consumer, sizeof(consumer), "consumer%d", row.consumer);
+    snprintf(from, sizeof(from), "2026-01-%02dT00:00:00Z", row.from);
+    snprintf(to, sizeof(to), "2026-01-%02dT00:00:00Z", row.to);
+    cr_assert_eq(subscribe(id, customer, consumer, from, to), 0, "%s", reason);
+    model[i] = row;
+}
+
+static const char *found_in_model(bool by_consumer, int name, int day)
+{
+    static char id[16];
+    int knows = 0, active = 0;
+
+    for (int i = 0; i < MODEL_SIZE; i++) {
+        int has = by_consumer ? model[i].consumer : model[i].customer;
+
+        if (!model[i].is_there || has != name)
+            continue;
+        knows++;
+        if (model[i].from <= day && day < model[i].to) {
+            active++;
+            snprintf(id, sizeof(id), "id%d", i);
+        }
+    }
+    if (!knows)
+        return "unknown";
+    if (!active)
+        return "inactive";
+    return active > 1 ? "ambiguous" : id;
+}
+
+Test(catalog, random_changes_leave_it_equal_to_a_simple_model)
+{
+    uint64_t state = 11;
+
+    for (int round = 0; round < 20000; round++) {
+        bool by_consumer = pick(&state, 2);
+        int name = (int)pick(&state, MODEL_NAMES), day = 1 + (int)pick(&state, 31);
+        char subject[16], time[32];
+        size_t there = 0;
+
+        change_both(&state);
+        snprintf(subject, sizeof(subject), "%s%d", by_consumer ? "consumer" : "customer", name);
+        snprintf(time, sizeof(time), "2026-01-%02dT00:00:00Z", day);
+        cr_assert_str_eq(found(subject, time), found_in_model(by_consumer, name, day),
+                         "round %d: %s", round, subject);
+        for (int i = 0; i < MODEL_SIZE; i++)
+            there += model[i].is_there;
+        cr_assert_eq(catalog_subscription_count(catalog), there);
+    }
+}
+
+static void count_visit(void *context, const struct catalog_subscription *subscription)
+{
+    cr_assert_gt(subscription->id.length, 0);
+    ++*(size_t *)context;
+}
+
+/* Enough to see what each takes; a million take the same each. */
+Test(catalog, many_subscriptions_take_less_than_200_bytes_each)
+{
+    enum { MANY = 100000 };
+    size_t before = mallinfo2().uordblks, taken, visited = 0;
+    char id[32], name[32];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof(id), "01ARZ3NDEKTSV4RRFF%08d", i);
+        snprintf(name, sizeof(name), "customer_%06d", i);
+        cr_assert_eq(subscribe(id, name, name, "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+    }
+    taken = mallinfo2().uordblks - before;
+    catalog_each_subscription(catalog, count_visit, &visited);
+    cr_assert_eq(visited, MANY);
+    cr_assert_lt(taken / MANY, 200, "%zu", taken / MANY);
+
+    /* Under another customer each, and back: nothing is left behind. */
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++) {
+            snprintf(id, sizeof(id), "01ARZ3NDEKTSV4RRFF%08d", i);
+            snprintf(name, sizeof(name), "%s_%06d", round ? "customer" : "buyer", i);
+            cr_assert_eq(subscribe(id, name, name, "2026-01-01T00:00:00Z", ""), 0);
+        }
+    }
+    cr_assert_lt(mallinfo2().uordblks - before, taken + taken / 4);
+}
+
+Test(catalog_path, reads_names_and_quoted_texts)
+{
+    static const struct {
+        const char *path;
+        const char *steps; /* joined by | */
+    } cases[] = {
+        {"$.total", "total"},
+        {"$.a.b", "a|b"},
+        {"$['a b'].c", "a b|c"},
+        {"$['it\\'s']['\\\\']", "it's|\\"},
+        {"$['']", ""},
+        {"$._x9.a-b", "_x9|a-b"},
+        {"$.\xc3\xa9", "\xc3\xa9"},
+        {"$.a.b.c.d.e.f.g.h", "a|b|c|d|e|f|g|h"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buffer_deinit) struct buffer joined = {0};
+        struct catalog_path path;
+        char scratch[64];
+
+        cr_assert(catalog_path_parse(text_of(cases[i].path), scratch, &path), "%s", cases[i].path);
+        for (size_t k = 0; k < path.count; k++) {
+            buffer_add_string(&joined, k ? "|" : "");
+            buffer_add_text(&joined, path.steps[k]);
+        }
+        cr_assert(text_is(buffer_text(&joined), cases[i].steps), "%s", cases[i].path);
+        cr_assert(text_is(path.spelling, cases[i].path));
+    }
+}
+
+Test(catalog_path, refuses_everything_else)
+{
+    static const char *const paths[] = {
+        "",         "$",     "total", "$total",    "$.",
+        "$..a",     "$.a.",  "$[0]",  "$.a[0]",    "$[*]",
+        "$.*",      "$['a'", "$['a",  "$['a\\n']", "$['a]",
+        "$[\"a\"]", "$.a b", "$.9",   "$.-a",      "$['\\']",
+        "$?(@.a)",  " $.a",  "$.a ",  "$['a']b",   "$.a.b.c.d.e.f.g.h.i",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct catalog_path path;
+        char scratch[64];
+
+        cr_assert_not(catalog_path_parse(text_of(paths[i]), scratch, &path), "%s", paths[i]);
+    }
+}
