@@ -1,0 +1,105 @@
+/*
+ * invoice.h - one subscription's invoice at one boundary, as a pure function of what it is made
+ * from.
+ *
+ * Lines, in this order: the fees in advance of the period that begins, the arrears of the one that
+ * ended, each by phase, rate card and period; then adjustments, in the order in which they are
+ * given. A line belongs to one rate card and one period of it, and has a detail a tier. An
+ * adjustment is the difference of what a closed period costs now and what was billed for it.
+ *
+ * Units      Money in the plan's currency.
+ * Errors     Outcomes below.
+ * Ownership  Everything in an invoice is the arena's or borrowed from its inputs.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "invoicer/rules/periods.h"
+#include "invoicer/rules/rating.h"
+
+enum { INVOICE_DIGEST_TEXT = 33, INVOICE_LINES_MAX = 100000 };
+
+/* What was counted in one billing window (proto/counters.h). */
+struct invoice_window {
+    struct window window;
+    struct decimal quantity; /* the window's own answer; only SUM's and COUNT's add up */
+};
+
+struct invoice_usage {
+    struct decimal quantity;              /* the period's, aggregated as the meter says */
+    const struct invoice_window *windows; /* with usage, in the order of time */
+    size_t window_count;
+};
+
+/* The log position up to which usage was counted: all of the subscription's is in one partition. */
+struct invoice_position {
+    int32_t partition;
+    int64_t next_offset;
+};
+
+/* A card's closed period with what invoices so far billed for it, adjustments included. */
+struct invoice_billed {
+    const struct plan *plan; /* the version that it was billed by */
+    size_t phase, card;
+    struct card_period period;
+    struct decimal quantity;
+    struct money total;
+    size_t adjustments; /* how many there were */
+};
+
+struct invoice_sources {
+    struct invoice_position position;
+    /*
+     * The usage of a meter within a period; the windows stay good until the invoice is done with.
+     * A fault is passed on.
+     */
+    int (*usage)(void *context, struct text meter, struct window period,
+                 struct invoice_usage *usage);
+    void *context;
+    const struct invoice_billed *billed; /* periods to look at for late usage */
+    size_t billed_count;
+};
+
+enum invoice_line_kind { INVOICE_FEE, INVOICE_USAGE, INVOICE_ADJUSTMENT };
+
+struct invoice_line {
+    enum invoice_line_kind kind;
+    struct text id; /* {subscription}/{phase}/{card}/v[1]/period[n], and /adjustment[k] */
+    struct text phase_key, card_key, name, feature_key;
+    struct text price; /* the price version: {plan}@{version}/{phase}/{card} */
+    const struct price *priced_by;
+    struct card_period period;
+    struct invoice_usage usage;     /* not of fees */
+    struct decimal billed_quantity; /* adjustments: what had been billed before */
+    struct money billed_total;
+    struct money amount, discount, total;
+    const struct rated_line *details; /* adjustments: of the whole period as it is now */
+    size_t detail_count;
+};
+
+struct invoice {
+    struct text id; /* {subscription}-{boundary as 20260201T0000Z} */
+    const struct subscription *subscription;
+    struct billing_boundary boundary;
+    struct invoice_position position;
+    const struct invoice_line *lines;
+    size_t line_count;
+    struct money amount, discount, total; /* sums of the lines' */
+    char digest[INVOICE_DIGEST_TEXT];     /* XXH3-128 over all that it was made from */
+};
+
+enum invoice_outcome {
+    INVOICE_NOTHING = 1, /* no line: nothing priced falls due */
+    INVOICE_OVERFLOW,    /* an amount or quantity has no room */
+    INVOICE_NO_MEMORY,   /* the arena is full */
+};
+
+/* Room for the id of any invoice. */
+MUST_USE struct text invoice_id(const struct subscription *subscription, struct instant boundary,
+                                struct arena *arena);
+/* A boundary with neither period holds adjustments alone: late usage of an ended subscription. */
+MUST_USE int invoice_build(const struct subscription *subscription,
+                           const struct billing_boundary *boundary,
+                           const struct invoice_sources *sources, struct arena *arena,
+                           struct invoice *invoice);
+const char *invoice_line_kind_name(enum invoice_line_kind kind); /* "fee", "usage", "adjustment" */

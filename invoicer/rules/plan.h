@@ -1,0 +1,55 @@
+/*
+ * plan.h - plans and subscriptions as billing sees them: strict catalog records, parsed once.
+ *
+ * Errors     PLAN_MALFORMED with an issue: the record isn't one that catalog_file.h lets through.
+ * Ownership  Everything is the arena's.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "common/base/calendar.h"
+#include "invoicer/rules/price.h"
+
+struct rate_card {
+    struct text key, name, feature_key; /* feature_key absent: billing only */
+    bool is_of_usage;                   /* usage_based, else flat_fee */
+    bool is_once;                       /* no cadence: once in its phase */
+    struct duration cadence;
+    bool has_price; /* false: free, never a line */
+    struct price price;
+    struct price_discounts discounts;
+};
+
+struct phase {
+    struct text key, name;
+    bool is_open; /* the last one: no duration */
+    struct duration duration;
+    const struct rate_card *cards;
+    size_t card_count;
+};
+
+struct plan {
+    struct text key, name;
+    int64_t version;
+    const struct currency *currency;
+    struct duration cadence;
+    const struct phase *phases;
+    size_t phase_count;
+};
+
+struct subscription {
+    struct text id, customer_key, customer_name;
+    const struct plan *plan;
+    const struct zone *zone; /* of its calendar: UTC */
+    struct instant active_from;
+    struct instant active_to; /* the far future (INT64_MAX) while open */
+    struct instant anchor;
+};
+
+enum plan_outcome { PLAN_MALFORMED = 1 };
+
+MUST_USE int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
+                       struct price_issue *issue);
+/* `plan` is the version that the record names; the customer's name is its key until it is set. */
+MUST_USE int subscription_read(const json_t *record, const struct plan *plan, struct arena *arena,
+                               struct subscription *subscription, struct price_issue *issue);
