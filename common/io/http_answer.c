@@ -1,0 +1,264 @@
+/*
+ * http_answer.c - answers: one head, one body, one write.
+ */
+#include "common/io/http_connection.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What the socket didn't take at once. */
+struct late_write {
+    uv_write_t write; /* first */
+    struct http_connection *connection;
+    char bytes[];
+};
+
+static const char *phrase_of(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } known[] = {
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (known[i].status == status)
+            return known[i].phrase;
+    }
+    return "Unknown";
+}
+
+static const char *date_of(struct http_server *server)
+{
+    time_t now = time(NULL);
+    struct tm parts;
+
+    if (now != server->date_second) {
+        gmtime_r(&now, &parts);
+        strftime(server->date, sizeof(server->date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+        server->date_second = now;
+    }
+    return server->date;
+}
+
+static void add_line(struct buffer *head, const char *name, const char *value)
+{
+    buffer_add_string(head, name);
+    buffer_add_string(head, value);
+    buffer_add(head, "\r\n", 2);
+}
+
+static void add_length(struct buffer *head, size_t length)
+{
+    char digits[24];
+    char *at = digits + sizeof(digits);
+
+    *--at = '\0';
+    do {
+        *--at = (char)('0' + length % 10);
+        length /= 10;
+    } while (length > 0);
+    add_line(head, "Content-Length: ", at);
+}
+
+static void build_head(struct http_server *server, const struct http_exchange *exchange,
+                       const struct http_answer *answer, size_t length, bool keep_alive)
+{
+    struct buffer *head = &server->head;
+    char status[] = {(char)('0' + answer->status / 100), (char)('0' + answer->status / 10 % 10),
+                     (char)('0' + answer->status % 10), ' ', '\0'};
+
+    buffer_clear(head);
+    buffer_add(head, "HTTP/1.1 ", 9);
+    add_line(head, status, phrase_of(answer->status));
+    add_line(head, "Date: ", date_of(server));
+    if (answer->content_type)
+        add_line(head, "Content-Type: ", answer->content_type);
+    if (answer->status != 204 && answer->status != 304)
+        add_length(head, length);
+    if (answer->retry_after)
+        add_line(head, "Retry-After: ", answer->retry_after);
+    if (!keep_alive)
+        add_line(head, "Connection: ", "close");
+    else if (exchange && exchange->head.minor == 0)
+        add_line(head, "Connection: ", "keep-alive");
+    if (answer->headers)
+        buffer_add_string(head, answer->headers);
+    buffer_add(head, "\r\n", 2);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct late_write *late = (struct late_write *)write;
+    struct http_connection *connection = late->connection;
+
+    free(late);
+    connection->writes--;
+    if (status < 0)
+        http_connection_close(connection);
+    else
+        http_connection_run(connection);
+}
+
+static void write_later(struct http_connection *connection, const uv_buf_t *bufs, size_t written)
+{
+    size_t total = bufs[0].len + bufs[1].len;
+    struct late_write *late = malloc(sizeof(*late) + total - written);
+    size_t length = 0;
+    uv_buf_t rest;
+
+    if (!late)
+        abort();
+    late->connection = connection;
+    for (size_t i = 0; i < 2; i++) {
+        size_t skipped = written < bufs[i].len ? written : bufs[i].len;
+
+        if (bufs[i].len > skipped)
+            memcpy(late->bytes + length, bufs[i].base + skipped, bufs[i].len - skipped);
+        length += bufs[i].len - skipped;
+        written -= skipped;
+    }
+    rest = uv_buf_init(late->bytes, (unsigned)length);
+    connection->writes++;
+    if (uv_write(&late->write, (uv_stream_t *)&connection->tcp, &rest, 1, on_written)) {
+        connection->writes--;
+        free(late);
+        http_connection_close(connection);
+    }
+}
+
+static void write_bytes(struct http_connection *connection, struct text head, struct text body)
+{
+    uv_buf_t bufs[2] = {uv_buf_init((char *)(uintptr_t)head.at, (unsigned)head.length),
+                        uv_buf_init((char *)(uintptr_t)body.at, (unsigned)body.length)};
+    int written;
+
+    if (connection->closing)
+        return;
+    written = uv_try_write((uv_stream_t *)&connection->tcp, bufs, body.length > 0 ? 2 : 1);
+    if (written == UV_EAGAIN)
+        written = 0;
+    if (written < 0)
+        http_connection_close(connection);
+    else if ((size_t)written < head.length + body.length)
+        write_later(connection, bufs, (size_t)written);
+}
+
+void http_connection_write_continue(struct http_connection *connection)
+{
+    write_bytes(connection, text_of("HTTP/1.1 100 Continue\r\n\r\n"), (struct text){0});
+}
+
+void http_connection_write(struct http_connection *connection, const struct http_exchange *exchange,
+                           const struct http_answer *answer, struct text body, bool keep_alive)
+{
+    struct http_server *server = connection->server;
+    bool bodiless = answer->status == 204 || answer->status == 304;
+
+    assert(answer->status >= 200 && answer->status <= 599);
+    assert(!bodiless || body.length == 0);
+
+    server->counts.answers_by_class[answer->status / 100]++;
+    build_head(server, exchange, answer, body.length, keep_alive);
+    if (exchange && exchange->head_only)
+        body = (struct text){0};
+    write_bytes(connection, buffer_text(&server->head), body);
+}
+
+static void add_member(struct buffer *json, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buffer_add_string(json, name);
+    buffer_add_json_string(json, text_of(value));
+}
+
+static struct text build_problem(struct buffer *json, const struct http_refusal *refusal,
+                                 const char *pointer)
+{
+    buffer_clear(json);
+    buffer_printf(json, "{\"type\":\"urn:tollway:problem:%s\"", refusal->code);
+    add_member(json, ",\"title\":", phrase_of(refusal->status));
+    buffer_printf(json, ",\"status\":%d", refusal->status);
+    add_member(json, ",\"code\":", refusal->code);
+    add_member(json, ",\"detail\":", refusal->detail);
+    add_member(json, ",\"pointer\":", pointer);
+    buffer_add_char(json, '}');
+    return buffer_text(json);
+}
+
+void http_connection_write_problem(struct http_connection *connection,
+                                   const struct http_exchange *exchange,
+                                   const struct http_refusal *refusal, const char *headers,
+                                   bool keep_alive)
+{
+    struct http_answer answer = {refusal->status, "application/problem+json", NULL, headers};
+    struct text body = build_problem(&connection->server->problem, refusal, NULL);
+
+    http_connection_write(connection, exchange, &answer, body, keep_alive);
+}
+
+void http_answer(struct http_request *request, const struct http_answer *answer, struct text body)
+{
+    struct http_exchange *exchange = (struct http_exchange *)request;
+    struct http_connection *connection = exchange->connection;
+    struct http_server *server = connection->server;
+    bool keep_alive = exchange->keep_alive && !server->draining &&
+                      connection->requests < server->limits.requests_a_connection;
+
+    assert(connection->exchange == exchange);
+    assert(connection->stage == HTTP_STAGE_ANSWER);
+
+    http_connection_write(connection, exchange, answer, body, keep_alive);
+    http_connection_answered(connection, keep_alive);
+}
+
+void http_answer_json(struct http_request *request, int status, struct text body)
+{
+    struct http_answer answer = {.status = status, .content_type = "application/json"};
+
+    http_answer(request, &answer, body);
+}
+
+void http_answer_problem(struct http_request *request, int status, const char *code,
+                         const char *detail, const char *pointer)
+{
+    struct http_exchange *exchange = (struct http_exchange *)request;
+    struct http_answer answer = {.status = status,
+                                 .content_type = "application/problem+json",
+                                 .retry_after = status == 503 || status == 429 ? "1" : NULL,
+                                 .headers = status == 401 ? "WWW-Authenticate: Bearer\r\n" : NULL};
+    struct http_refusal refusal = {status, code, detail};
+
+    http_answer(request, &answer,
+                build_problem(&exchange->connection->server->problem, &refusal, pointer));
+}

@@ -1,0 +1,513 @@
+/*
+ * http_connection.c - one client: its bytes become requests one after the other, its deadlines, its
+ * end.
+ */
+#include "common/io/http_connection.h"
+#include "common/io/http_route.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+enum { CHUNKED_ROOM_LEAST = 4096 };
+
+static const struct http_refusal overloaded = {503, "overloaded",
+                                               "too many request bodies are in memory: try again"};
+static const struct http_refusal not_found = {404, "not_found", "there is nothing at this path"};
+static const struct http_refusal other_method = {405, "method_not_allowed",
+                                                 "this path takes the methods in Allow"};
+static const struct http_refusal large_body = {413, "body_too_large",
+                                               "the body is larger than this route takes"};
+static const struct http_refusal slow_head = {408, "request_timeout",
+                                              "the request's head took too long"};
+static const struct http_refusal slow_body = {408, "request_timeout",
+                                              "the request's body came too slowly"};
+
+static void set_stage(struct http_connection *connection, enum http_stage stage)
+{
+    connection->stage = stage;
+    connection->since_ms = uv_now(connection->server->loop);
+}
+
+static void give_input(struct http_connection *connection)
+{
+    http_pool_give(&connection->server->pool, connection->input, connection->room);
+    connection->input = NULL;
+    connection->length = connection->room = connection->parsed = 0;
+}
+
+/* --- reading --- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct http_connection *connection = (struct http_connection *)handle;
+    struct http_server *server = connection->server;
+
+    (void)suggested;
+    if (connection->stage == HTTP_STAGE_LINGER) {
+        *buf = uv_buf_init(server->scratch, sizeof(server->scratch));
+        return;
+    }
+    if (!connection->input)
+        connection->input = http_pool_take(&server->pool, HTTP_BLOCK_BYTES, &connection->room);
+    *buf = uv_buf_init(connection->input ? connection->input + connection->length : NULL,
+                       (unsigned)(connection->room - connection->length));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
+{
+    struct http_connection *connection = (struct http_connection *)stream;
+
+    (void)buf;
+    if (count == 0 || connection->closing)
+        return;
+    if (count < 0 && count != UV_EOF) {
+        http_connection_close(connection);
+        return;
+    }
+    if (count == UV_EOF) {
+        connection->ended = true;
+    } else if (connection->stage != HTTP_STAGE_LINGER) {
+        if (connection->stage == HTTP_STAGE_HEAD && connection->length == 0)
+            connection->since_ms = uv_now(connection->server->loop);
+        connection->length += (size_t)count;
+    }
+    http_connection_run(connection);
+}
+
+void http_connection_start(struct http_connection *connection)
+{
+    set_stage(connection, HTTP_STAGE_HEAD);
+    connection->reading = true;
+    if (uv_read_start((uv_stream_t *)&connection->tcp, on_alloc, on_read))
+        http_connection_close(connection);
+}
+
+static void set_reading(struct http_connection *connection, bool reading)
+{
+    uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
+
+    if (connection->reading == reading)
+        return;
+    connection->reading = reading;
+    if (!reading)
+        uv_read_stop(stream);
+    else if (uv_read_start(stream, on_alloc, on_read))
+        http_connection_close(connection);
+}
+
+/* --- a request, from its head to its handler --- */
+
+static enum http_method method_of(const llhttp_t *parser)
+{
+    switch (parser->method) {
+    case HTTP_GET:
+    case HTTP_HEAD:
+        return HTTP_GET_METHOD;
+    case HTTP_POST:
+        return HTTP_POST_METHOD;
+    case HTTP_PUT:
+        return HTTP_PUT_METHOD;
+    case HTTP_DELETE:
+        return HTTP_DELETE_METHOD;
+    case HTTP_PATCH:
+        return HTTP_PATCH_METHOD;
+    default:
+        return HTTP_METHOD_COUNT;
+    }
+}
+
+static const struct http_refusal *choose_route(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    struct http_request *request = &exchange->request;
+    struct text authority, path;
+    size_t index;
+    int r;
+
+    if (!http_cut_target(exchange->head.target, &authority, &path, &request->query))
+        return &not_found;
+    request->method = method_of(&exchange->parser);
+    r = http_route_find(server->routes, server->route_count, request->method, path,
+                        &exchange->arena, request->parameters, &index);
+    if (r)
+        return r == HTTP_ROUTE_UNKNOWN ? &not_found : &other_method;
+    exchange->route = &server->routes[index];
+    request->path = http_decode_percent(&exchange->arena, path, false);
+    request->context = exchange->route->context;
+    request->headers = exchange->headers;
+    request->header_count = exchange->head.header_count;
+    request->arena = &exchange->arena;
+    if (exchange->head.content_length > exchange->route->body_max ||
+        (exchange->head.chunked && exchange->route->body_max == 0))
+        return &large_body;
+    return NULL;
+}
+
+/* How large the input has to become now; the room that it has when that is enough. */
+static size_t room_wanted(const struct http_connection *connection)
+{
+    const struct http_exchange *exchange = connection->exchange;
+    size_t room = connection->room;
+    size_t whole = exchange->head_length + exchange->head.content_length;
+
+    if (exchange->head.chunked)
+        return room - connection->length < CHUNKED_ROOM_LEAST ? room * 2 : room;
+    if (whole <= HTTP_DIRECT_ROOM_MAX)
+        return whole > room ? whole : room;
+    if (room < HTTP_DIRECT_ROOM_MAX)
+        return HTTP_DIRECT_ROOM_MAX;
+    if (connection->length < room || whole <= room)
+        return room;
+    return whole < room * 2 ? whole : room * 2;
+}
+
+/* An announced length is believed up to HTTP_DIRECT_ROOM_MAX; beyond it, memory follows what came.
+ */
+static const struct http_refusal *make_room(struct http_connection *connection)
+{
+    struct http_pool *pool = &connection->server->pool;
+    size_t wanted = room_wanted(connection);
+    char *input;
+    size_t room;
+
+    if (wanted == connection->room)
+        return NULL;
+    input = http_pool_take(pool, wanted, &room);
+    if (!input)
+        return &overloaded;
+    memcpy(input, connection->input, connection->length);
+    http_exchange_rebase(connection->exchange, connection->input, connection->length, input);
+    http_pool_give(pool, connection->input, connection->room);
+    connection->input = input;
+    connection->room = room;
+    return NULL;
+}
+
+static const struct http_refusal *begin_exchange(struct http_connection *connection, size_t length)
+{
+    struct http_exchange *exchange = http_exchange_take(connection);
+    const struct http_refusal *refusal;
+
+    connection->exchange = exchange;
+    connection->requests++;
+    exchange->head_length = length;
+    refusal = http_exchange_parse(exchange);
+    if (!refusal)
+        refusal = choose_route(exchange);
+    if (refusal)
+        return refusal;
+    if (exchange->head.expects_continue && !exchange->complete && connection->length == length)
+        http_connection_write_continue(connection);
+    set_stage(connection, HTTP_STAGE_BODY);
+    return NULL;
+}
+
+/* True when there may be more to do. */
+static bool read_head(struct http_connection *connection)
+{
+    const struct http_refusal *refusal;
+    size_t length;
+    int r;
+
+    if (connection->length == 0)
+        return false;
+    r = http_scan_head(&connection->scan, text_from(connection->input, connection->length),
+                       &connection->server->limits, &length, &refusal);
+    if (r == HTTP_SCAN_MORE)
+        return false;
+    if (r == 0)
+        refusal = begin_exchange(connection, length);
+    if (refusal)
+        http_connection_refuse(connection, refusal);
+    return true;
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static const struct http_refusal *decode_body(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->connection->server;
+    struct http_request *request = &exchange->request;
+    const struct http_refusal *refusal = NULL;
+
+    if (exchange->head.coding == HTTP_IDENTITY || exchange->route->body_max == 0)
+        return NULL;
+    if (http_decode(server->decoder, &server->pool, exchange->head.coding, request->body,
+                    exchange->route->body_max, &exchange->inflated, &refusal))
+        return refusal;
+    request->body = text_from(exchange->inflated.at, exchange->inflated.length);
+    return NULL;
+}
+
+static bool read_body(struct http_connection *connection)
+{
+    struct http_exchange *exchange = connection->exchange;
+    const struct http_refusal *refusal = http_exchange_feed(exchange);
+
+    if (!refusal && !exchange->complete)
+        refusal = make_room(connection);
+    if (!refusal && !exchange->complete)
+        return false;
+    if (!refusal) {
+        exchange->request.arrived_ms = clock_ms();
+        exchange->request.body =
+            text_from(connection->input + exchange->head_length, exchange->body_length);
+        refusal = decode_body(exchange);
+    }
+    if (refusal) {
+        http_connection_refuse(connection, refusal);
+        return true;
+    }
+    set_stage(connection, HTTP_STAGE_ANSWER);
+    connection->server->counts.requests++;
+    exchange->route->handle(&exchange->request);
+    return true;
+}
+
+static bool step(struct http_connection *connection)
+{
+    if (connection->closing || connection->writes > 0)
+        return false;
+    switch (connection->stage) {
+    case HTTP_STAGE_HEAD:
+        return read_head(connection);
+    case HTTP_STAGE_BODY:
+        return read_body(connection);
+    case HTTP_STAGE_ANSWER:
+    case HTTP_STAGE_LINGER:
+        return false;
+    }
+    return false;
+}
+
+static bool is_done(const struct http_connection *connection)
+{
+    bool idle = connection->stage == HTTP_STAGE_HEAD && connection->length == 0;
+
+    if (connection->writes > 0 || connection->stage == HTTP_STAGE_ANSWER)
+        return false;
+    return connection->close_after_write || connection->ended ||
+           (idle && connection->server->draining);
+}
+
+static void settle(struct http_connection *connection)
+{
+    if (connection->closing)
+        return;
+    if (is_done(connection)) {
+        http_connection_close(connection);
+        return;
+    }
+    if (connection->stage == HTTP_STAGE_HEAD && connection->length == 0)
+        give_input(connection);
+    set_reading(connection, !connection->ended &&
+                                (connection->stage == HTTP_STAGE_LINGER || !connection->input ||
+                                 connection->length < connection->room));
+}
+
+/* Handlers may answer from within, which comes back here: the loop outside goes on instead. */
+void http_connection_run(struct http_connection *connection)
+{
+    if (connection->running)
+        return;
+    connection->running = true;
+    while (step(connection))
+        ;
+    connection->running = false;
+    settle(connection);
+}
+
+/* --- after an answer --- */
+
+static void on_shutdown(uv_shutdown_t *shutdown, int status)
+{
+    (void)shutdown;
+    (void)status;
+}
+
+/* Closing with unread bytes would reset the connection, and the answer could be lost. */
+static void linger(struct http_connection *connection)
+{
+    give_input(connection);
+    set_stage(connection, HTTP_STAGE_LINGER);
+    if (connection->ended ||
+        uv_shutdown(&connection->shutdown, (uv_stream_t *)&connection->tcp, on_shutdown))
+        connection->close_after_write = true;
+}
+
+static void drop_request(struct http_connection *connection)
+{
+    size_t left = connection->length - connection->parsed;
+
+    if (left > 0)
+        memmove(connection->input, connection->input + connection->parsed, left);
+    connection->length = left;
+    connection->parsed = 0;
+    connection->scan = (struct http_scan){0};
+}
+
+void http_connection_answered(struct http_connection *connection, bool keep_alive)
+{
+    bool asked_to_close =
+        connection->exchange && connection->exchange->complete && !connection->exchange->keep_alive;
+
+    if (connection->exchange)
+        http_exchange_give(connection->exchange);
+    connection->exchange = NULL;
+    if (connection->gone) {
+        http_server_forget(connection);
+        return;
+    }
+    if (connection->closing)
+        return;
+    drop_request(connection);
+    if (keep_alive)
+        set_stage(connection, HTTP_STAGE_HEAD);
+    else if (asked_to_close && connection->length == 0)
+        connection->close_after_write = true;
+    else
+        linger(connection);
+    if (connection->close_after_write && connection->stage == HTTP_STAGE_ANSWER)
+        set_stage(connection, HTTP_STAGE_LINGER);
+    http_connection_run(connection);
+}
+
+static const char *headers_of(struct http_connection *connection,
+                              const struct http_refusal *refusal, struct buffer *headers)
+{
+    struct http_server *server = connection->server;
+    struct http_exchange *exchange = connection->exchange;
+    struct text authority, path, query;
+
+    if (refusal->status == 415)
+        return "Accept-Encoding: gzip, zstd\r\n";
+    if (refusal->status == 503)
+        return "Retry-After: 1\r\n";
+    if (refusal->status != 405 ||
+        !http_cut_target(exchange->head.target, &authority, &path, &query))
+        return NULL;
+    buffer_add_string(headers, "Allow: ");
+    http_route_methods(server->routes, server->route_count, path, &exchange->arena, headers);
+    buffer_add(headers, "\r\n", sizeof("\r\n"));
+    return headers->at;
+}
+
+void http_connection_refuse(struct http_connection *connection, const struct http_refusal *refusal)
+{
+    CLEANUP(buffer_deinit) struct buffer headers = {0};
+    struct http_exchange *exchange = connection->exchange;
+    struct http_server *server = connection->server;
+    bool keep_alive = exchange && exchange->complete && exchange->keep_alive && !server->draining &&
+                      connection->requests < server->limits.requests_a_connection;
+
+    server->counts.refusals++;
+    server->counts.overloads += refusal->status == 503;
+    server->counts.timeouts += refusal->status == 408;
+    http_connection_write_problem(connection, exchange, refusal,
+                                  headers_of(connection, refusal, &headers), keep_alive);
+    http_connection_answered(connection, keep_alive);
+}
+
+/* --- deadlines and the end --- */
+
+static bool is_past(uint64_t since_ms, int64_t limit_ms, uint64_t now_ms)
+{
+    return now_ms > since_ms && now_ms - since_ms > (uint64_t)limit_ms;
+}
+
+/* A client that takes its answer bit by bit has all the time it needs. */
+static void note_progress(struct http_connection *connection, uint64_t now_ms)
+{
+    size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp);
+
+    if (connection->queued != queued)
+        connection->since_ms = now_ms;
+    connection->queued = queued;
+}
+
+static void check_head(struct http_connection *connection, uint64_t now_ms)
+{
+    const struct http_limits *limits = &connection->server->limits;
+    bool waits = connection->length == 0 || connection->writes > 0;
+    bool is_new = connection->requests == 0 && connection->writes == 0;
+
+    if (!is_past(connection->since_ms, waits && !is_new ? limits->idle_ms : limits->header_ms,
+                 now_ms))
+        return;
+    if (waits)
+        http_connection_close(connection);
+    else
+        http_connection_refuse(connection, &slow_head);
+}
+
+static void check_body(struct http_connection *connection, uint64_t now_ms)
+{
+    const struct http_limits *limits = &connection->server->limits;
+    int64_t earned_ms =
+        (int64_t)connection->exchange->body_length * 1000 / limits->body_bytes_a_second;
+
+    if (is_past(connection->since_ms, limits->body_ms + earned_ms, now_ms))
+        http_connection_refuse(connection, &slow_body);
+}
+
+static void check_linger(struct http_connection *connection, uint64_t now_ms)
+{
+    int64_t limit_ms = connection->writes > 0 ? connection->server->limits.idle_ms : HTTP_LINGER_MS;
+
+    if (is_past(connection->since_ms, limit_ms, now_ms))
+        http_connection_close(connection);
+}
+
+void http_connection_check(struct http_connection *connection, uint64_t now_ms)
+{
+    struct http_server *server = connection->server;
+    bool unfinished = connection->stage == HTTP_STAGE_HEAD || connection->stage == HTTP_STAGE_BODY;
+
+    if (connection->closing)
+        return;
+    if (connection->writes > 0)
+        note_progress(connection, now_ms);
+    if (server->draining && unfinished && connection->writes == 0 &&
+        is_past(server->drain_ms, HTTP_DRAIN_MS, now_ms))
+        http_connection_close(connection);
+    else if (connection->stage == HTTP_STAGE_HEAD)
+        check_head(connection, now_ms);
+    else if (connection->stage == HTTP_STAGE_BODY)
+        check_body(connection, now_ms);
+    else if (connection->stage == HTTP_STAGE_LINGER)
+        check_linger(connection, now_ms);
+}
+
+void http_connection_drain(struct http_connection *connection)
+{
+    if (!connection->closing && !connection->running)
+        settle(connection);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct http_connection *connection = (struct http_connection *)handle;
+
+    connection->gone = true;
+    if (connection->stage == HTTP_STAGE_ANSWER && connection->exchange)
+        return; /* http_answer will come back for it */
+    if (connection->exchange)
+        http_exchange_give(connection->exchange);
+    connection->exchange = NULL;
+    http_server_forget(connection);
+}
+
+void http_connection_close(struct http_connection *connection)
+{
+    if (connection->closing)
+        return;
+    connection->closing = true;
+    uv_close((uv_handle_t *)&connection->tcp, on_closed);
+}
