@@ -417,6 +417,8 @@ Test(catalog, many_subscriptions_take_less_than_200_bytes_each)
     taken = mallinfo2().uordblks - before;
     catalog_each_subscription(catalog, count_visit, &visited);
     cr_assert_eq(visited, MANY);
+    if (taken == 0)
+        cr_skip_test("this build's allocator doesn't count (a sanitizer's)");
     cr_assert_lt(taken / MANY, 200, "%zu", taken / MANY);
 
     /* Under another customer each, and back: nothing is left behind. */
