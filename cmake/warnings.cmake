@@ -21,3 +21,12 @@ if(TOLLWAY_SANITIZE)
   add_compile_options(-fsanitize=${TOLLWAY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${TOLLWAY_SANITIZE})
 endif()
+if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(tollway_warnings INTERFACE
+    -Wno-string-conversion -Wno-format-nonliteral) # assert(!"why"); vprintf of a checked format
+endif()
+option(TOLLWAY_FUZZ "build tests/fuzz as libFuzzer targets; needs clang" OFF)
+if(TOLLWAY_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()

@@ -72,10 +72,19 @@ void counters_encode_total(const struct counters_total *total, struct buffer *ke
     buffer_add(value, bytes, sizeof(bytes));
 }
 
+/* 32 lower-case hexadecimal digits. */
+static bool is_digest(const char *digest)
+{
+    return strlen(digest) == UNIQUE_DIGITS && strspn(digest, digits) == UNIQUE_DIGITS;
+}
+
 void counters_encode_mark(const struct counters_mark *mark, struct buffer *key,
                           struct buffer *value)
 {
     char watermark[INSTANT_TEXT_MAX];
+
+    assert(mark->partition >= 0);
+    assert(is_digest(mark->digest));
 
     instant_format(mark->watermark, watermark);
     buffer_clear(key);
@@ -218,6 +227,7 @@ static bool read_mark_members(const json_t *object, struct counters_mark *mark)
            read_string(object, "watermark", watermark, sizeof(watermark)) &&
            instant_parse(text_of(watermark), &mark->watermark) == 0 &&
            read_string(object, "digest", mark->digest, sizeof(mark->digest)) &&
+           is_digest(mark->digest) &&
            read_string(object, "owner", mark->owner, sizeof(mark->owner)) &&
            read_count(object, "accepted", &mark->accepted) &&
            read_count(object, "counted", &mark->counted) &&

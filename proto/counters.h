@@ -74,7 +74,7 @@ struct counters_mark {
     int32_t partition;
     int64_t next_offset, catalog_offset;
     struct instant watermark;
-    char digest[33];
+    char digest[33]; /* 32 lower-case hexadecimal digits */
     char owner[COUNTERS_OWNER_MAX];
     uint64_t accepted, counted, duplicate, conflict, rejected, late; /* at most INT64_MAX */
 };

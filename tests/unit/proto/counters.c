@@ -181,7 +181,8 @@ Test(counters, a_mark_that_lacks_a_member_or_lies_about_one_is_foreign)
 {
     static const char whole[] = "{\"partition\":0,\"nextOffset\":1,\"catalogOffset\":1,"
                                 "\"watermark\":\"2026-01-01T00:00:00Z\","
-                                "\"digest\":\"\",\"owner\":\"\",\"accepted\":0,\"counted\":0,"
+                                "\"digest\":\"00112233445566778899aabbccddeeff\",\"owner\":\"\","
+                                "\"accepted\":0,\"counted\":0,"
                                 "\"duplicate\":0,\"conflict\":0,"
                                 "\"rejected\":0,\"late\":0}";
     struct counters_total total;
