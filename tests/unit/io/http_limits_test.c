@@ -1,0 +1,472 @@
+/*
+ * http_limits_test.c - bodies that are encoded, slow, too many; and the server's end.
+ */
+#include "tests/unit/io/http_fixture.h"
+
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+static struct fixture fixture;
+
+static void start(void)
+{
+    fixture_start(&fixture, NULL);
+}
+
+static void stop(void)
+{
+    fixture_stop(&fixture);
+}
+
+TestSuite(http_body, .init = start, .fini = stop, .timeout = 60);
+
+static void add_gzip(struct buffer *out, const char *bytes, size_t length)
+{
+    z_stream gzip = {0};
+
+    cr_assert_eq(deflateInit2(&gzip, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    buffer_reserve(out, deflateBound(&gzip, length));
+    gzip.next_in = (Bytef *)(uintptr_t)bytes;
+    gzip.avail_in = (uInt)length;
+    gzip.next_out = (Bytef *)out->at + out->length;
+    gzip.avail_out = (uInt)(out->room - out->length);
+    cr_assert_eq(deflate(&gzip, Z_FINISH), Z_STREAM_END);
+    out->length += gzip.total_out;
+    deflateEnd(&gzip);
+}
+
+static void add_zstd(struct buffer *out, const char *bytes, size_t length)
+{
+    size_t bound = ZSTD_compressBound(length);
+
+    buffer_reserve(out, bound);
+    out->length += ZSTD_compress(out->at + out->length, bound, bytes, length, 3);
+}
+
+/* Text that compresses like events do, some 5 to 1. */
+static struct buffer ordinary_text(size_t length)
+{
+    struct buffer text = {0};
+    unsigned seed = 7;
+
+    while (text.length < length) {
+        seed = seed * 1103515245 + 12345;
+        buffer_printf(&text, "{\"id\":\"%08x%08x\",\"type\":\"request\"},", seed,
+                      seed * 2654435761U);
+    }
+    text.length = length;
+    return text;
+}
+
+static struct buffer post(const char *path, const char *coding, struct text body, size_t step)
+{
+    CLEANUP(buffer_deinit) struct buffer request = {0};
+
+    buffer_printf(&request,
+                  "POST %s HTTP/1.1\r\nHost: a\r\nContent-Encoding: %s\r\n"
+                  "Content-Length: %zu\r\n\r\n",
+                  path, coding, body.length);
+    buffer_add_text(&request, body);
+    return fixture_talk(&fixture, buffer_text(&request), step);
+}
+
+static bool ends_with(const struct buffer *answer, struct text body)
+{
+    return answer->length >= body.length &&
+           memcmp(answer->at + answer->length - body.length, body.at, body.length) == 0;
+}
+
+Test(http_body, gzip_and_zstd_are_inflated)
+{
+    CLEANUP(buffer_deinit) struct buffer text = ordinary_text(FIXTURE_ECHO_MAX);
+    CLEANUP(buffer_deinit) struct buffer gzip = {0};
+    CLEANUP(buffer_deinit) struct buffer zstd = {0};
+    CLEANUP(buffer_deinit) struct buffer first = {0};
+    CLEANUP(buffer_deinit) struct buffer second = {0};
+
+    add_gzip(&gzip, text.at, text.length);
+    add_zstd(&zstd, text.at, text.length);
+    first = post("/echo", "gzip", buffer_text(&gzip), 1000);
+    second = post("/echo", "ZSTD", buffer_text(&zstd), 1000);
+
+    cr_assert(ends_with(&first, buffer_text(&text)));
+    cr_assert(ends_with(&second, buffer_text(&text)));
+}
+
+Test(http_body, several_frames_are_one_body)
+{
+    CLEANUP(buffer_deinit) struct buffer gzip = {0};
+    CLEANUP(buffer_deinit) struct buffer zstd = {0};
+    CLEANUP(buffer_deinit) struct buffer first = {0};
+    CLEANUP(buffer_deinit) struct buffer second = {0};
+
+    add_gzip(&gzip, "one,", 4);
+    add_gzip(&gzip, "two", 3);
+    add_zstd(&zstd, "one,", 4);
+    add_zstd(&zstd, "two", 3);
+    first = post("/echo", "gzip", buffer_text(&gzip), 1000);
+    second = post("/echo", "zstd", buffer_text(&zstd), 1000);
+
+    cr_assert(ends_with(&first, text_of("\r\n\r\none,two")));
+    cr_assert(ends_with(&second, text_of("\r\n\r\none,two")));
+}
+
+Test(http_body, a_body_cut_anywhere_is_invalid_encoding)
+{
+    CLEANUP(buffer_deinit) struct buffer gzip = {0};
+    CLEANUP(buffer_deinit) struct buffer zstd = {0};
+
+    add_gzip(&gzip, "{\"id\":\"1\"}", 10);
+    add_zstd(&zstd, "{\"id\":\"1\"}", 10);
+    for (size_t length = 0; length < gzip.length; length++) {
+        CLEANUP(buffer_deinit)
+        struct buffer answer = post("/echo", "gzip", text_from(gzip.at, length), 1000);
+
+        cr_assert(contains(&answer, "HTTP/1.1 400 "), "gzip at %zu", length);
+        cr_assert(contains(&answer, "invalid_encoding"), "gzip at %zu", length);
+    }
+    for (size_t length = 0; length < zstd.length; length++) {
+        CLEANUP(buffer_deinit)
+        struct buffer answer = post("/echo", "zstd", text_from(zstd.at, length), 1000);
+
+        cr_assert(contains(&answer, "invalid_encoding"), "zstd at %zu", length);
+    }
+    cr_assert_eq(fixture.handled, 0);
+}
+
+Test(http_body, bytes_that_arent_what_they_claim_are_invalid_encoding)
+{
+    CLEANUP(buffer_deinit) struct buffer plain = post("/echo", "gzip", text_of("{}"), 100);
+    CLEANUP(buffer_deinit) struct buffer gzip = {0};
+    CLEANUP(buffer_deinit) struct buffer trailed = {0};
+
+    add_gzip(&gzip, "abc", 3);
+    buffer_add_string(&gzip, "garbage");
+    trailed = post("/echo", "gzip", buffer_text(&gzip), 100);
+
+    cr_assert(contains(&plain, "invalid_encoding"));
+    cr_assert(contains(&trailed, "invalid_encoding"));
+}
+
+Test(http_body, the_inflated_body_has_the_routes_limit)
+{
+    for (size_t more = 0; more <= 1; more++) {
+        CLEANUP(buffer_deinit) struct buffer text = ordinary_text(FIXTURE_LARGE_MAX + more);
+        CLEANUP(buffer_deinit) struct buffer gzip = {0};
+        CLEANUP(buffer_deinit) struct buffer answer = {0};
+
+        add_gzip(&gzip, text.at, text.length);
+        answer = post("/echo/large", "gzip", buffer_text(&gzip), 100000);
+        cr_assert_eq(contains(&answer, "HTTP/1.1 200 "), more == 0);
+        cr_assert_eq(contains(&answer, "body_too_large"), more == 1);
+    }
+}
+
+Test(http_body, a_bomb_is_refused_at_a_hundred_times_what_was_sent)
+{
+    size_t length = FIXTURE_LARGE_MAX;
+    char *zeros = calloc(1, length);
+    CLEANUP(buffer_deinit) struct buffer gzip = {0};
+    CLEANUP(buffer_deinit) struct buffer zstd = {0};
+    CLEANUP(buffer_deinit) struct buffer first = {0};
+    CLEANUP(buffer_deinit) struct buffer second = {0};
+
+    add_gzip(&gzip, zeros, length);
+    add_zstd(&zstd, zeros, length);
+    free(zeros);
+    first = post("/echo/large", "gzip", buffer_text(&gzip), 100000);
+    second = post("/echo/large", "zstd", buffer_text(&zstd), 100000);
+
+    cr_assert(contains(&first, "HTTP/1.1 413 "));
+    cr_assert(contains(&first, "more than 100 times"));
+    cr_assert(contains(&second, "more than 100 times"));
+    cr_assert_eq(fixture.handled, 0);
+}
+
+/* --- time --- */
+
+TestSuite(http_time, .timeout = 60);
+
+static void start_with(void (*change)(struct http_limits *limits))
+{
+    struct http_limits limits = http_limits_usual;
+
+    limits.header_ms = 60;
+    limits.body_ms = 60;
+    limits.idle_ms = 120;
+    change(&limits);
+    fixture_start(&fixture, &limits);
+}
+
+static void as_they_are(struct http_limits *limits)
+{
+    (void)limits;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+Test(http_time, a_head_that_takes_too_long_is_408)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int64_t since_ms = now_ms();
+    int fd;
+
+    start_with(as_they_are);
+    fd = fixture_connect(&fixture);
+    for (int i = 0; i < 100 && !contains(&answer, "HTTP/1.1 408 "); i++) {
+        fixture_send(&fixture, fd, text_of(i ? "a" : "GET /hello HTTP/1.1\r\nA:"), 100);
+        fixture_receive(&fixture, fd, &answer);
+        usleep(3000);
+    }
+
+    cr_assert(contains(&answer, "HTTP/1.1 408 "), "a byte now and then doesn't keep it alive");
+    cr_assert_geq(now_ms() - since_ms, 60);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
+Test(http_time, a_body_below_the_least_rate_is_408)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int fd;
+
+    start_with(as_they_are);
+    fd = fixture_connect(&fixture);
+    fixture_send(&fixture, fd,
+                 text_of("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n"), 1000);
+    for (int i = 0; i < 100 && !contains(&answer, "HTTP/1.1 408 "); i++) {
+        fixture_send(&fixture, fd, text_of("a"), 1);
+        fixture_receive(&fixture, fd, &answer);
+        usleep(3000);
+    }
+
+    cr_assert(contains(&answer, "HTTP/1.1 408 "));
+    cr_assert_eq(fixture.handled, 0);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
+static void slowly(struct http_limits *limits)
+{
+    limits->body_bytes_a_second = 100;
+}
+
+Test(http_time, a_body_above_the_least_rate_has_the_time_it_needs)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int64_t since_ms = now_ms();
+    int fd;
+
+    start_with(slowly);
+    fd = fixture_connect(&fixture);
+    fixture_send(&fixture, fd,
+                 text_of("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n"), 1000);
+    for (int i = 0; i < 40; i++) {
+        fixture_send(&fixture, fd, text_of("a"), 1);
+        usleep(4000);
+    }
+
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "HTTP/1.1 200 ", 1000));
+    cr_assert_gt(now_ms() - since_ms, 120);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
+Test(http_time, an_idle_connection_is_closed_without_a_word)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int64_t since_ms;
+    int fd;
+
+    start_with(as_they_are);
+    fd = fixture_connect(&fixture);
+    fixture_send(&fixture, fd, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 1000));
+    since_ms = now_ms();
+    cr_assert(fixture_wait_closed(&fixture, fd, &answer, 3000));
+
+    cr_assert_geq(now_ms() - since_ms, 90);
+    cr_assert_eq(count_of(&answer, "HTTP/1.1 "), 1);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
+/* --- numbers --- */
+
+TestSuite(http_number, .timeout = 60);
+
+static void three_requests(struct http_limits *limits)
+{
+    limits->requests_a_connection = 3;
+}
+
+Test(http_number, the_last_request_that_a_connection_may_make_closes_it)
+{
+    CLEANUP(buffer_deinit) struct buffer requests = {0};
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+
+    start_with(three_requests);
+    for (int i = 0; i < 5; i++)
+        buffer_add_string(&requests, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    answer = fixture_talk(&fixture, buffer_text(&requests), 1000);
+
+    cr_assert_eq(count_of(&answer, "HTTP/1.1 200"), 3);
+    cr_assert_eq(count_of(&answer, "Connection: close"), 1);
+    fixture_stop(&fixture);
+}
+
+static void two_connections(struct http_limits *limits)
+{
+    limits->connections = 2;
+    limits->header_ms = limits->idle_ms = 5000;
+}
+
+Test(http_number, a_connection_past_the_limit_is_turned_away_with_503)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int first, second, third;
+
+    start_with(two_connections);
+    first = fixture_connect(&fixture);
+    second = fixture_connect(&fixture);
+    fixture_step(&fixture);
+    third = fixture_connect(&fixture);
+    cr_assert(fixture_wait_closed(&fixture, third, &answer, 1000));
+
+    cr_assert(contains(&answer, "HTTP/1.1 503 "));
+    cr_assert(contains(&answer, "Retry-After: 1"));
+    close(first);
+    fixture_step(&fixture);
+    answer.length = 0;
+    close(third);
+    third = fixture_connect(&fixture);
+    fixture_send(&fixture, third, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    cr_assert(fixture_wait_for(&fixture, third, &answer, "world", 1000));
+    close(second);
+    close(third);
+    fixture_stop(&fixture);
+}
+
+static void little_memory(struct http_limits *limits)
+{
+    limits->in_flight_bytes = (size_t)1024 * 1024;
+    limits->body_ms = limits->idle_ms = 5000;
+}
+
+Test(http_number, bodies_past_the_memory_limit_get_503_and_free_it_when_they_end)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    CLEANUP(buffer_deinit) struct buffer body = ordinary_text(500 * 1024);
+    int fds[4];
+    size_t refused = 0;
+
+    start_with(little_memory);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = fixture_connect(&fixture);
+        fixture_send(&fixture, fds[i],
+                     text_of("POST /echo/large HTTP/1.1\r\nHost: a\r\n"
+                             "Content-Length: 512000\r\n\r\n"),
+                     1000);
+        fixture_send(&fixture, fds[i], text_from(body.at, body.length - 1), 100000);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        buffer_clear(&answer);
+        fixture_receive(&fixture, fds[i], &answer);
+        refused += contains(&answer, "HTTP/1.1 503 ") && contains(&answer, "overloaded") &&
+                   contains(&answer, "Retry-After: 1");
+    }
+    cr_assert_gt(refused, 0);
+    cr_assert_lt(refused, ARRAY_LEN(fds), "what has its memory keeps it");
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    for (int i = 0; i < 10; i++) {
+        CLEANUP(buffer_deinit) struct buffer request = {0};
+        struct buffer echoed;
+
+        buffer_add_string(&request, "POST /echo/large HTTP/1.1\r\nHost: a\r\n"
+                                    "Content-Length: 512000\r\n\r\n");
+        buffer_add_text(&request, buffer_text(&body));
+        echoed = fixture_talk(&fixture, buffer_text(&request), 100000);
+        cr_assert(ends_with(&echoed, buffer_text(&body)));
+        buffer_deinit(&echoed);
+    }
+    fixture_stop(&fixture);
+}
+
+/* --- the end --- */
+
+TestSuite(http_drain, .init = start, .timeout = 60);
+
+static void note_closed(void *context)
+{
+    bool *closed = context;
+
+    *closed = true;
+}
+
+Test(http_drain, a_request_under_way_is_finished_and_idle_clients_are_let_go)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    CLEANUP(buffer_deinit) struct buffer nothing = {0};
+    CLEANUP(buffer_deinit) struct buffer late = {0};
+    bool closed = false;
+    int busy = fixture_connect(&fixture);
+    int idle = fixture_connect(&fixture);
+    int partial = fixture_connect(&fixture);
+
+    fixture_send(&fixture, busy,
+                 text_of("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"), 1000);
+    fixture_send(&fixture, partial,
+                 text_of("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na"), 1000);
+    http_server_drain(fixture.server, note_closed, &closed);
+    cr_assert(fixture_wait_closed(&fixture, idle, &nothing, 1000));
+    cr_assert(!closed);
+    fixture_send(&fixture, partial, text_of("bc"), 1000);
+    cr_assert(fixture_wait_for(&fixture, partial, &late, "\r\n\r\nabc", 1000));
+    cr_assert(fixture_wait_for(&fixture, busy, &answer, "\r\n\r\n{}", 1000));
+
+    cr_assert_eq(nothing.length, 0);
+    cr_assert(contains(&answer, "HTTP/1.1 202 "));
+    cr_assert(contains(&answer, "Connection: close"));
+    close(busy);
+    close(partial);
+    uv_run(&fixture.loop, UV_RUN_DEFAULT);
+    cr_assert(closed);
+    close(idle);
+    http_server_free(fixture.server);
+    cr_assert_eq(uv_loop_close(&fixture.loop), 0);
+}
+
+Test(http_drain, a_handler_that_still_owes_an_answer_is_waited_for_when_its_client_is_gone)
+{
+    bool closed = false;
+    int fd = fixture_connect(&fixture);
+    const struct linger at_once = {.l_onoff = 1};
+
+    fixture_send(&fixture, fd,
+                 text_of("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"), 1000);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(fd);
+    http_server_drain(fixture.server, note_closed, &closed);
+    fixture_step(&fixture);
+    cr_assert(!closed);
+    uv_run(&fixture.loop, UV_RUN_DEFAULT);
+
+    cr_assert(closed);
+    http_server_free(fixture.server);
+    cr_assert_eq(uv_loop_close(&fixture.loop), 0);
+}
