@@ -2,6 +2,11 @@
  * http_client.h - HTTP requests out, over libcurl: blocking for command lines, on a loop for
  * servers.
  *
+ * http and https alone, certificates verified, no redirects; an answer's body is at most
+ * HTTP_CLIENT_BODY_MAX bytes. Connections are reused.
+ *
+ * Errors     No answer (refused, timed out, too large, cut) is FAULT_RETRY or status 0, with why.
+ * Ownership  The call's texts are borrowed until the function returns.
  * Threads    http_fetch: any. http_client_*: the loop's own.
  */
 #pragma once
@@ -10,22 +15,26 @@
 
 #include <uv.h>
 
+enum { HTTP_CLIENT_BODY_MAX = 64 * 1024 * 1024 };
+
 struct http_call {
     const char *method, *url;
     const char *bearer;       /* NULL: none */
     const char *content_type; /* NULL: none */
     const char *accept;       /* NULL: none */
     struct text body;
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* of the whole call */
 };
 
-/* Blocking. 0 with the status and body; FAULT_RETRY when no answer came. */
+/* Blocking. 0 with the status, and the body added to `body`; FAULT_RETRY when no answer came. */
 MUST_USE int http_fetch(const struct http_call *call, int *status, struct buffer *body);
 
 struct http_client;
 struct http_client *http_client_new(uv_loop_t *loop);
+/* Gives up what is under way (each `done` runs with status 0), then calls `closed` from the loop
+ * and frees the client. */
 void http_client_close(struct http_client *client, void (*closed)(void *), void *context);
-/* `done` runs on the loop; status 0 when no answer came, `body` then says why. The call's texts are
- * copied. */
+/* `done` runs once on the loop, never from within this call; status 0 when no answer came, `body`
+ * then says why. `body` lives until `done` returns. */
 void http_client_send(struct http_client *client, const struct http_call *call,
                       void (*done)(void *context, int status, struct text body), void *context);
