@@ -35,3 +35,11 @@ MUST_USE int decimal_subtract(struct decimal a, struct decimal b, struct decimal
 int decimal_compare(struct decimal a, struct decimal b); /* < 0, 0, > 0 */
 /* a / count, rounded half away from zero at the twelfth decimal. `count` > 0. */
 struct decimal decimal_divide_rounded(struct decimal a, uint64_t count);
+
+enum decimal_rounding { DECIMAL_UP, DECIMAL_DOWN, DECIMAL_HALF_AWAY }; /* by size, away from zero */
+
+/* a × b and a / b, rounded at `places` decimals, at most DECIMAL_PLACES; b isn't 0. */
+MUST_USE int decimal_multiply(struct decimal a, struct decimal b, int places,
+                              enum decimal_rounding rounding, struct decimal *product);
+MUST_USE int decimal_divide(struct decimal a, struct decimal b, int places,
+                            enum decimal_rounding rounding, struct decimal *quotient);

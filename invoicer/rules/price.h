@@ -47,9 +47,10 @@ struct price_tier {
 
 /* PRICE_PERCENTAGE beside its rate, which is `amount`. */
 struct price_percentage {
-    struct decimal fixed, free_amount; /* 0: none */
-    uint64_t free_events;              /* 0: none */
-    bool has_least, has_most;
+    struct decimal fixed; /* 0: none */
+    bool has_free_amount, has_free_events, has_least, has_most;
+    struct decimal free_amount;
+    uint64_t free_events;
     struct decimal least, most; /* of an event */
 };
 
@@ -105,6 +106,6 @@ MUST_USE int price_read(const json_t *json, struct arena *arena, struct price *p
 /* {"percentage","usage"}; NULL or null: none. */
 MUST_USE int price_read_discounts(const json_t *json, struct price_discounts *discounts,
                                   struct price_issue *issue);
-const char *price_kind_name(enum price_kind kind); /* "unit", "tiered", … */
+const char *price_kind_name(enum price_kind kind); /* "unit", "graduated", … */
 /* Whether it needs a meter's quantity at all. */
 bool price_is_of_usage(const struct price *price);

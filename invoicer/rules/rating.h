@@ -64,7 +64,8 @@ size_t rating_lines_max(const struct price *price);
 MUST_USE int rating_rate(const struct price *price, const struct price_discounts *discounts,
                          const struct currency *currency, const struct rating_slice *slice,
                          struct rated_line *lines, struct rating *rating);
-const char *rating_outcome_code(int outcome);      /* "overflow", "negative_quantity", … */
+const char *rating_outcome_code(int outcome);      /* "overflow", "negative", … */
+const char *rating_outcome_detail(int outcome);    /* the same in a sentence */
 const char *rated_kind_name(enum rated_kind kind); /* "flat", "usage", "minimum" */
 
 /*

@@ -1,0 +1,29 @@
+/*
+ * rate_json.h - one rating question in JSON, and its answer: prices can be tried without a catalog.
+ *
+ *   {"currency":"USD","price":PRICE,"quantity":"15000","alreadyBilled":{"quantity":"0","amount":"0"},
+ *    "discounts":{"percentage":"10","usage":"100"},"lastSlice":true}
+ *   {"lines":[{"kind","tier","description","quantity","unitAmount","amount","discount","total"}],
+ *    "billedQuantity","amount","discountTotal","total"}
+ *
+ * A percentage price has "events":["50",…] in place of quantity, a matrix price
+ * "quantities":[{"dimensions":{…},"quantity":"5"}].
+ *
+ * Threads    Any.
+ */
+#pragma once
+
+#include "invoicer/rules/rating.h"
+
+enum { RATE_EVENTS_MAX = 100000 };
+
+enum rate_outcome { RATE_REFUSED = 1 };
+
+/* Appends the answer; RATE_REFUSED: {"error":{"code","pointer","detail"}} was appended instead. */
+MUST_USE int rate_json(struct text question, struct arena *arena, struct buffer *answer);
+
+/* "First 1,000", "Over 10,000", "Packages of 100", "Minimum spend": what a detail line is. */
+void rated_describe(const struct rated_line *line, const struct price *price,
+                    struct buffer *buffer);
+/* "1,234.5": for people. */
+void quantity_describe(struct decimal quantity, struct buffer *buffer);

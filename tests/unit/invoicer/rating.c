@@ -1,0 +1,176 @@
+/*
+ * rating.c - the published vectors, and what vectors can't say. tests/oracle/rating.py compares
+ * random questions with another implementation.
+ */
+#include "invoicer/rules/rate_json.h"
+
+#include <criterion/criterion.h>
+#include <glob.h>
+#include <jansson.h>
+#include <signal.h>
+#include <string.h>
+
+static json_t *answer_of(const json_t *question)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    CLEANUP(arena_deinit) struct arena arena;
+    char *text = json_dumps(question, JSON_COMPACT);
+    json_t *json;
+
+    arena_init(&arena, 1 << 20);
+    (void)!rate_json(text_of(text), &arena, &answer);
+    json = json_loadb(answer.at, answer.length, 0, NULL);
+    cr_assert_not_null(json, "%.*s", (int)answer.length, answer.at);
+    free(text);
+    return json;
+}
+
+static void add_total(const json_t *answer, const struct currency *currency, struct money *sum)
+{
+    struct money total;
+
+    cr_assert_eq(
+        money_parse(text_of(json_string_value(json_object_get(answer, "total"))), currency, &total),
+        0);
+    cr_assert_eq(money_add(*sum, total, sum), 0);
+}
+
+static void assert_lines(const char *name, const json_t *answer, const json_t *expected)
+{
+    const json_t *lines = json_object_get(answer, "lines");
+
+    cr_assert_eq(json_array_size(lines), json_array_size(expected), "%s", name);
+    for (size_t i = 0; i < json_array_size(expected); i++)
+        cr_assert_str_eq(json_string_value(json_object_get(json_array_get(lines, i), "total")),
+                         json_string_value(json_array_get(expected, i)), "%s", name);
+}
+
+static void check_vector(const json_t *vector)
+{
+    const char *name = json_string_value(json_object_get(vector, "name"));
+    const json_t *questions = json_object_get(vector, "questions");
+    const struct currency *currency = currency_find(
+        text_of(json_string_value(json_object_get(json_array_get(questions, 0), "currency"))));
+    struct money sum = {0};
+    char text[MONEY_TEXT_MAX];
+
+    for (size_t i = 0; i < json_array_size(questions); i++) {
+        json_t *answer = answer_of(json_array_get(questions, i));
+
+        cr_assert_not(json_object_get(answer, "error"), "%s: %s", name,
+                      json_dumps(answer, JSON_COMPACT));
+        add_total(answer, currency, &sum);
+        if (i == 0 && json_object_get(vector, "lines"))
+            assert_lines(name, answer, json_object_get(vector, "lines"));
+        json_decref(answer);
+    }
+    (void)money_format(sum, currency, text);
+    cr_assert_str_eq(text, json_string_value(json_object_get(vector, "total")), "%s", name);
+}
+
+Test(rating, gives_the_published_vectors)
+{
+    glob_t files;
+    size_t checked = 0;
+
+    cr_assert_eq(glob(TOLLWAY_SOURCE_DIR "/tests/golden/rating/*.json", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        json_t *vectors = json_load_file(files.gl_pathv[i], 0, NULL);
+
+        cr_assert_not_null(vectors, "%s", files.gl_pathv[i]);
+        for (size_t j = 0; j < json_array_size(vectors); j++, checked++)
+            check_vector(json_array_get(vectors, j));
+        json_decref(vectors);
+    }
+    globfree(&files);
+    cr_assert_geq(checked, 35);
+}
+
+Test(rating, refuses_with_the_code_and_the_place)
+{
+    static const char *const cases[][3] = {
+        {"[]", "invalid_json", ""},
+        {"{\"currency\":\"USD\",\"currency\":\"USD\"}", "invalid_json", ""},
+        {"{\"currency\":\"usd\"}", "currency_invalid", "/currency"},
+        {"{\"currency\":\"USD\",\"color\":1}", "unknown_member", "/color"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\"},\"quantity\":\"1\"}",
+         "missing_member", "/price/amount"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"-1\"},\"quantity\":"
+         "\"1\"}",
+         "negative_amount", "/price/amount"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"}}", "missing_member",
+         "/quantity"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":1}",
+         "invalid_amount", "/quantity"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":\"-"
+         "1\"}",
+         "negative_amount", "/quantity"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"tiered\",\"mode\":\"graduated\",\"tiers\":["
+         "{\"upToAmount\":\"1\",\"unitPrice\":\"1\"}]},\"quantity\":\"1\"}",
+         "tier_open_ended_required", "/price/tiers/0/upToAmount"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"tiered\",\"mode\":\"graduated\",\"tiers\":["
+         "{\"upToAmount\":\"2\",\"unitPrice\":\"1\"},{\"upToAmount\":\"2\",\"unitPrice\":\"1\"},"
+         "{\"unitPrice\":\"1\"}]},\"quantity\":\"1\"}",
+         "tier_bound_invalid", "/price/tiers/1/upToAmount"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"tiered\",\"mode\":\"volume\",\"tiers\":["
+         "{\"unitPrice\":\"1\"}]},\"quantity\":\"1\",\"lastSlice\":false}",
+         "not_in_slices", "/alreadyBilled"},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"flat\",\"amount\":\"1\"},\"quantity\":\"1\","
+         "\"discounts\":{\"usage\":\"1\"}}",
+         "not_applicable", ""},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\",\"minimumAmount\":"
+         "\"0.005\"},\"quantity\":\"1\"}",
+         "too_fine", ""},
+        {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":\"1\","
+         "\"discounts\":{\"percentage\":\"100.1\"}}",
+         "percentage_discount_invalid_value", "/discounts/percentage"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buffer_deinit) struct buffer answer = {0};
+        CLEANUP(arena_deinit) struct arena arena;
+        const char *code = NULL, *pointer = NULL;
+        json_t *json;
+
+        arena_init(&arena, 1 << 20);
+        cr_assert_eq(rate_json(text_of(cases[i][0]), &arena, &answer), RATE_REFUSED, "%s",
+                     cases[i][0]);
+        json = json_loadb(answer.at, answer.length, 0, NULL);
+        cr_assert_eq(
+            json_unpack(json, "{s:{s:s,s:s}}", "error", "code", &code, "pointer", &pointer), 0);
+        cr_assert_str_eq(code, cases[i][1], "%s", cases[i][0]);
+        cr_assert_str_eq(pointer, cases[i][2], "%s", cases[i][0]);
+        json_decref(json);
+    }
+}
+
+/* Quantities that only sums can reach: an outcome, never a wrong amount. */
+Test(rating, overflow_is_an_outcome_that_leaves_everything_alone)
+{
+    const int128 most = (int128)(~(uint128)0 >> 1);
+    struct price price = {.kind = PRICE_UNIT, .amount = decimal_from_int(999999999999999)};
+    struct price_discounts none = {0};
+    struct rating_slice slice = {.quantity = {most}, .is_last = true};
+    struct rated_line lines[2];
+    struct rating rating = {.line_count = 7};
+
+    cr_assert_eq(rating_rate(&price, &none, currency_find(text_of("USD")), &slice, lines, &rating),
+                 RATING_OVERFLOW);
+    slice.billed_quantity.units = 1;
+    price.amount = decimal_from_int(0);
+    cr_assert_eq(rating_rate(&price, &none, currency_find(text_of("USD")), &slice, lines, &rating),
+                 RATING_OVERFLOW);
+    cr_assert_eq(rating.line_count, 7);
+}
+
+Test(rating, a_split_keeps_its_sum_and_the_earlier_part_wins_a_tie)
+{
+    const struct money weights[] = {{1}, {1}, {1}, {0}, {3}};
+    struct money shares[5];
+
+    cr_assert_eq(rating_split((struct money){100}, weights, 5, shares), 0);
+    cr_assert(shares[0].minor == 17 && shares[1].minor == 17 && shares[2].minor == 16);
+    cr_assert(shares[3].minor == 0 && shares[4].minor == 50);
+    cr_assert_eq(rating_split((struct money){-2}, weights, 3, shares), 0);
+    cr_assert(shares[0].minor == -1 && shares[1].minor == -1 && shares[2].minor == 0);
+}
