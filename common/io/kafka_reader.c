@@ -1,0 +1,262 @@
+#include "common/base/fault.h"
+#include "common/io/kafka_parts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Positions are ours alone: nothing is committed or reset behind our back, and the group's offsets
+ * are for lag tools. Records are checked against their checksum.
+ */
+static const struct kafka_property reader_rows[] = {
+    {"enable.auto.commit", "false", PROPERTY_FIXED},
+    {"enable.auto.offset.store", "false", PROPERTY_FIXED},
+    {"auto.offset.reset", "error", PROPERTY_FIXED},
+    {"check.crcs", "true", PROPERTY_FIXED},
+    {"fetch.error.backoff.ms", "100", PROPERTY_USUAL},
+    {"retry.backoff.ms", "50", PROPERTY_USUAL},
+    {"fetch.max.bytes", "8388608", PROPERTY_USUAL},
+    {"topic.metadata.refresh.fast.interval.ms", "50", PROPERTY_USUAL},
+};
+
+/*
+ * How much is fetched ahead. When that much waits, librdkafka stops fetching for a while: for one
+ * millisecond where that can be set, for a whole second where it can't (before 2.2). There the
+ * queue has to last longer than that second.
+ */
+static const struct kafka_property ahead_rows[] = {
+    {"queued.min.messages", "1000000", PROPERTY_USUAL},
+    {"queued.max.messages.kbytes", "65536", PROPERTY_USUAL},
+};
+static const struct kafka_property far_ahead_rows[] = {
+    {"queued.min.messages", "10000000", PROPERTY_USUAL},
+    {"queued.max.messages.kbytes", "524288", PROPERTY_USUAL},
+};
+
+static bool backoff_can_be_set(void)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    bool known = rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "1", NULL, 0) == 0;
+
+    rd_kafka_conf_destroy(conf);
+    return known;
+}
+
+static size_t add_rows(struct kafka_property *all, size_t at, const struct kafka_property *rows,
+                       size_t count)
+{
+    memcpy(all + at, rows, count * sizeof(*rows));
+    return at + count;
+}
+
+int reader_conf_new(const struct kafka_config *config, const struct kafka_property *rows,
+                    size_t count, rd_kafka_conf_t **conf)
+{
+    static const struct kafka_property backoff = {"fetch.queue.backoff.ms", "1", PROPERTY_IF_KNOWN};
+    struct kafka_property all[ARRAY_LEN(reader_rows) + ARRAY_LEN(ahead_rows) + 1 + READER_ROWS_MAX];
+    size_t used = 0;
+
+    assert(count <= READER_ROWS_MAX);
+    used = add_rows(all, used, reader_rows, ARRAY_LEN(reader_rows));
+    used = add_rows(all, used, backoff_can_be_set() ? ahead_rows : far_ahead_rows,
+                    ARRAY_LEN(ahead_rows));
+    used = add_rows(all, used, &backoff, 1);
+    used = add_rows(all, used, rows, count);
+    return kafka_conf_new(config, all, used, conf);
+}
+
+int reader_init(struct reader *reader, rd_kafka_conf_t *conf)
+{
+    int r = kafka_client_new(RD_KAFKA_CONSUMER, conf, &reader->client);
+
+    if (r)
+        return fault_pass(r);
+    rd_kafka_poll_set_consumer(reader->client); /* one queue for messages, errors and rebalances */
+    reader->queue = rd_kafka_queue_get_consumer(reader->client);
+    return 0;
+}
+
+static void let_go(struct reader *reader)
+{
+    for (size_t i = 0; i < reader->taken_count; i++)
+        rd_kafka_message_destroy(reader->taken[i]);
+    reader->taken_count = 0;
+}
+
+void reader_quiesce(struct reader *reader)
+{
+    let_go(reader);
+    if (reader->queue)
+        rd_kafka_queue_destroy(reader->queue);
+    reader->queue = NULL;
+}
+
+void reader_deinit(struct reader *reader)
+{
+    reader_quiesce(reader);
+    kafka_client_drop(&reader->client);
+    free(reader->taken);
+    free(reader->headers);
+}
+
+static void make_room(struct reader *reader, size_t most)
+{
+    if (reader->taken_room >= most)
+        return;
+    reader->taken = realloc(reader->taken, most * sizeof(*reader->taken));
+    assert(reader->taken);
+    reader->taken_room = most;
+}
+
+static void take(struct reader *reader, size_t most, int timeout_ms)
+{
+    ssize_t count = rd_kafka_consume_batch_queue(
+        reader->queue, timeout_ms, reader->taken + reader->taken_count, most - reader->taken_count);
+
+    if (count > 0)
+        reader->taken_count += (size_t)count;
+}
+
+/* A batch call waits until it is full or its time is up; so the wait is for one message alone. */
+void reader_take(struct reader *reader, size_t most, int timeout_ms)
+{
+    assert(most > 0);
+    let_go(reader);
+    make_room(reader, most);
+    take(reader, most, 0);
+    if (reader->taken_count == 0 && timeout_ms > 0) {
+        take(reader, 1, timeout_ms);
+        if (reader->taken_count > 0 && most > 1)
+            take(reader, most, 0);
+    }
+}
+
+/* --- messages in our words --- */
+
+static size_t header_count(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+
+    return rd_kafka_message_headers(message, &headers) ? 0 : rd_kafka_header_cnt(headers);
+}
+
+static void make_header_room(struct reader *reader)
+{
+    size_t needed = 0;
+
+    for (size_t i = 0; i < reader->taken_count; i++)
+        if (!reader->taken[i]->err)
+            needed += header_count(reader->taken[i]);
+    if (needed <= reader->header_room)
+        return;
+    reader->headers = realloc(reader->headers, needed * sizeof(*reader->headers));
+    assert(reader->headers);
+    reader->header_room = needed;
+}
+
+static void fill_headers(const rd_kafka_message_t *from, struct kafka_header *headers,
+                         struct kafka_message *message)
+{
+    rd_kafka_headers_t *all;
+    const void *value;
+    size_t length;
+
+    message->headers = headers;
+    message->header_count = 0;
+    if (rd_kafka_message_headers(from, &all))
+        return;
+    while (!rd_kafka_header_get_all(all, message->header_count,
+                                    &headers[message->header_count].name, &value, &length)) {
+        headers[message->header_count].value = text_from(value, length);
+        message->header_count++;
+    }
+}
+
+static void fill(const rd_kafka_message_t *from, struct kafka_header *headers,
+                 struct kafka_message *message)
+{
+    rd_kafka_timestamp_type_t kind;
+
+    message->topic = text_of(rd_kafka_topic_name(from->rkt));
+    message->partition = from->partition;
+    message->offset = from->offset;
+    message->timestamp_ms = rd_kafka_message_timestamp(from, &kind);
+    message->key = text_from(from->key, from->key_len);
+    message->value = text_from(from->payload, from->len);
+    fill_headers(from, headers, message);
+}
+
+int reader_keep(struct reader *reader, reader_judge *judge, void *context,
+                struct kafka_message *messages)
+{
+    size_t kept = 0, headers = 0;
+
+    make_header_room(reader);
+    for (size_t i = 0; i < reader->taken_count; i++) {
+        int r = judge(context, reader->taken[i]);
+
+        if (r < 0)
+            return fault_pass(r);
+        if (r == READER_SKIP)
+            continue;
+        fill(reader->taken[i], reader->headers + headers, &messages[kept]);
+        headers += messages[kept].header_count;
+        kept++;
+    }
+    return (int)kept;
+}
+
+/* --- errors --- */
+
+/* True when the brokers, asked now, say that the topic isn't there. */
+static bool is_gone(rd_kafka_t *client, const char *topic)
+{
+    int32_t count;
+
+    return kafka_partition_count(client, topic, &count) == TOPIC_MISSING;
+}
+
+static int fatal_fault(const struct reader *reader)
+{
+    char why[KAFKA_ERROR_BYTES_MAX];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(reader->client, why, sizeof(why));
+
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return fault(FAULT_STOP, "fenced: another member took this one's place in the group: %s",
+                     why);
+    return fault(FAULT_STOP, "the Kafka consumer ended: %s", why);
+}
+
+int reader_error(const struct reader *reader, const rd_kafka_message_t *message, const char *topic)
+{
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return fatal_fault(reader);
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        return fault(
+            FAULT_STOP,
+            "%s/%d: the log doesn't hold our position (%s): the topic was made anew, or its "
+            "retention overtook us; remedy: see docs/runbook.md, offset out of range",
+            topic, message->partition, rd_kafka_message_errstr(message));
+    case RD_KAFKA_RESP_ERR__BAD_MSG:
+        return fault(FAULT_STOP, "%s/%d: a record is damaged: %s", topic, message->partition,
+                     rd_kafka_message_errstr(message));
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        return fault(FAULT_STOP, "%s: not allowed: %s; remedy: grant the client read access", topic,
+                     rd_kafka_message_errstr(message));
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        if (is_gone(reader->client, topic))
+            return fault(FAULT_STOP,
+                         "the topic %s is gone; remedy: make it with `topics create`, "
+                         "see docs/runbook.md when it had been filled",
+                         topic);
+        return READER_SKIP;
+    default:
+        return READER_SKIP; /* librdkafka tries again by itself, and logs */
+    }
+}

@@ -1,0 +1,353 @@
+#include "common/io/kafka.h"
+
+#include "common/base/fault.h"
+#include "mock_cluster.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Each case has a broker of its own with four partitions. */
+
+enum { PARTITIONS = 4 };
+
+static struct mock mock;
+
+static void start(void)
+{
+    mock_init(&mock, PARTITIONS);
+}
+
+static void stop(void)
+{
+    mock_deinit(&mock);
+}
+
+TestSuite(consumer, .init = start, .fini = stop, .timeout = 90);
+TestSuite(follower, .init = start, .fini = stop, .timeout = 60);
+
+static void fill_partitions(int from, int to)
+{
+    struct producer *producer = new_producer(&mock);
+
+    for (int p = 0; p < PARTITIONS; p++)
+        for (int i = from; i < to; i++)
+            send_number(producer, p, i, NULL, NULL);
+    cr_assert_eq(producer_flush(producer, 20000), 0, "%s", fault_text());
+    producer_free(producer);
+}
+
+/* --- one member of a group; the positions are shared, as our store would be --- */
+
+static int64_t positions[PARTITIONS];
+
+struct member {
+    struct consumer *consumer;
+    bool owned[PARTITIONS];
+    int owned_count;
+    int revocations;
+};
+
+static int on_assigned(void *context, int32_t partition, int64_t *offset)
+{
+    struct member *member = context;
+
+    member->owned[partition] = true;
+    member->owned_count++;
+    *offset = positions[partition];
+    return 0;
+}
+
+static void on_revoked(void *context, int32_t partition, bool lost)
+{
+    struct member *member = context;
+
+    (void)lost;
+    cr_assert(member->owned[partition]);
+    member->owned[partition] = false;
+    member->owned_count--;
+    member->revocations++;
+}
+
+static const struct consumer_ops ops = {on_assigned, on_revoked};
+
+static void join(struct member *member)
+{
+    *member = (struct member){0};
+    cr_assert_eq(consumer_new(&mock.config, "g", "t", &ops, member, &member->consumer), 0, "%s",
+                 fault_text());
+}
+
+/* Takes what there is; every message must be the very next of its partition. */
+static int poll_member(struct member *member, int timeout_ms)
+{
+    struct kafka_message messages[50];
+    int n = consumer_poll(member->consumer, messages, 50, timeout_ms);
+
+    for (int i = 0; i < n; i++) {
+        int32_t p = messages[i].partition;
+
+        cr_assert(member->owned[p], "a message of partition %d after it went", p);
+        cr_assert_eq(messages[i].offset, positions[p]);
+        cr_assert_eq(number_of(&messages[i]), messages[i].offset);
+        positions[p]++;
+    }
+    return n;
+}
+
+static bool all_at(int64_t offset)
+{
+    for (int p = 0; p < PARTITIONS; p++)
+        if (positions[p] != offset)
+            return false;
+    return true;
+}
+
+Test(consumer, reading_starts_at_the_position_that_its_owner_names)
+{
+    struct member member;
+
+    fill_partitions(0, 100);
+    for (int p = 0; p < PARTITIONS; p++)
+        positions[p] = 10 * p;
+    join(&member);
+    for (int i = 0; i < 200 && !all_at(100); i++)
+        cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
+
+    cr_assert(all_at(100));
+    consumer_free(member.consumer);
+    cr_assert_eq(member.revocations, PARTITIONS, "leaving gives back what it owned");
+}
+
+Test(consumer, partitions_move_between_members_without_loss_or_repetition)
+{
+    struct member first, second;
+    int end = 0;
+
+    join(&first);
+    for (int i = 0; i < 100 && first.owned_count < PARTITIONS; i++)
+        cr_assert_geq(poll_member(&first, 100), 0, "%s", fault_text());
+    cr_assert_eq(first.owned_count, PARTITIONS);
+    join(&second);
+    for (int i = 0; i < 300 && (second.owned_count < 2 || first.owned_count > 2); i++) {
+        if (i % 10 == 0 && end < 300) {
+            fill_partitions(end, end + 20);
+            end += 20;
+        }
+        cr_assert_geq(poll_member(&first, 20), 0, "%s", fault_text());
+        cr_assert_geq(poll_member(&second, 20), 0, "%s", fault_text());
+    }
+    cr_assert_eq(first.owned_count, 2);
+    cr_assert_eq(second.owned_count, 2);
+    consumer_free(first.consumer);
+    for (int i = 0; i < 200 && !all_at(end); i++)
+        cr_assert_geq(poll_member(&second, 100), 0, "%s", fault_text());
+
+    cr_assert_eq(second.owned_count, PARTITIONS);
+    cr_assert(all_at(end));
+    consumer_free(second.consumer);
+}
+
+static int poll_until_fault(struct consumer *consumer)
+{
+    struct kafka_message messages[50];
+    int r = 0;
+
+    for (int i = 0; i < 200 && r >= 0; i++)
+        r = consumer_poll(consumer, messages, 50, 100);
+    return r;
+}
+
+Test(consumer, a_position_that_the_log_does_not_hold_stops_it)
+{
+    struct member member;
+
+    fill_partitions(0, 10);
+    positions[2] = 1000;
+    join(&member);
+
+    cr_assert_eq(poll_until_fault(member.consumer), FAULT_STOP);
+    cr_assert_not_null(strstr(fault_text(), "t/2"), "%s", fault_text());
+    cr_assert_not_null(strstr(fault_text(), "remedy"), "%s", fault_text());
+    consumer_free(member.consumer);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+Test(consumer, a_message_ends_the_wait)
+{
+    struct member member;
+    struct producer *producer = new_producer(&mock);
+    int64_t began;
+
+    join(&member);
+    while (member.owned_count < PARTITIONS)
+        cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
+    send_number(producer, 0, 0, NULL, NULL);
+    cr_assert_eq(producer_flush(producer, 10000), 0);
+    began = now_ms();
+    while (positions[0] == 0)
+        cr_assert_geq(poll_member(&member, 10000), 0);
+
+    cr_assert_lt(now_ms() - began, 3000);
+    consumer_free(member.consumer);
+    producer_free(producer);
+}
+
+static int times_asked;
+
+static int on_assigned_at_second_asking(void *context, int32_t partition, int64_t *offset)
+{
+    if (partition == 1 && times_asked++ == 0)
+        return fault(FAULT_RETRY, "not yet");
+    return on_assigned(context, partition, offset);
+}
+
+Test(consumer, an_owner_that_is_not_ready_is_asked_again)
+{
+    static const struct consumer_ops later = {on_assigned_at_second_asking, on_revoked};
+    struct member member = {0};
+    struct kafka_message messages[1];
+    int r = 0;
+
+    cr_assert_eq(consumer_new(&mock.config, "g", "t", &later, &member, &member.consumer), 0);
+    for (int i = 0; i < 100 && r == 0; i++)
+        r = consumer_poll(member.consumer, messages, 1, 100);
+    cr_assert_eq(r, FAULT_RETRY);
+    cr_assert_eq(member.owned_count, 0, "those already taken were given back");
+
+    cr_assert_eq(consumer_poll(member.consumer, messages, 1, 100), 0);
+    cr_assert_eq(member.owned_count, PARTITIONS);
+    consumer_free(member.consumer);
+}
+
+/* --- follower --- */
+
+Test(follower, has_caught_up_when_it_has_read_what_was_there_at_its_start)
+{
+    struct follower *follower = NULL;
+    struct kafka_message messages[7];
+    int total = 0;
+
+    fill_partitions(0, 25);
+    cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
+    cr_assert_not(follower_is_caught_up(follower));
+    for (int i = 0; i < 200 && !follower_is_caught_up(follower); i++) {
+        int n = follower_poll(follower, messages, 7, 100);
+
+        cr_assert_geq(n, 0, "%s", fault_text());
+        total += n;
+    }
+
+    cr_assert(follower_is_caught_up(follower));
+    cr_assert_eq(total, 100);
+    follower_free(follower);
+}
+
+Test(follower, of_an_empty_topic_has_caught_up_at_once)
+{
+    struct follower *follower = NULL;
+
+    cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
+    cr_assert(follower_is_caught_up(follower));
+    follower_free(follower);
+}
+
+Test(follower, goes_on_from_the_given_offsets)
+{
+    struct follower *follower = NULL;
+    struct kafka_message messages[50];
+    int64_t offsets[PARTITIONS] = {20, 25, -1, -2};
+    int total[PARTITIONS] = {0};
+
+    fill_partitions(0, 25);
+    cr_assert_eq(follower_new(&mock.config, "t", offsets, PARTITIONS, &follower), 0, "%s",
+                 fault_text());
+    for (int i = 0; i < 200 && !follower_is_caught_up(follower); i++) {
+        int n = follower_poll(follower, messages, 50, 100);
+
+        for (int m = 0; m < n; m++)
+            total[messages[m].partition]++;
+    }
+
+    cr_assert(total[0] == 5 && total[1] == 0 && total[2] == 0 && total[3] == 25);
+    follower_free(follower);
+}
+
+Test(follower, what_cannot_be_the_topic_it_knew_stops_it)
+{
+    struct follower *follower = NULL;
+    int64_t offsets[PARTITIONS] = {0, 0, 0, 1000};
+
+    cr_assert_eq(follower_new(&mock.config, "t", offsets, PARTITIONS, &follower), FAULT_STOP);
+    cr_assert_not_null(strstr(fault_text(), "t/3"), "%s", fault_text());
+    cr_assert_eq(follower_new(&mock.config, "t", offsets, PARTITIONS - 1, &follower), FAULT_STOP);
+    cr_assert_not_null(strstr(fault_text(), "partitions"), "%s", fault_text());
+    cr_assert_eq(follower_new(&mock.config, "absent", NULL, 0, &follower), FAULT_STOP);
+    cr_assert_not_null(strstr(fault_text(), "missing"), "%s", fault_text());
+}
+
+/* --- properties --- */
+
+static int with_line(const char *line)
+{
+    struct producer *producer = NULL;
+    FILE *file = fopen(mock.properties, "w");
+    int r;
+
+    fprintf(file, "# a comment\n\n%s\n", line);
+    fclose(file);
+    r = producer_new(&mock.config, 1 << 20, 1000, &producer);
+    producer_free(producer);
+    return r;
+}
+
+TestSuite(properties, .init = start, .fini = stop, .timeout = 30);
+
+Test(properties, a_file_can_say_what_is_not_ours_to_fix)
+{
+    cr_assert_eq(with_line("linger.ms = 20"), 0, "%s", fault_text());
+    cr_assert_eq(with_line("security.protocol=SASL_SSL\nsasl.mechanisms=PLAIN\n"
+                           "sasl.username=u\nsasl.password=p=q"),
+                 0, "%s", fault_text());
+    cr_assert_eq(with_line("session.timeout.ms=9000"), 0, "a reader's: %s", fault_text());
+}
+
+Test(properties, a_wrong_line_is_named)
+{
+    static const struct {
+        const char *line, *said;
+    } wrong[] = {
+        {"enable.idempotence=false", "must be true"},
+        {"no.such.property=1", "no.such.property"},
+        {"linger.ms=soon", "linger.ms"},
+        {"linger.ms", "name=value"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        char place[96];
+
+        snprintf(place, sizeof(place), "%s:3", mock.properties);
+        cr_assert_eq(with_line(wrong[i].line), FAULT_STOP);
+        cr_assert_not_null(strstr(fault_text(), place), "%s", fault_text());
+        cr_assert_not_null(strstr(fault_text(), wrong[i].said), "%s", fault_text());
+    }
+}
+
+Test(properties, a_missing_file_is_named)
+{
+    struct producer *producer = NULL;
+
+    mock.config.properties = "/nowhere/at/all";
+    cr_assert_eq(producer_new(&mock.config, 1 << 20, 1000, &producer), FAULT_STOP);
+    cr_assert_not_null(strstr(fault_text(), "/nowhere/at/all"), "%s", fault_text());
+}
