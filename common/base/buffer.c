@@ -116,6 +116,19 @@ static size_t utf8_length(const unsigned char *at, size_t left)
     return length;
 }
 
+bool text_is_utf8(struct text text)
+{
+    const unsigned char *at = (const unsigned char *)text.at;
+    size_t length, i;
+
+    for (i = 0; i < text.length; i += length) {
+        length = utf8_length(at + i, text.length - i);
+        if (!length)
+            return false;
+    }
+    return true;
+}
+
 static void add_escape(struct buffer *buffer, unsigned char c)
 {
     static const char names[] = "btn.fr"; /* from 0x08 on */

@@ -1,0 +1,239 @@
+/*
+ * gateway_batch.c - the gateway's batch, read as the reference encoder wrote it.
+ */
+#include "proto/gateway_batch.h"
+#include "proto/wire.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct gateway_reader *reader;
+static const char *reason;
+static size_t event_count;
+
+static void start(void)
+{
+    reader = gateway_reader_new();
+}
+
+static void stop(void)
+{
+    reader = gateway_reader_free(reader);
+}
+
+TestSuite(gateway, .init = start, .fini = stop);
+
+/* CRC-32 bit by bit, from its definition. */
+static uint32_t crc32_of(const uint8_t *at, size_t length)
+{
+    uint32_t crc = 0xffffffff;
+
+    for (size_t i = 0; i < length; i++) {
+        crc ^= at[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
+    }
+    return ~crc;
+}
+
+static void seal(struct buffer *batch)
+{
+    uint8_t checksum[4];
+
+    wire_store_u32(checksum, crc32_of((const uint8_t *)batch->at, batch->length));
+    buffer_add(batch, checksum, sizeof(checksum));
+}
+
+static void add_hex(struct buffer *bytes, const char *hex)
+{
+    for (; hex[0]; hex += 2) {
+        char pair[3] = {hex[0], hex[1], '\0'};
+
+        buffer_add_char(bytes, (char)strtol(pair, NULL, 16));
+    }
+}
+
+static json_t *load_vectors(void)
+{
+    json_error_t error;
+    json_t *file = json_load_file(TOLLWAY_SOURCE_DIR "/proto/reference/vectors.json", 0, &error);
+
+    cr_assert(file, "%s", error.text);
+    return file;
+}
+
+static void check_vector(const char *name, const json_t *expected)
+{
+    CLEANUP(buffer_deinit) struct buffer json = {0};
+    struct gateway_event event;
+    size_t count = 0;
+
+    cr_assert_eq(event_count, json_array_size(expected), "%s", name);
+    for (; gateway_batch_next(reader, &event); count++) {
+        const char *text = json_string_value(json_array_get(expected, count));
+
+        cr_assert_eq(event.fault, GATEWAY_SOUND, "%s", name);
+        buffer_clear(&json);
+        gateway_event_json(&event, &json);
+        cr_assert(text_is(buffer_text(&json), text), "%s: %.*s\nnot %s", name, (int)json.length,
+                  json.at, text);
+    }
+    cr_assert_eq(count, json_array_size(expected), "%s", name);
+}
+
+Test(gateway, vectors_of_the_reference_encoder_stand_for_the_same_cloudevents)
+{
+    json_t *file = load_vectors(), *vector;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "vectors"), i, vector)
+    {
+        CLEANUP(buffer_deinit) struct buffer batch = {0};
+        const char *name = json_string_value(json_object_get(vector, "name"));
+
+        add_hex(&batch, json_string_value(json_object_get(vector, "hex")));
+        cr_assert_eq(gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason), 0,
+                     "%s: %s", name, reason);
+        check_vector(name, json_object_get(vector, "cloudevents"));
+    }
+    cr_assert_geq(i, 7);
+    json_decref(file);
+}
+
+static size_t read_all(void)
+{
+    CLEANUP(buffer_deinit) struct buffer json = {0};
+    struct gateway_event event;
+    size_t count = 0;
+
+    for (; gateway_batch_next(reader, &event); count++) {
+        if (event.fault == GATEWAY_SOUND)
+            gateway_event_json(&event, &json);
+    }
+    return count;
+}
+
+static int open_exactly(const char *bytes, size_t length)
+{
+    char *copy = malloc(length ? length : 1);
+    int r;
+
+    cr_assert(copy);
+    memcpy(copy, bytes, length);
+    reason = NULL;
+    r = gateway_batch_open(reader, text_from(copy, length), &event_count, &reason);
+    if (r == 0)
+        cr_assert_eq(read_all(), event_count);
+    cr_assert_eq(r == GATEWAY_FOREIGN, reason != NULL);
+    free(copy);
+    return r;
+}
+
+static void load_vector(const char *name, struct buffer *batch)
+{
+    json_t *file = load_vectors(), *vector;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "vectors"), i, vector)
+    {
+        if (strcmp(json_string_value(json_object_get(vector, "name")), name) == 0)
+            add_hex(batch, json_string_value(json_object_get(vector, "hex")));
+    }
+    json_decref(file);
+    cr_assert_gt(batch->length, 0);
+}
+
+Test(gateway, every_truncation_and_every_flipped_bit_is_foreign)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+
+    load_vector("every kind", &batch);
+    for (size_t length = 0; length < batch.length; length++)
+        cr_assert_eq(open_exactly(batch.at, length), GATEWAY_FOREIGN, "cut to %zu", length);
+    for (size_t bit = 0; bit < batch.length * 8; bit++) {
+        batch.at[bit / 8] = (char)(batch.at[bit / 8] ^ (1 << bit % 8));
+        cr_assert_eq(open_exactly(batch.at, batch.length), GATEWAY_FOREIGN, "bit %zu", bit);
+        batch.at[bit / 8] = (char)(batch.at[bit / 8] ^ (1 << bit % 8));
+    }
+    cr_assert_eq(open_exactly(batch.at, batch.length), 0);
+}
+
+Test(gateway, damage_under_a_right_checksum_is_foreign_or_read_to_its_end)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+    size_t foreign = 0;
+
+    load_vector("nested paths", &batch);
+    for (size_t at = 0; at < batch.length - 4; at++) {
+        char was = batch.at[at];
+
+        for (int value = 0; value < 256; value++) {
+            batch.at[at] = (char)value;
+            wire_store_u32((uint8_t *)batch.at + batch.length - 4,
+                           crc32_of((uint8_t *)batch.at, batch.length - 4));
+            foreign += open_exactly(batch.at, batch.length) == GATEWAY_FOREIGN;
+        }
+        batch.at[at] = was;
+    }
+    cr_assert_gt(foreign, batch.length * 10);
+}
+
+/* A batch of one event {id, type 0, source 0} with properties given by their bytes. */
+static int open_event(const char *strings, size_t string_count, const char *id,
+                      const char *properties, size_t length)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+    struct gateway_event event;
+    struct text rest = text_of(strings);
+    int r;
+
+    buffer_add_string(&batch, "TWG1");
+    buffer_add_char(&batch, (char)string_count);
+    for (size_t i = 0; i < string_count; i++) {
+        struct text text = text_cut(&rest, '|');
+
+        buffer_add_char(&batch, (char)text.length);
+        buffer_add_text(&batch, text);
+    }
+    buffer_add(&batch, "\x01\x00", 2);
+    buffer_add_char(&batch, (char)strlen(id));
+    buffer_add_string(&batch, id);
+    buffer_add(&batch, "\x00\x00", 2);
+    buffer_add(&batch, properties, length);
+    seal(&batch);
+    r = gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason);
+    if (r)
+        return -r;
+    cr_assert(gateway_batch_next(reader, &event));
+    cr_assert_not(text_is_absent(event.id) && event.fault == GATEWAY_SOUND);
+    return (int)event.fault;
+}
+
+Test(gateway, a_faulty_text_or_path_costs_its_event_alone)
+{
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x01\x01\x02", 3), GATEWAY_SOUND);
+    cr_assert_eq(open_event("t|$.a", 2, "\xff", "\x01\x01\x02", 3), GATEWAY_BAD_STRING);
+    cr_assert_eq(open_event("t\xc0\x80|$.a", 2, "1", "\x01\x01\x02", 3), GATEWAY_BAD_STRING);
+    cr_assert_eq(open_event("t|$.\xff", 2, "1", "\x01\x01\x02", 3), GATEWAY_BAD_STRING);
+    cr_assert_eq(open_event("t|a", 2, "1", "\x01\x01\x02", 3), GATEWAY_BAD_PATH);
+    cr_assert_eq(open_event("t|$", 2, "1", "\x01\x01\x02", 3), GATEWAY_BAD_PATH);
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x02\x01\x02\x01\x02", 5), GATEWAY_PATHS_COLLIDE);
+    cr_assert_eq(open_event("t|$.a|$.b|$.a.b", 4, "1", "\x03\x01\x02\x03\x02\x02\x02", 7),
+                 GATEWAY_PATHS_COLLIDE);
+}
+
+Test(gateway, what_cannot_be_is_foreign_as_a_whole)
+{
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x01\x02\x02", 3), -GATEWAY_FOREIGN, "no string 2");
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x01\x01\x05", 3), -GATEWAY_FOREIGN, "no kind 5");
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x01\x01\x04\x0d\x00", 5), -GATEWAY_FOREIGN,
+                 "scale 13");
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x01\x01\x04\x0c\x00", 5), GATEWAY_SOUND, "scale 12");
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x41", 1), -GATEWAY_FOREIGN, "65 properties");
+    cr_assert_eq(open_event("t|$.a", 2, "1", "\x00\x00", 2), -GATEWAY_FOREIGN, "a byte too many");
+    cr_assert_eq(open_event("t", 0, "1", "\x00", 1), -GATEWAY_FOREIGN, "a type without strings");
+    cr_assert_eq(gateway_batch_open(reader, (struct text){NULL, 0}, &event_count, &reason),
+                 GATEWAY_FOREIGN);
+}
