@@ -332,7 +332,8 @@ static void on_shutdown(uv_shutdown_t *shutdown, int status)
     (void)status;
 }
 
-/* Closing with unread bytes would reset the connection, and the answer could be lost. */
+/* Closing before all that the client sends is read would reset the connection, and the answer could
+ * be lost. */
 static void linger(struct http_connection *connection)
 {
     give_input(connection);
@@ -355,9 +356,6 @@ static void drop_request(struct http_connection *connection)
 
 void http_connection_answered(struct http_connection *connection, bool keep_alive)
 {
-    bool asked_to_close =
-        connection->exchange && connection->exchange->complete && !connection->exchange->keep_alive;
-
     if (connection->exchange)
         http_exchange_give(connection->exchange);
     connection->exchange = NULL;
@@ -370,12 +368,8 @@ void http_connection_answered(struct http_connection *connection, bool keep_aliv
     drop_request(connection);
     if (keep_alive)
         set_stage(connection, HTTP_STAGE_HEAD);
-    else if (asked_to_close && connection->length == 0)
-        connection->close_after_write = true;
     else
         linger(connection);
-    if (connection->close_after_write && connection->stage == HTTP_STAGE_ANSWER)
-        set_stage(connection, HTTP_STAGE_LINGER);
     http_connection_run(connection);
 }
 

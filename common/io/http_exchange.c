@@ -125,7 +125,7 @@ static int on_chunk_extension(llhttp_t *parser, const char *at, size_t length)
     struct http_exchange *exchange = parser->data;
 
     (void)at;
-    exchange->extensions += length + 1;
+    exchange->extensions += length; /* a name or value may come in pieces */
     if (exchange->extensions > HTTP_CHUNK_EXTENSION_MAX)
         return refuse(exchange, &long_extensions);
     return 0;
