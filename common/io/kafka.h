@@ -74,9 +74,12 @@ bool producer_is_connected(const struct producer *producer);
 
 /* --- group consumer: `usage`, `events`, `control` --- */
 struct consumer;
+/* In place of an offset: where the group's commits say, or the beginning before the first. For
+ * readers without a store of their own. */
+enum { CONSUMER_COMMITTED = -1000 };
 struct consumer_ops {
-    /* Which offset to start at; -2: the beginning, -1: the end. A fault ends consumer_poll;
-     * FAULT_RETRY asks again in the next one. */
+    /* Which offset to start at; -2: the beginning, -1: the end, CONSUMER_COMMITTED. A fault ends
+     * consumer_poll; FAULT_RETRY asks again in the next one. */
     int (*assigned)(void *context, int32_t partition, int64_t *offset);
     /* The partition is gone or about to be; `lost`: others may own it already, so write nothing. */
     void (*revoked)(void *context, int32_t partition, bool lost);

@@ -98,6 +98,31 @@ static int take_partitions(struct consumer *consumer, rd_kafka_topic_partition_l
     return 0;
 }
 
+/* Puts the group's committed position, or the beginning where there is none, in place of each
+ * CONSUMER_COMMITTED. */
+static int look_up_committed(struct consumer *consumer, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_topic_partition_list_t *asked = rd_kafka_topic_partition_list_new(list->cnt);
+    rd_kafka_resp_err_t rc = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].offset == CONSUMER_COMMITTED)
+            rd_kafka_topic_partition_list_add(asked, consumer->topic, list->elems[i].partition);
+    if (asked->cnt > 0)
+        rc = rd_kafka_committed(consumer->reader.client, asked, KAFKA_ANSWER_MS_MAX);
+    for (int i = 0; !rc && i < asked->cnt; i++) {
+        const rd_kafka_topic_partition_t *found = &asked->elems[i];
+        int64_t offset = found->offset >= 0 ? found->offset : RD_KAFKA_OFFSET_BEGINNING;
+
+        rd_kafka_topic_partition_list_set_offset(list, consumer->topic, found->partition, offset);
+        consumer->partitions[found->partition].next = offset;
+    }
+    rd_kafka_topic_partition_list_destroy(asked);
+    return rc ? fault(FAULT_RETRY, "%s: no answer about the group's positions: %s", consumer->topic,
+                      rd_kafka_err2str(rc))
+              : 0;
+}
+
 static void give_up_partitions(struct consumer *consumer, bool lost)
 {
     for (int32_t i = 0; i < consumer->partition_count; i++) {
@@ -130,6 +155,8 @@ static int carry_out(struct consumer *consumer, const struct rebalance *rebalanc
     r = check_partition_count(consumer);
     if (!r)
         r = take_partitions(consumer, rebalance->partitions);
+    if (!r)
+        r = look_up_committed(consumer, rebalance->partitions);
     return r ? fault_pass(r) : assign(consumer, rebalance->partitions);
 }
 

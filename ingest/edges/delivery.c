@@ -1,0 +1,273 @@
+#include "ingest/edges/delivery.h"
+
+#include "common/base/fault.h"
+#include "common/io/log.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* A batch or a rejected record on its way, and who waits for it. */
+struct parcel {
+    struct delivery *delivery;
+    struct waiter **waiters;
+    size_t count, room;
+    size_t bytes;
+    bool is_batch;
+};
+
+struct delivery {
+    uv_loop_t *loop;
+    struct producer *producer;
+    struct delivery_config config;
+    struct metrics *metrics;
+    struct pack *pack; /* NULL until the number of partitions is known */
+    uv_timer_t linger;
+    uv_poll_t wakeup;
+    int64_t in_flight_bytes; /* handed to the producer */
+    size_t parcels;
+    int64_t connected_ms; /* when a broker was last connected */
+};
+
+static struct parcel *parcel_new(struct delivery *delivery)
+{
+    struct parcel *parcel = calloc(1, sizeof(*parcel));
+
+    if (!parcel)
+        abort();
+    parcel->delivery = delivery;
+    delivery->parcels++;
+    return parcel;
+}
+
+/* Requests are taken one after the other, so a waiter that is on the parcel already is its last. */
+static void parcel_join(struct parcel *parcel, struct waiter *waiter)
+{
+    if (parcel->count > 0 && parcel->waiters[parcel->count - 1] == waiter)
+        return;
+    if (parcel->count == parcel->room) {
+        parcel->room = parcel->room == 0 ? 4 : parcel->room * 2;
+        parcel->waiters = realloc(parcel->waiters, parcel->room * sizeof(struct waiter *));
+        if (!parcel->waiters)
+            abort();
+    }
+    parcel->waiters[parcel->count++] = waiter;
+    waiter->pending++;
+}
+
+static void tell(struct waiter *waiter, bool failed)
+{
+    assert(waiter->pending > 0);
+    waiter->failed = waiter->failed || failed;
+    if (--waiter->pending == 0)
+        waiter->done(waiter);
+}
+
+static void count_parcel(struct parcel *parcel, bool failed)
+{
+    struct metrics *metrics = parcel->delivery->metrics;
+
+    if (failed) {
+        metrics_add(metrics, MEASURE_DELIVERY_FAILURES, 0, 1);
+    } else if (parcel->is_batch) {
+        metrics_add(metrics, MEASURE_BATCHES, 0, 1);
+        metrics_add(metrics, MEASURE_BATCH_BYTES, 0, (int64_t)parcel->bytes);
+    }
+}
+
+static void settle(struct parcel *parcel, bool failed)
+{
+    count_parcel(parcel, failed);
+    parcel->delivery->in_flight_bytes -= (int64_t)parcel->bytes;
+    parcel->delivery->parcels--;
+    for (size_t i = 0; i < parcel->count; i++)
+        tell(parcel->waiters[i], failed);
+    free(parcel->waiters);
+    free(parcel);
+}
+
+static void on_delivered(void *context, int64_t offset, const char *why)
+{
+    if (offset < 0)
+        log_event(LOG_WARN, "delivery_given_up", "reason", why, NULL);
+    settle(context, offset < 0);
+}
+
+static int send_parcel(struct parcel *parcel, const char *topic,
+                       const struct kafka_message *message)
+{
+    int r = producer_send(parcel->delivery->producer, topic, message, on_delivered, parcel);
+
+    if (r == 0) {
+        parcel->bytes = message->value.length + message->key.length;
+        parcel->delivery->in_flight_bytes += (int64_t)parcel->bytes;
+    }
+    return r;
+}
+
+static void on_finished(void *context, const struct pack_batch *batch)
+{
+    struct delivery *delivery = context;
+    struct parcel *parcel = batch->cargo;
+    struct kafka_message message = {.partition = batch->partition, .value = batch->message};
+    int r;
+
+    parcel->is_batch = true;
+    r = send_parcel(parcel, delivery->config.usage_topic, &message);
+    if (r == 0)
+        return;
+    if (r < 0)
+        log_fault(LOG_ERROR, "usage_not_sent");
+    settle(parcel, true);
+}
+
+/* --- time and wakeups --- */
+
+static int64_t now_ms(const struct delivery *delivery)
+{
+    return (int64_t)uv_now(delivery->loop);
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+    struct delivery *delivery = timer->data;
+    int64_t next;
+
+    uv_update_time(delivery->loop);
+    next = pack_expire(delivery->pack, now_ms(delivery));
+    if (next >= 0)
+        uv_timer_start(timer, on_linger, (uint64_t)next, 0);
+}
+
+static void start_linger(struct delivery *delivery)
+{
+    if (!uv_is_active((const uv_handle_t *)&delivery->linger))
+        uv_timer_start(&delivery->linger, on_linger, (uint64_t)delivery->config.limits.linger_ms,
+                       0);
+}
+
+void delivery_poll(struct delivery *delivery)
+{
+    (void)producer_poll(delivery->producer, 0);
+    if (producer_is_connected(delivery->producer))
+        delivery->connected_ms = now_ms(delivery);
+}
+
+static void on_wakeup(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    delivery_poll(poll->data);
+}
+
+/* --- the whole --- */
+
+struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
+                              const struct delivery_config *config, struct metrics *metrics)
+{
+    struct delivery *delivery = calloc(1, sizeof(*delivery));
+
+    if (!delivery)
+        abort();
+    delivery->loop = loop;
+    delivery->producer = producer;
+    delivery->config = *config;
+    delivery->metrics = metrics;
+    delivery->connected_ms = INT64_MIN / 2;
+    uv_timer_init(loop, &delivery->linger);
+    delivery->linger.data = delivery;
+    uv_poll_init(loop, &delivery->wakeup, producer_wakeup_fd(producer));
+    delivery->wakeup.data = delivery;
+    uv_poll_start(&delivery->wakeup, UV_READABLE, on_wakeup);
+    return delivery;
+}
+
+void delivery_close(struct delivery *delivery)
+{
+    uv_close((uv_handle_t *)&delivery->linger, NULL);
+    uv_close((uv_handle_t *)&delivery->wakeup, NULL);
+}
+
+struct delivery *delivery_free(struct delivery *delivery)
+{
+    if (!delivery)
+        return NULL;
+    pack_free(delivery->pack);
+    free(delivery);
+    return NULL;
+}
+
+void delivery_set_partitions(struct delivery *delivery, int32_t partitions)
+{
+    assert(!delivery->pack);
+    delivery->pack = pack_new(partitions, &delivery->config.limits, on_finished, delivery);
+}
+
+int64_t delivery_in_flight_bytes(const struct delivery *delivery)
+{
+    return delivery->in_flight_bytes + (delivery->pack ? (int64_t)pack_bytes(delivery->pack) : 0);
+}
+
+bool delivery_has_room(const struct delivery *delivery, size_t bytes)
+{
+    return delivery_in_flight_bytes(delivery) + (int64_t)bytes <=
+           delivery->config.in_flight_bytes_max;
+}
+
+size_t delivery_unsettled(const struct delivery *delivery)
+{
+    return delivery->parcels;
+}
+
+bool delivery_is_connected(const struct delivery *delivery, int64_t ms)
+{
+    return now_ms(delivery) - delivery->connected_ms <= ms;
+}
+
+void delivery_hold(struct waiter *waiter, void (*done)(struct waiter *waiter))
+{
+    *waiter = (struct waiter){.pending = 1, .done = done};
+}
+
+void delivery_release(struct waiter *waiter)
+{
+    tell(waiter, false);
+}
+
+void delivery_add(struct delivery *delivery, const struct admitted *admitted, struct waiter *waiter)
+{
+    void **cargo = pack_add(delivery->pack, admitted, now_ms(delivery));
+
+    if (!*cargo)
+        *cargo = parcel_new(delivery);
+    parcel_join(*cargo, waiter);
+    pack_settle(delivery->pack, admitted->subscription->partition);
+    start_linger(delivery);
+}
+
+void delivery_reject(struct delivery *delivery, const struct kafka_message *message,
+                     struct waiter *waiter)
+{
+    struct parcel *parcel = parcel_new(delivery);
+    int r;
+
+    parcel_join(parcel, waiter);
+    r = send_parcel(parcel, delivery->config.rejected_topic, message);
+    if (r == FAULT_REFUSE) {
+        /* Too large to be kept whole: what is known about it is kept, at least. */
+        struct kafka_message without = *message;
+        log_fault(LOG_WARN, "rejected_kept_without_value");
+        without.value = text_of(NULL);
+        r = send_parcel(parcel, delivery->config.rejected_topic, &without);
+    }
+    if (r == 0)
+        return;
+    if (r < 0)
+        log_fault(LOG_ERROR, "rejected_not_sent");
+    settle(parcel, true);
+}
+
+void delivery_flush(struct delivery *delivery)
+{
+    if (delivery->pack)
+        pack_flush(delivery->pack);
+}

@@ -1,0 +1,61 @@
+#include "ingest/edges/intake.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { KEPT_BYTES = 4 * 1024 * 1024 }; /* larger blocks are given back after their request */
+
+void intake_init(struct intake *intake, struct delivery *delivery, struct metrics *metrics,
+                 struct span future)
+{
+    memset(intake, 0, sizeof(*intake));
+    intake->admission.future = future;
+    intake->delivery = delivery;
+    intake->metrics = metrics;
+    arena_init(&intake->nodes, INTAKE_ARENA_BYTES_MAX);
+    arena_init(&intake->arena, INTAKE_ARENA_BYTES_MAX);
+    json_document_init(&intake->document, &intake->nodes, &intake->arena);
+}
+
+void intake_deinit(struct intake *intake)
+{
+    arena_deinit(&intake->nodes);
+    arena_deinit(&intake->arena);
+}
+
+void intake_open(struct intake *intake, const struct catalog *catalog)
+{
+    assert(catalog_has_bucket(catalog));
+    intake->admission.catalog = catalog;
+    fingerprint_key_init(&intake->admission.key, catalog_seed(catalog));
+}
+
+bool intake_is_open(const struct intake *intake)
+{
+    return intake->admission.catalog != NULL;
+}
+
+void intake_begin(struct intake *intake)
+{
+    if (intake->arena.used > KEPT_BYTES)
+        arena_deinit(&intake->arena);
+    else
+        arena_reset(&intake->arena);
+    if (intake->nodes.used <= KEPT_BYTES)
+        return;
+    arena_deinit(&intake->nodes);
+    json_document_init(&intake->document, &intake->nodes, &intake->arena);
+}
+
+void intake_count_refusal(struct intake *intake, const struct refusal *refusal)
+{
+    metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)refusal->code - 1, 1);
+}
+
+int intake_weigh(struct intake *intake, int r, const struct event *event, int64_t arrival_ms,
+                 struct admitted *admitted, struct refusal *refusal)
+{
+    if (r == 0)
+        r = admit(&intake->admission, event, arrival_ms, &intake->arena, admitted, refusal);
+    return r;
+}

@@ -1,0 +1,42 @@
+/*
+ * intake.h - the one place where an event, whatever door it came in by, is weighed and packed.
+ *
+ * Holds the memory that events are read into: used by one request or record at a time, so its size
+ * doesn't grow with the number of clients.
+ *
+ * Limits     INTAKE_ARENA_BYTES_MAX each for nodes and texts; INTAKE_EVENTS_MAX events a request.
+ * Ownership  What was weighed lives until the next intake_begin.
+ * Threads    The loop's own.
+ */
+#pragma once
+
+#include "ingest/edges/delivery.h"
+#include "ingest/rules/admit.h"
+
+enum {
+    INTAKE_EVENTS_MAX = 1000,
+    INTAKE_ARENA_BYTES_MAX = 192 * 1024 * 1024, /* a batch of 4 MiB of the worst JSON needs half */
+};
+
+struct intake {
+    struct admission admission; /* its catalog is NULL until one is loaded */
+    struct delivery *delivery;
+    struct metrics *metrics;
+    struct arena nodes, arena;
+    struct json_document document;
+};
+
+void intake_init(struct intake *intake, struct delivery *delivery, struct metrics *metrics,
+                 struct span future);
+void intake_deinit(struct intake *intake);
+/* The catalog is whole: from now on events are weighed by it. */
+void intake_open(struct intake *intake, const struct catalog *catalog);
+bool intake_is_open(const struct intake *intake);
+
+/* Forgets the last request's events. */
+void intake_begin(struct intake *intake);
+/* Weighs the event that was just read, `r` being what the reading returned. 0 with the verdict, or
+ * the refusal, counted. */
+MUST_USE int intake_weigh(struct intake *intake, int r, const struct event *event,
+                          int64_t arrival_ms, struct admitted *admitted, struct refusal *refusal);
+void intake_count_refusal(struct intake *intake, const struct refusal *refusal);

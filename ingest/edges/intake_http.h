@@ -1,0 +1,44 @@
+/*
+ * intake_http.h - POST /v1/events: usage events over HTTP, answered once Kafka has them.
+ *
+ * Forms and answers are those of metering.md 28 to 31. 202 is sent when every batch that holds one
+ * of the request's events is acknowledged; a request whose acknowledgement takes too long, or
+ * fails, is answered 503, and may be sent again whole: what had come through is a duplicate then.
+ *
+ * Limits     A request waits `answer_ms` at the most. Nothing is taken in beyond the delivery's
+ * room. Threads    The loop's own.
+ */
+#pragma once
+
+#include "common/io/http.h"
+#include "ingest/edges/intake.h"
+#include "ingest/rules/rate.h"
+
+enum {
+    INTAKE_SINGLE_BYTES_MAX = 1024 * 1024,
+    INTAKE_BODY_BYTES_MAX = 4 * 1024 * 1024, /* of a batch; inflated */
+};
+
+struct intake_http_config {
+    int64_t answer_ms;       /* how long a request waits for Kafka */
+    int64_t broker_grace_ms; /* how long without a broker requests are still taken in */
+    int64_t key_rate;        /* events a second and key; 0: any */
+};
+
+struct waiting;
+
+struct intake_http {
+    struct intake *intake;
+    struct intake_http_config config;
+    struct rate *rate;         /* NULL: any */
+    struct admitted *admitted; /* room for one request's events, INTAKE_EVENTS_MAX */
+    struct waiting *oldest, *newest;
+    size_t waiting;
+};
+
+void intake_http_init(struct intake_http *http, struct intake *intake,
+                      const struct intake_http_config *config);
+void intake_http_deinit(struct intake_http *http);
+struct http_route intake_http_route(struct intake_http *http);
+/* Answers 503 to those that have waited too long at `now_ms` (the wall clock). */
+void intake_http_expire(struct intake_http *http, int64_t now_ms);

@@ -1,0 +1,407 @@
+/*
+ * Records are read in runs. A run waits for its batches like an HTTP request does; runs are
+ * committed in the order they were read, the first only when all of it is acknowledged. A partition
+ * that is taken away meanwhile gets a new tenure, and what was read under an older one isn't
+ * committed.
+ */
+#include "ingest/edges/intake_kafka.h"
+
+#include "common/base/fault.h"
+#include "common/io/log.h"
+#include "ingest/edges/reject.h"
+#include "ingest/rules/content_mode.h"
+#include "ingest/rules/json_string.h"
+#include "proto/topics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IDLE_POLL_MS = 10, COMMIT_MS = 500, PARTITIONS_MAX = CATALOG_PARTITIONS_MAX };
+
+struct position {
+    int32_t partition;
+    uint32_t tenure;
+    int64_t next_offset;
+};
+
+/* What one poll brought. */
+struct run {
+    struct waiter waiter; /* first: waiters are cast back */
+    struct intake_kafka *kafka;
+    bool is_settled;
+    size_t count, room; /* partitions read from */
+    struct position *positions;
+};
+
+struct intake_kafka {
+    struct intake *intake;
+    struct consumer *consumer;
+    char topic[TOPIC_NAME_MAX];
+    uv_timer_t timer;
+    void (*failed)(void *context, int code);
+    void *context;
+    uint32_t *tenures;  /* by partition; PARTITIONS_MAX */
+    int64_t *settled;   /* the next offset to commit, by partition; 0: none */
+    int32_t partitions; /* those beyond were never assigned */
+    uint64_t committed_ms;
+    struct run *runs[INTAKE_KAFKA_RUNS_MAX]; /* a ring, in reading order */
+    size_t first, count;
+    bool is_stopped;
+};
+
+/* --- runs --- */
+
+static struct run *run_new(struct intake_kafka *kafka)
+{
+    struct run *run = calloc(1, sizeof(*run));
+
+    if (!run)
+        abort();
+    run->kafka = kafka;
+    return run;
+}
+
+static void run_free(struct run *run)
+{
+    free(run->positions);
+    free(run);
+}
+
+static struct position *position_in(struct run *run, int32_t partition)
+{
+    for (size_t i = run->count; i-- > 0;)
+        if (run->positions[i].partition == partition)
+            return &run->positions[i];
+    if (run->count == run->room) {
+        run->room = run->room == 0 ? 8 : run->room * 2;
+        run->positions = realloc(run->positions, run->room * sizeof(*run->positions));
+        if (!run->positions)
+            abort();
+    }
+    run->positions[run->count].partition = partition;
+    return &run->positions[run->count++];
+}
+
+static void note_position(struct run *run, const struct kafka_message *record)
+{
+    struct position *position = position_in(run, record->partition);
+
+    position->next_offset = record->offset + 1;
+    position->tenure = run->kafka->tenures[record->partition];
+}
+
+static void note_settled(struct intake_kafka *kafka, const struct run *run)
+{
+    for (size_t i = 0; i < run->count; i++)
+        if (kafka->tenures[run->positions[i].partition] == run->positions[i].tenure)
+            kafka->settled[run->positions[i].partition] = run->positions[i].next_offset;
+}
+
+static void pass_settled(struct intake_kafka *kafka)
+{
+    while (kafka->count > 0 && kafka->runs[kafka->first]->is_settled) {
+        struct run *run = kafka->runs[kafka->first];
+        note_settled(kafka, run);
+        run_free(run);
+        kafka->first = (kafka->first + 1) % INTAKE_KAFKA_RUNS_MAX;
+        kafka->count--;
+    }
+}
+
+static void commit_settled(struct intake_kafka *kafka)
+{
+    for (int32_t i = 0; i < kafka->partitions && kafka->consumer; i++) {
+        if (kafka->settled[i] > 0)
+            consumer_commit(kafka->consumer, i, kafka->settled[i]);
+        kafka->settled[i] = 0;
+    }
+}
+
+static void on_settled(struct waiter *waiter)
+{
+    struct run *run = (struct run *)waiter;
+    struct intake_kafka *kafka = run->kafka;
+
+    if (waiter->failed) {
+        /* Never settled, so nothing behind it is committed: a restart reads it again. */
+        kafka->is_stopped = true;
+        (void)!fault(FAULT_RETRY, "Kafka gave up events read from %s", kafka->topic);
+        kafka->failed(kafka->context, FAULT_RETRY);
+        return;
+    }
+    run->is_settled = true;
+    pass_settled(kafka);
+}
+
+/* --- one record --- */
+
+static bool is_attribute_header(const struct kafka_header *header)
+{
+    return strncmp(header->name, "ce_", 3) == 0 && !text_is_absent(header->value);
+}
+
+static struct content_signs signs_of(const struct kafka_message *record)
+{
+    struct content_signs signs = {.content_type = text_of(NULL)};
+
+    for (size_t i = 0; i < record->header_count; i++) {
+        const struct kafka_header *header = &record->headers[i];
+        if (text_equal_ignoring_case(text_of(header->name), text_of("content-type")))
+            signs.content_type = header->value;
+        signs.has_attributes = signs.has_attributes || is_attribute_header(header);
+        signs.has_specversion =
+            signs.has_specversion || strcmp(header->name, "ce_specversion") == 0;
+    }
+    return signs;
+}
+
+static size_t gather_attributes(struct intake *intake, const struct kafka_message *record,
+                                struct event_attribute *attributes, struct refusal *refusal)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < record->header_count && count < EVENT_ATTRIBUTES_MAX; i++) {
+        const struct kafka_header *header = &record->headers[i];
+        if (!is_attribute_header(header))
+            continue;
+        if (!utf8_is_valid(header->value))
+            refuse(refusal, &intake->arena, REFUSAL_INVALID_STRING, text_of(""),
+                   "the value of header %.64s isn't UTF-8 without NUL: correct it", header->name);
+        attributes[count++] = (struct event_attribute){
+            .name = text_of(header->name + 3),
+            .value = header->value,
+        };
+    }
+    return count;
+}
+
+static int read_binary(struct intake *intake, const struct kafka_message *record,
+                       struct text content_type, struct event *event, struct refusal *refusal)
+{
+    struct event_attribute attributes[EVENT_ATTRIBUTES_MAX];
+    struct event_binary binary = {
+        .attributes = attributes, .content_type = content_type, .body = record->value};
+
+    binary.count = gather_attributes(intake, record, attributes, refusal);
+    return event_from_binary(&intake->document, &binary, event, refusal);
+}
+
+static int read_structured(struct intake *intake, struct text value, struct event *event,
+                           struct refusal *refusal)
+{
+    size_t position = 0;
+    int r = event_from_json(&intake->document, value, &position, event, refusal);
+
+    if (r == EVENT_BROKEN)
+        return EVENT_REFUSED;
+    if (json_skip_space(value, position) == value.length)
+        return r;
+    refuse(refusal, &intake->arena, REFUSAL_INVALID_JSON, text_of(""),
+           "something stands behind the event, at byte %zu: send one value a record", position);
+    return EVENT_REFUSED;
+}
+
+static int read_record(struct intake *intake, const struct kafka_message *record,
+                       struct event *event, struct refusal *refusal)
+{
+    struct content_signs signs = signs_of(record);
+    enum content_mode mode;
+    const char *remedy;
+
+    if (text_is_absent(record->value)) {
+        refuse(refusal, &intake->arena, REFUSAL_TOMBSTONE, text_of(NULL),
+               "the record has no value: events can't be deleted, send none");
+        return EVENT_REFUSED;
+    }
+    if (content_mode_kafka(&signs, &mode, &remedy)) {
+        refuse(refusal, &intake->arena, REFUSAL_UNSUPPORTED_MEDIA_TYPE, text_of(NULL), "%s",
+               remedy);
+        return EVENT_REFUSED;
+    }
+    if (mode == CONTENT_BINARY)
+        return read_binary(intake, record, signs.content_type, event, refusal);
+    return read_structured(intake, record->value, event, refusal);
+}
+
+static void reject(struct intake_kafka *kafka, const struct kafka_message *record,
+                   const struct refusal *refusal, struct run *run)
+{
+    struct reject headers;
+    struct kafka_message message = *record;
+
+    metrics_add(kafka->intake->metrics, MEASURE_REJECTED, (size_t)refusal->code - 1, 1);
+    reject_headers(&headers, record, kafka->topic, refusal, -1, instant_ms(instant_now()));
+    message.partition = record->partition; /* `rejected` has the partitions of `events` */
+    message.headers = headers.headers;
+    message.header_count = headers.count;
+    message.timestamp_ms = 0;
+    delivery_reject(kafka->intake->delivery, &message, &run->waiter);
+}
+
+static void take_record(struct intake_kafka *kafka, const struct kafka_message *record,
+                        struct run *run)
+{
+    struct intake *intake = kafka->intake;
+    struct refusal refusal = {.code = REFUSAL_NONE};
+    int64_t arrival_ms =
+        record->timestamp_ms >= 0 ? record->timestamp_ms : instant_ms(instant_now());
+    struct event event;
+    struct admitted admitted;
+    int r;
+
+    metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
+    intake_begin(intake);
+    r = read_record(intake, record, &event, &refusal);
+    r = intake_weigh(intake, r, &event, arrival_ms, &admitted, &refusal);
+    if (r) {
+        reject(kafka, record, &refusal, run);
+        return;
+    }
+    metrics_add(intake->metrics, MEASURE_ACCEPTED, INTAKE_KAFKA, 1);
+    delivery_add(intake->delivery, &admitted, &run->waiter);
+}
+
+/* --- reading --- */
+
+static bool has_room(const struct intake_kafka *kafka)
+{
+    return kafka->count < INTAKE_KAFKA_RUNS_MAX && delivery_has_room(kafka->intake->delivery, 0);
+}
+
+static void take_run(struct intake_kafka *kafka, const struct kafka_message *records, size_t count)
+{
+    struct run *run = run_new(kafka);
+
+    kafka->runs[(kafka->first + kafka->count) % INTAKE_KAFKA_RUNS_MAX] = run;
+    kafka->count++;
+    delivery_hold(&run->waiter, on_settled);
+    for (size_t i = 0; i < count; i++) {
+        note_position(run, &records[i]);
+        take_record(kafka, &records[i], run);
+    }
+    delivery_release(&run->waiter);
+}
+
+/* A commit a run would be many requests a second, for offsets that only a restart looks at. */
+static void commit_in_time(struct intake_kafka *kafka)
+{
+    uint64_t now = uv_now(kafka->timer.loop);
+
+    if (now - kafka->committed_ms < COMMIT_MS)
+        return;
+    kafka->committed_ms = now;
+    commit_settled(kafka);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct intake_kafka *kafka = timer->data;
+    struct kafka_message records[INTAKE_KAFKA_RECORDS_MAX];
+    int count = 0;
+
+    if (kafka->is_stopped)
+        return;
+    commit_in_time(kafka);
+    if (has_room(kafka))
+        count = consumer_poll(kafka->consumer, records, INTAKE_KAFKA_RECORDS_MAX, 0);
+    if (count == FAULT_RETRY) {
+        log_fault(LOG_WARN, "events_not_read");
+        uv_timer_start(timer, on_timer, 1000, 0);
+        return;
+    }
+    if (count < 0) {
+        kafka->is_stopped = true;
+        kafka->failed(kafka->context, count);
+        return;
+    }
+    if (count > 0)
+        take_run(kafka, records, (size_t)count);
+    uv_timer_start(timer, on_timer, count > 0 && has_room(kafka) ? 0 : IDLE_POLL_MS, 0);
+}
+
+static int on_assigned(void *context, int32_t partition, int64_t *offset)
+{
+    struct intake_kafka *kafka = context;
+
+    if (partition >= PARTITIONS_MAX)
+        return fault(FAULT_STOP, "%s has more than %d partitions", kafka->topic, PARTITIONS_MAX);
+    kafka->tenures[partition]++;
+    if (kafka->partitions <= partition)
+        kafka->partitions = partition + 1;
+    *offset = CONSUMER_COMMITTED;
+    log_message(LOG_INFO, "partition_assigned", "%s/%d", kafka->topic, partition);
+    return 0;
+}
+
+static void on_revoked(void *context, int32_t partition, bool lost)
+{
+    struct intake_kafka *kafka = context;
+
+    if (!lost)
+        commit_settled(kafka);
+    kafka->settled[partition] = 0;
+    kafka->tenures[partition]++;
+    log_message(LOG_INFO, lost ? "partition_lost" : "partition_revoked", "%s/%d", kafka->topic,
+                partition);
+}
+
+int intake_kafka_new(uv_loop_t *loop, struct intake *intake, const struct kafka_config *config,
+                     const char *bucket, void (*failed)(void *context, int code), void *context,
+                     struct intake_kafka **kafka)
+{
+    static const struct consumer_ops ops = {.assigned = on_assigned, .revoked = on_revoked};
+    struct intake_kafka *made = calloc(1, sizeof(*made));
+    char group[TOPIC_NAME_MAX + 8];
+    int r;
+
+    if (!made)
+        abort();
+    made->tenures = calloc(PARTITIONS_MAX, sizeof(*made->tenures));
+    made->settled = calloc(PARTITIONS_MAX, sizeof(*made->settled));
+    if (!made->tenures || !made->settled)
+        abort();
+    made->intake = intake;
+    made->failed = failed;
+    made->context = context;
+    topic_name(TOPIC_EVENTS, bucket, made->topic);
+    snprintf(group, sizeof(group), "%s.ingest", bucket);
+    r = consumer_new(config, group, made->topic, &ops, made, &made->consumer);
+    if (r) {
+        intake_kafka_free(made);
+        return fault_pass(r);
+    }
+    uv_timer_init(loop, &made->timer);
+    made->timer.data = made;
+    uv_timer_start(&made->timer, on_timer, 0, 0);
+    *kafka = made;
+    return 0;
+}
+
+void intake_kafka_stop(struct intake_kafka *kafka)
+{
+    kafka->is_stopped = true;
+    uv_timer_stop(&kafka->timer);
+}
+
+void intake_kafka_close(struct intake_kafka *kafka)
+{
+    uv_close((uv_handle_t *)&kafka->timer, NULL);
+    commit_settled(kafka);
+    kafka->consumer = consumer_free(kafka->consumer);
+}
+
+struct intake_kafka *intake_kafka_free(struct intake_kafka *kafka)
+{
+    if (!kafka)
+        return NULL;
+    consumer_free(kafka->consumer);
+    for (; kafka->count > 0; kafka->count--) {
+        run_free(kafka->runs[kafka->first]);
+        kafka->first = (kafka->first + 1) % INTAKE_KAFKA_RUNS_MAX;
+    }
+    free(kafka->tenures);
+    free(kafka->settled);
+    free(kafka);
+    return NULL;
+}

@@ -1,0 +1,23 @@
+/*
+ * reject.h - the headers that a refused record carries on <bucket>.rejected (metering.md 33).
+ *
+ * Ownership  The headers' texts live as long as the record's and the reject struct.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "common/io/kafka.h"
+#include "ingest/rules/refusal.h"
+
+enum { REJECT_HEADERS_MAX = 100 + 8 };
+
+struct reject {
+    struct kafka_header headers[REJECT_HEADERS_MAX];
+    size_t count;
+    char partition[16], offset[24], time[40], index[24];
+};
+
+/* `index` < 0: the record isn't a batch. Copies of the record's own headers come first; those of
+ * its that pretend to be ours are left out. */
+void reject_headers(struct reject *reject, const struct kafka_message *record, const char *topic,
+                    const struct refusal *refusal, int64_t index, int64_t now_ms);
