@@ -15,7 +15,6 @@ static const struct kafka_property reader_rows[] = {
     {"auto.offset.reset", "error", PROPERTY_FIXED},
     {"check.crcs", "true", PROPERTY_FIXED},
     {"fetch.error.backoff.ms", "100", PROPERTY_USUAL},
-    {"retry.backoff.ms", "50", PROPERTY_USUAL},
     {"fetch.max.bytes", "8388608", PROPERTY_USUAL},
     {"topic.metadata.refresh.fast.interval.ms", "50", PROPERTY_USUAL},
 };
