@@ -137,8 +137,9 @@ static bool is_far(struct duration duration, int64_t count)
     return seconds > most || seconds < -most;
 }
 
-struct instant calendar_add(const struct zone *zone, struct instant anchor,
-                            struct duration duration, int64_t count)
+/* anchor + first + duration × count */
+static struct instant add_all(const struct zone *zone, struct instant anchor, int32_t first_months,
+                              struct duration duration, int64_t count)
 {
     int64_t seconds = seconds_of(anchor), local, day;
     int128 ns;
@@ -146,11 +147,11 @@ struct instant calendar_add(const struct zone *zone, struct instant anchor,
     if (is_far(duration, count))
         return (struct instant){count > 0 ? INT64_MAX : INT64_MIN};
     ns = anchor.ns - (int128)seconds * NS_SECOND;
-    if (duration.months || duration.days) {
+    if (first_months || duration.months || duration.days) {
         local = seconds + zone_segment_of(zone, seconds).offset;
         day = divide_floored(local, DAY_SECONDS);
         local -= day * DAY_SECONDS;
-        day = add_months(day, duration.months * count) + duration.days * count;
+        day = add_months(day, first_months + duration.months * count) + duration.days * count;
         seconds = zone_seconds_of_local(zone, day * DAY_SECONDS + local);
     }
     ns += ((int128)seconds + (int128)duration.seconds * count) * NS_SECOND;
@@ -159,15 +160,22 @@ struct instant calendar_add(const struct zone *zone, struct instant anchor,
     return (struct instant){ns < INT64_MIN ? INT64_MIN : (int64_t)ns};
 }
 
+struct instant calendar_add(const struct zone *zone, struct instant anchor,
+                            struct duration duration, int64_t count)
+{
+    return add_all(zone, anchor, 0, duration, count);
+}
+
 struct instant recurrence_boundary(const struct recurrence *recurrence, int64_t index)
 {
     /* The anchor is what it is, even where the clock showed it twice. */
-    if (index == 0)
+    if (index == 0 && recurrence->months == 0)
         return recurrence->anchor;
-    return calendar_add(recurrence->zone, recurrence->anchor, recurrence->cadence, index);
+    return add_all(recurrence->zone, recurrence->anchor, recurrence->months, recurrence->cadence,
+                   index);
 }
 
-/* A guess by the cadence's least length is never nearer to the anchor than the truth; halve from
+/* The truth is never further from the anchor than a guess by the cadence's least length; halve from
  * there. */
 int64_t recurrence_index(const struct recurrence *recurrence, struct instant instant)
 {
@@ -175,10 +183,12 @@ int64_t recurrence_index(const struct recurrence *recurrence, struct instant ins
     int64_t least = cadence.months * (int64_t)MONTH_SECONDS_LEAST +
                     cadence.days * (int64_t)(DAY_SECONDS - 2 * HOUR) + cadence.seconds;
     int128 distance = (int128)instant.ns - recurrence->anchor.ns;
-    int64_t far = (int64_t)((distance < 0 ? -distance : distance) / NS_SECOND / least) + 2;
-    int64_t low = distance < 0 ? -far : 0, high = distance < 0 ? 0 : far;
+    int64_t seconds = (int64_t)((distance < 0 ? -distance : distance) / NS_SECOND);
+    int64_t far = (seconds + (int64_t)recurrence->months * 31 * DAY_SECONDS) / least + 2;
+    int64_t low = -far, high = far;
 
     assert(!duration_is_zero(cadence));
+    assert(recurrence->months >= 0);
 
     while (low < high) {
         int64_t middle = high - (high - low) / 2;

@@ -32,9 +32,12 @@ struct recurrence {
     const struct zone *zone;
     struct instant anchor;
     struct duration cadence; /* more than nothing */
+    /* Boundary 0 lies this many months after the anchor, counted with every boundary's own: 31
+     * January as the anchor of 28 February keeps later boundaries on the 31st. */
+    int32_t months;
 };
 
-/* Boundary n, of which the anchor is number 0. */
+/* Boundary n. */
 struct instant recurrence_boundary(const struct recurrence *recurrence, int64_t index);
 /* The last boundary that lies at or before the instant: the period that holds it. */
 int64_t recurrence_index(const struct recurrence *recurrence, struct instant instant);

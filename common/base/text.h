@@ -29,7 +29,7 @@ bool text_equal(struct text a, struct text b); /* absent equals absent alone */
 bool text_is(struct text text, const char *string);
 int text_compare(struct text a, struct text b); /* bytewise; absent first */
 bool text_starts(struct text text, const char *prefix);
-bool text_is_utf8(struct text text);                     /* RFC 3629; NUL is a character */
+bool text_is_utf8(struct text text);                         /* RFC 3629; NUL is a character */
 bool text_equal_ignoring_case(struct text a, struct text b); /* ASCII letters */
 struct text text_trim(struct text text); /* without spaces and tabs at the ends */
 /* Cuts the part before `separator` off *rest and returns it; the whole rest when there is none. */

@@ -53,8 +53,8 @@ struct invoice_sources {
      * The usage of a meter within a period; the windows stay good until the invoice is done with.
      * A fault is passed on.
      */
-    int (*usage)(void *context, struct text meter, struct window period,
-                 struct invoice_usage *usage);
+    int (*usage_of)(void *context, struct text meter, struct window period,
+                    struct invoice_usage *usage);
     void *context;
     const struct invoice_billed *billed; /* periods to look at for late usage */
     size_t billed_count;
@@ -67,7 +67,7 @@ struct invoice_line {
     struct text id; /* {subscription}/{phase}/{card}/v[1]/period[n], and /adjustment[k] */
     struct text phase_key, card_key, name, feature_key;
     struct text price; /* the price version: {plan}@{version}/{phase}/{card} */
-    const struct price *priced_by;
+    const struct rate_card *card;
     struct card_period period;
     struct invoice_usage usage;     /* not of fees */
     struct decimal billed_quantity; /* adjustments: what had been billed before */
@@ -91,13 +91,18 @@ struct invoice {
 enum invoice_outcome {
     INVOICE_NOTHING = 1, /* no line: nothing priced falls due */
     INVOICE_OVERFLOW,    /* an amount or quantity has no room */
+    INVOICE_NOT_RATED,   /* a price that can't rate what was counted, such as a negative quantity */
     INVOICE_NO_MEMORY,   /* the arena is full */
+    INVOICE_TOO_LONG,    /* more than INVOICE_LINES_MAX lines */
 };
 
-/* Room for the id of any invoice. */
+/* Absent when the arena is full. */
 MUST_USE struct text invoice_id(const struct subscription *subscription, struct instant boundary,
                                 struct arena *arena);
-/* A boundary with neither period holds adjustments alone: late usage of an ended subscription. */
+/*
+ * A boundary with neither period holds adjustments alone: late usage of an ended subscription.
+ * A fee is due in full, however short its period was cut.
+ */
 MUST_USE int invoice_build(const struct subscription *subscription,
                            const struct billing_boundary *boundary,
                            const struct invoice_sources *sources, struct arena *arena,

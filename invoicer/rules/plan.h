@@ -50,6 +50,9 @@ enum plan_outcome { PLAN_MALFORMED = 1 };
 
 MUST_USE int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
                        struct price_issue *issue);
-/* `plan` is the version that the record names; the customer's name is its key until it is set. */
+/*
+ * `plan` is the version that the record names. The customer's name is its key here: whoever has the
+ * customer's record sets it.
+ */
 MUST_USE int subscription_read(const json_t *record, const struct plan *plan, struct arena *arena,
                                struct subscription *subscription, struct price_issue *issue);

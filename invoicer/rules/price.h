@@ -106,6 +106,8 @@ MUST_USE int price_read(const json_t *json, struct arena *arena, struct price *p
 /* {"percentage","usage"}; NULL or null: none. */
 MUST_USE int price_read_discounts(const json_t *json, struct price_discounts *discounts,
                                   struct price_issue *issue);
+/* The same price as canonical JSON: members in a fixed order, no spaces, shortest decimals. */
+void price_write(const struct price *price, struct buffer *buffer);
 const char *price_kind_name(enum price_kind kind); /* "unit", "graduated", … */
 /* Whether it needs a meter's quantity at all. */
 bool price_is_of_usage(const struct price *price);

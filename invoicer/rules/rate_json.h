@@ -1,7 +1,8 @@
 /*
  * rate_json.h - one rating question in JSON, and its answer: prices can be tried without a catalog.
  *
- *   {"currency":"USD","price":PRICE,"quantity":"15000","alreadyBilled":{"quantity":"0","amount":"0"},
+ *   {"currency":"USD","price":PRICE,"quantity":"15000",
+ *    "alreadyBilled":{"quantity":"0","amount":"0"},
  *    "discounts":{"percentage":"10","usage":"100"},"lastSlice":true}
  *   {"lines":[{"kind","tier","description","quantity","unitAmount","amount","discount","total"}],
  *    "billedQuantity","amount","discountTotal","total"}

@@ -1,5 +1,6 @@
 /*
- * rating_slots.h - what a price makes of a period's cumulated quantity, line by line, before slices.
+ * rating_slots.h - what a price makes of a period's cumulated quantity, line by line, before
+ * slices.
  *
  * A price has a fixed number of slots, in line order; a slot is what one line would hold if the
  * period ended at that quantity. A slice's line is the difference of its slot at two quantities.

@@ -22,7 +22,7 @@ static int64_t seconds_of(struct instant instant)
 
 static bool answer_boundary(int64_t anchor, struct text cadence, int64_t index)
 {
-    struct recurrence recurrence = {zone, instant_from_seconds(anchor), {0}};
+    struct recurrence recurrence = {.zone = zone, .anchor = instant_from_seconds(anchor)};
     struct instant boundary;
 
     if (duration_parse(cadence, &recurrence.cadence))

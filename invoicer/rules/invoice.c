@@ -1,0 +1,334 @@
+/*
+ * invoice.c - builds one invoice.
+ *
+ * What falls due is listed twice by the same walk, once to count the lines and once to fill them.
+ * Fees come from the billing period that begins, for every charge that starts in it; arrears from
+ * the one that ended, for every charge that ended in it, its last moment included.
+ */
+#include "invoicer/rules/invoice.h"
+
+#include "common/base/fault.h"
+#include "invoicer/rules/invoice_digest.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct builder {
+    const struct subscription *subscription;
+    const struct billing_boundary *boundary;
+    const struct invoice_sources *sources;
+    struct arena *arena;
+    struct invoice_line *lines; /* NULL while counting */
+    size_t count;
+    struct rated_line *scratch; /* for one rating */
+    size_t scratch_room;
+};
+
+/* --- what falls due --- */
+
+/* One charge of a plan's rate card: what a line is about. */
+struct charge {
+    const struct plan *plan;
+    size_t phase, card;
+    struct card_period period;
+};
+
+static const struct rate_card *card_of(const struct charge *charge)
+{
+    return &charge->plan->phases[charge->phase].cards[charge->card];
+}
+
+typedef int charge_visit(struct builder *builder, const struct charge *charge);
+
+/* The charges of a card that begin within the billing period. */
+static int each_beginning(struct builder *builder, struct charge charge, struct window within,
+                          charge_visit *visit)
+{
+    bool found = periods_card_at(builder->subscription, charge.phase, card_of(&charge), within.from,
+                                 &charge.period);
+    int r = 0;
+
+    while (found && r == 0 && instant_compare(charge.period.window.from, within.to) < 0) {
+        if (instant_compare(charge.period.window.from, within.from) >= 0)
+            r = visit(builder, &charge);
+        found = periods_card_next(builder->subscription, charge.phase, card_of(&charge),
+                                  &charge.period, &charge.period);
+    }
+    return r;
+}
+
+/* Those that end within it. */
+static int each_ending(struct builder *builder, struct charge charge, struct window within,
+                       charge_visit *visit)
+{
+    bool found = periods_card_at(builder->subscription, charge.phase, card_of(&charge), within.from,
+                                 &charge.period);
+    int r = 0;
+
+    while (found && r == 0 && instant_compare(charge.period.window.to, within.to) <= 0) {
+        r = visit(builder, &charge);
+        found = periods_card_next(builder->subscription, charge.phase, card_of(&charge),
+                                  &charge.period, &charge.period);
+    }
+    return r;
+}
+
+static int each_of_term(struct builder *builder, const struct billing_period *period,
+                        enum price_term term, charge_visit *visit)
+{
+    const struct plan *plan = builder->subscription->plan;
+    int r = 0;
+
+    if (period->phase == PERIODS_NONE)
+        return 0;
+    for (size_t i = 0; i < plan->phases[period->phase].card_count && r == 0; i++) {
+        struct charge charge = {.plan = plan, .phase = (size_t)period->phase, .card = i};
+
+        if (!card_of(&charge)->has_price || card_of(&charge)->price.term != term)
+            continue;
+        if (term == PRICE_IN_ADVANCE)
+            r = each_beginning(builder, charge, period->window, visit);
+        else
+            r = each_ending(builder, charge, period->window, visit);
+    }
+    return r;
+}
+
+static int each_charge(struct builder *builder, charge_visit *visit)
+{
+    int r = each_of_term(builder, &builder->boundary->begins, PRICE_IN_ADVANCE, visit);
+
+    return r ? r : each_of_term(builder, &builder->boundary->ended, PRICE_IN_ARREARS, visit);
+}
+
+/* --- lines --- */
+
+static struct text print(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static struct text print(struct arena *arena, const char *format, ...)
+{
+    CLEANUP(buffer_deinit) struct buffer buffer = {0};
+    va_list arguments;
+    char text[512];
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    assert(length >= 0);
+
+    if ((size_t)length < sizeof(text))
+        return arena_copy(arena, text_from(text, (size_t)length));
+    buffer_reserve(&buffer, (size_t)length + 1);
+    va_start(arguments, format);
+    (void)vsnprintf(buffer.at, buffer.room, format, arguments);
+    va_end(arguments);
+    return arena_copy(arena, text_from(buffer.at, (size_t)length));
+}
+
+/* Who the line is about; the rest follows from what was counted. */
+static int name_line(struct builder *builder, const struct charge *charge, size_t adjustment,
+                     struct invoice_line *line)
+{
+    const struct subscription *subscription = builder->subscription;
+    const struct phase *phase = &charge->plan->phases[charge->phase];
+    const struct rate_card *card = card_of(charge);
+    char suffix[48] = "";
+
+    if (adjustment)
+        (void)snprintf(suffix, sizeof(suffix), "/adjustment[%zu]", adjustment);
+    line->id =
+        print(builder->arena, "%.*s/%.*s/%.*s/v[1]/period[%lld]%s", (int)subscription->id.length,
+              subscription->id.at, (int)phase->key.length, phase->key.at, (int)card->key.length,
+              card->key.at, (long long)charge->period.index, suffix);
+    line->price = print(builder->arena, "%.*s@%lld/%.*s/%.*s", (int)charge->plan->key.length,
+                        charge->plan->key.at, (long long)charge->plan->version,
+                        (int)phase->key.length, phase->key.at, (int)card->key.length, card->key.at);
+    line->phase_key = phase->key;
+    line->card_key = card->key;
+    line->name = card->name;
+    line->feature_key = card->feature_key;
+    line->card = card;
+    line->period = charge->period;
+    return text_is_absent(line->id) || text_is_absent(line->price) ? INVOICE_NO_MEMORY : 0;
+}
+
+static int make_scratch(struct builder *builder, size_t room)
+{
+    if (room <= builder->scratch_room)
+        return 0;
+    builder->scratch = arena_take(builder->arena, room * sizeof(*builder->scratch));
+    if (!builder->scratch)
+        return INVOICE_NO_MEMORY;
+    builder->scratch_room = room;
+    return 0;
+}
+
+/* Rates the whole of the line's period and keeps the detail lines. */
+static int rate_line(struct builder *builder, const struct charge *charge,
+                     struct invoice_line *line, struct rating *rating)
+{
+    const struct rate_card *card = line->card;
+    struct rating_slice slice = {.quantity = line->usage.quantity, .is_last = true};
+    struct rated_line *details;
+    int r = make_scratch(builder, rating_lines_max(&card->price));
+
+    if (r)
+        return r;
+    r = rating_rate(&card->price, &card->discounts, charge->plan->currency, &slice,
+                    builder->scratch, rating);
+    if (r)
+        return r == RATING_OVERFLOW ? INVOICE_OVERFLOW : INVOICE_NOT_RATED;
+    details = arena_take(builder->arena, rating->line_count * sizeof(*details));
+    if (!details)
+        return INVOICE_NO_MEMORY;
+    memcpy(details, builder->scratch, rating->line_count * sizeof(*details));
+    line->details = details;
+    line->detail_count = rating->line_count;
+    return 0;
+}
+
+/* What the card's meter counted in the period; nothing for a card that is billed without one. */
+static int count_usage(const struct builder *builder, const struct charge *charge,
+                       struct invoice_usage *usage)
+{
+    const struct rate_card *card = card_of(charge);
+    int r;
+
+    *usage = (struct invoice_usage){0};
+    if (!card->is_of_usage)
+        return 0;
+    r = builder->sources->usage_of(builder->sources->context, card->feature_key,
+                                   charge->period.window, usage);
+    return r ? fault_pass(r) : 0;
+}
+
+static int count_charge(struct builder *builder, const struct charge *charge)
+{
+    (void)charge;
+    return ++builder->count > INVOICE_LINES_MAX ? INVOICE_TOO_LONG : 0;
+}
+
+static int add_charge(struct builder *builder, const struct charge *charge)
+{
+    struct invoice_line *line = &builder->lines[builder->count++];
+    struct rating rating;
+    int r = name_line(builder, charge, 0, line);
+
+    if (r == 0)
+        r = count_usage(builder, charge, &line->usage);
+    if (r == 0)
+        r = rate_line(builder, charge, line, &rating);
+    if (r)
+        return r;
+    line->kind = line->card->is_of_usage ? INVOICE_USAGE : INVOICE_FEE;
+    line->amount = rating.amount;
+    line->discount = rating.discount;
+    line->total = rating.total;
+    return 0;
+}
+
+/* The period as it is now, less what was billed for it; no line when nothing came in late. */
+static int add_adjustment(struct builder *builder, const struct invoice_billed *billed)
+{
+    struct charge charge = {billed->plan, billed->phase, billed->card, billed->period};
+    struct invoice_line *line = &builder->lines[builder->count];
+    struct rating rating;
+    int r = count_usage(builder, &charge, &line->usage);
+
+    if (r || decimal_compare(line->usage.quantity, billed->quantity) == 0)
+        return r;
+    r = name_line(builder, &charge, billed->adjustments + 1, line);
+    if (r == 0)
+        r = rate_line(builder, &charge, line, &rating);
+    if (r)
+        return r;
+    line->kind = INVOICE_ADJUSTMENT;
+    line->billed_quantity = billed->quantity;
+    line->billed_total = billed->total;
+    if (money_subtract(rating.total, billed->total, &line->amount))
+        return INVOICE_OVERFLOW;
+    line->total = line->amount;
+    builder->count++;
+    return 0;
+}
+
+static int add_lines(struct builder *builder)
+{
+    int r = each_charge(builder, count_charge);
+    size_t room = builder->count + builder->sources->billed_count;
+
+    if (r)
+        return r;
+    if (room > INVOICE_LINES_MAX)
+        return INVOICE_TOO_LONG;
+    builder->lines = arena_take(builder->arena, room * sizeof(*builder->lines));
+    if (!builder->lines)
+        return INVOICE_NO_MEMORY;
+    builder->count = 0;
+    r = each_charge(builder, add_charge);
+    for (size_t i = 0; i < builder->sources->billed_count && r == 0; i++)
+        r = add_adjustment(builder, &builder->sources->billed[i]);
+    return r;
+}
+
+/* --- the invoice --- */
+
+static int sum_lines(struct invoice *invoice)
+{
+    for (size_t i = 0; i < invoice->line_count; i++) {
+        const struct invoice_line *line = &invoice->lines[i];
+
+        if (money_add(invoice->amount, line->amount, &invoice->amount) ||
+            money_add(invoice->discount, line->discount, &invoice->discount) ||
+            money_add(invoice->total, line->total, &invoice->total))
+            return INVOICE_OVERFLOW;
+    }
+    assert(invoice->total.minor == invoice->amount.minor - invoice->discount.minor);
+    return 0;
+}
+
+struct text invoice_id(const struct subscription *subscription, struct instant boundary,
+                       struct arena *arena)
+{
+    char text[INSTANT_TEXT_MAX];
+
+    (void)instant_format(boundary, text); /* 2026-02-01T00:00:00Z */
+    return print(arena, "%.*s-%.4s%.2s%.2sT%.2s%.2sZ", (int)subscription->id.length,
+                 subscription->id.at, text, text + 5, text + 8, text + 11, text + 14);
+}
+
+int invoice_build(const struct subscription *subscription, const struct billing_boundary *boundary,
+                  const struct invoice_sources *sources, struct arena *arena,
+                  struct invoice *invoice)
+{
+    struct builder builder = {subscription, boundary, sources, arena, NULL, 0, NULL, 0};
+    struct invoice built = {
+        .subscription = subscription, .boundary = *boundary, .position = sources->position};
+    int r = add_lines(&builder);
+
+    if (r)
+        return r;
+    if (builder.count == 0)
+        return INVOICE_NOTHING;
+    built.lines = builder.lines;
+    built.line_count = builder.count;
+    built.id = invoice_id(subscription, boundary->at, arena);
+    if (text_is_absent(built.id))
+        return INVOICE_NO_MEMORY;
+    r = sum_lines(&built);
+    if (r)
+        return r;
+    invoice_digest(&built, built.digest);
+    *invoice = built;
+    return 0;
+}
+
+const char *invoice_line_kind_name(enum invoice_line_kind kind)
+{
+    static const char *const names[] = {"fee", "usage", "adjustment"};
+
+    return names[kind];
+}

@@ -1,0 +1,90 @@
+/*
+ * invoice_digest.c - an invoice's inputs as text, and their hash.
+ */
+#include "invoicer/rules/invoice_digest.h"
+
+#include <stdio.h>
+#include <xxhash.h>
+
+static void add_text(struct buffer *buffer, const char *name, struct text text)
+{
+    buffer_printf(buffer, "%s ", name);
+    buffer_add_json_string(buffer, text);
+    buffer_add_char(buffer, '\n');
+}
+
+static void add_decimal(struct buffer *buffer, const char *name, struct decimal decimal)
+{
+    char text[DECIMAL_TEXT_MAX];
+
+    (void)decimal_format(decimal, text);
+    buffer_printf(buffer, "%s %s\n", name, text);
+}
+
+static void add_window(struct buffer *buffer, const char *name, struct window window)
+{
+    buffer_printf(buffer, "%s %lld %lld\n", name, (long long)instant_minute(window.from),
+                  (long long)instant_minute(window.to));
+}
+
+static void add_period(struct buffer *buffer, const char *name, const struct billing_period *period)
+{
+    buffer_printf(buffer, "%s-phase %d\n", name, period->phase);
+    add_window(buffer, name, period->window);
+}
+
+static void add_line(struct buffer *buffer, const struct invoice *invoice,
+                     const struct invoice_line *line)
+{
+    char billed[MONEY_TEXT_MAX];
+
+    add_text(buffer, "line", line->id);
+    add_text(buffer, "price-version", line->price);
+    buffer_add_string(buffer, "price ");
+    price_write(&line->card->price, buffer);
+    buffer_add_char(buffer, '\n');
+    add_decimal(buffer, "discount-percent", line->card->discounts.percent);
+    add_decimal(buffer, "discount-usage", line->card->discounts.usage);
+    add_window(buffer, "period", line->period.window);
+    add_decimal(buffer, "quantity", line->usage.quantity);
+    for (size_t i = 0; i < line->usage.window_count; i++) {
+        add_window(buffer, "window", line->usage.windows[i].window);
+        add_decimal(buffer, "counted", line->usage.windows[i].quantity);
+    }
+    if (line->kind != INVOICE_ADJUSTMENT)
+        return;
+    (void)money_format(line->billed_total, invoice->subscription->plan->currency, billed);
+    add_decimal(buffer, "billed-quantity", line->billed_quantity);
+    buffer_printf(buffer, "billed-total %s\n", billed);
+}
+
+void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer)
+{
+    const struct subscription *subscription = invoice->subscription;
+
+    buffer_add_string(buffer, "tollway-invoice 1\n");
+    add_text(buffer, "subscription", subscription->id);
+    add_text(buffer, "customer", subscription->customer_key);
+    add_text(buffer, "customer-name", subscription->customer_name);
+    add_text(buffer, "plan", subscription->plan->key);
+    buffer_printf(buffer, "version %lld\ncurrency %s\nzone %s\nboundary %lld\n",
+                  (long long)subscription->plan->version, subscription->plan->currency->code,
+                  zone_name(subscription->zone), (long long)instant_minute(invoice->boundary.at));
+    add_period(buffer, "ended", &invoice->boundary.ended);
+    add_period(buffer, "begins", &invoice->boundary.begins);
+    buffer_printf(buffer, "position %d %lld\n", (int)invoice->position.partition,
+                  (long long)invoice->position.next_offset);
+    for (size_t i = 0; i < invoice->line_count; i++)
+        add_line(buffer, invoice, &invoice->lines[i]);
+}
+
+void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TEXT])
+{
+    CLEANUP(buffer_deinit) struct buffer inputs = {0};
+    XXH128_hash_t hash;
+
+    invoice_digest_inputs(invoice, &inputs);
+    hash = XXH3_128bits(inputs.at, inputs.length);
+    (void)snprintf(digest, INVOICE_DIGEST_TEXT, "%016llx%016llx", (unsigned long long)hash.high64,
+                   (unsigned long long)hash.low64);
+}

@@ -1,0 +1,16 @@
+/*
+ * invoice_digest.h - one number over everything that an invoice was made from.
+ *
+ * Two invoices with one digest were made from the same plan version, subscription, usage, log
+ * position and earlier bills, so they are the same to the byte.
+ *
+ * Threads    Any.
+ */
+#pragma once
+
+#include "invoicer/rules/invoice.h"
+
+/* XXH3-128 in hex, of the texts that invoice_digest_inputs writes. */
+void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TEXT]);
+/* The inputs as lines of text: for whoever looks for what differs. */
+void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer);
