@@ -9,7 +9,8 @@
 
 enum { ROOM_LEAST = 16 };
 
-void catalog_map_init(struct catalog_map *map, catalog_name_of *name_of, const void *owner)
+void catalog_map_init(struct catalog_map *map,
+                      struct text (*name_of)(const void *owner, uint32_t number), const void *owner)
 {
     *map = (struct catalog_map){.name_of = name_of, .owner = owner};
 }

@@ -13,8 +13,6 @@
 
 #define CATALOG_MAP_NONE UINT32_MAX
 
-typedef struct text catalog_name_of(const void *owner, uint32_t number);
-
 struct catalog_slot {
     uint32_t hash;
     uint32_t number; /* plus one; 0: empty */
@@ -24,11 +22,13 @@ struct catalog_map {
     struct catalog_slot *slots;
     size_t room; /* a power of two, or 0 */
     size_t count;
-    catalog_name_of *name_of;
+    struct text (*name_of)(const void *owner, uint32_t number);
     const void *owner;
 };
 
-void catalog_map_init(struct catalog_map *map, catalog_name_of *name_of, const void *owner);
+void catalog_map_init(struct catalog_map *map,
+                      struct text (*name_of)(const void *owner, uint32_t number),
+                      const void *owner);
 void catalog_map_deinit(struct catalog_map *map);
 /* CATALOG_MAP_NONE when nothing has the name. */
 uint32_t catalog_map_find(const struct catalog_map *map, struct text name);

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""loadgen against an ingest that answers 503, closes connections and refuses events: what it says it
+sent is what arrived, every batch is taken once in the end, and a seed makes the same events."""
+# limit: 120
+import collections
+import http.server
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LOADGEN = pathlib.Path(os.environ.get("TOLLWAY_BUILD", ROOT / "build")) / "bin/loadgen"
+
+CATALOG = {
+    "meters": [
+        {"slug": "api", "eventType": "request", "aggregation": "SUM", "valueProperty": "$.total",
+         "groupBy": {"method": "$.http.method", "status": "$.status"}},
+        {"slug": "bytes", "eventType": "request", "aggregation": "SUM", "valueProperty": "$.bytes"},
+        {"slug": "users", "eventType": "login", "aggregation": "UNIQUE_COUNT",
+         "valueProperty": "$['the user']"}],
+    "features": [{"key": "api", "name": "API", "meterSlug": "api"}],
+    "plans": [{"key": "p", "phases": [{"rateCards": [{"type": "usage_based", "featureKey": "api"}]}]},
+              {"key": "none", "phases": []}],
+    "subscriptions": [
+        {"id": f"01ARZ3NDEKTSV4RRFFQ69G5F{i:02d}", "customerKey": f"c{i}",
+         "plan": {"key": "none" if i % 5 == 0 else "p"}, "activeFrom": "2026-01-01T00:00:00Z",
+         **({"consumer": {"name": f"consumer-{i}"}} if i % 2 else {})} for i in range(20)]}
+
+
+class Ingest(http.server.BaseHTTPRequestHandler):
+    """Takes what is JSON and not negative; in one case of three it does something unhelpful."""
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Authorization"] == "Bearer the-key" and self.path == "/v1/events"
+        state, mood = self.server.state, self.server.random.random()
+        if mood < 0.15:
+            return self.answer(503, {"code": "unavailable"})
+        if mood < 0.25:
+            self.close_connection = True
+            return None
+        lines = self.events_of(body)
+        with state["lock"]:
+            state["bodies"].append(body)
+        rejected = [{"index": i, "code": "invalid_json"} for i, event in enumerate(lines) if event is None]
+        return self.answer(202, {"accepted": len(lines) - len(rejected), "rejected": rejected})
+
+    def events_of(self, body):
+        if self.headers["Content-Type"] == "application/cloudevents-batch+json":
+            return json.loads(body)
+        assert self.headers["Content-Type"] == "application/x-ndjson"
+        return [parsed(line) for line in body.decode().splitlines()]
+
+    def answer(self, status, body):
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+def parsed(line):
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def run(seed_of_moods, *arguments):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ingest)
+    server.random = random.Random(seed_of_moods)
+    server.state = {"bodies": [], "lock": threading.Lock()}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    command = [LOADGEN, "--url", f"http://127.0.0.1:{server.server_port}/", "--key", "the-key", "--json",
+               *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "", done.stderr
+    server.shutdown()
+    return json.loads(done.stdout), server.state["bodies"]
+
+
+def read_log(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    events = [line for line in lines if "kind" in line]
+    answers = [line for line in lines if "accepted" in line]
+    retries = [line for line in lines if "try" in line]
+    return events, answers, retries
+
+
+def bodies_of(events):
+    """What must have arrived, batch by batch, from the log alone."""
+    batches = collections.defaultdict(list)
+    for line in events:
+        batches[line["batch"]].append(line)
+    for batch in batches.values():
+        assert [line["index"] for line in batch] == list(range(len(batch)))
+        yield [line.get("event", line.get("raw")) for line in batch]
+
+
+def arrived(bodies):
+    for body in bodies:
+        if body[:1] == b"[":
+            yield json.loads(body)
+        else:
+            yield [parsed(line) or line for line in body.decode().splitlines()]
+
+
+def as_text(batches):
+    return sorted(json.dumps(batch) for batch in batches)
+
+
+def test_scenario(folder):
+    catalog = folder / "catalog.json"
+    catalog.write_text(json.dumps(CATALOG))
+    common = ["--catalog", catalog, "--month", "2026-10", "--events", 5000, "--duplicates", "2%",
+              "--late", "1%", "--broken", "3%", "--seed", 7]
+    summary, bodies = run(1, *common, "--log", folder / "a", "--connections", 3)
+    events, answers, retries = read_log(folder / "a")
+
+    assert as_text(bodies_of(events)) == as_text(arrived(bodies)), "the log says what arrived"
+    kinds = collections.Counter(line["kind"] for line in events)
+    assert {kind: summary[kind] for kind in kinds} == dict(kinds), (summary, kinds)
+    assert summary["events"] == len(events) == 5000
+    assert 60 < kinds["duplicate"] < 140 and 25 < kinds["late"] < 75 and 100 < kinds["broken"] < 200, kinds
+    assert summary["batches"] == len(answers) == 50 and summary["retries"] == len(retries) > 0
+    assert summary["accepted"] + summary["rejected"] == 5000
+
+    place = {(line["batch"], line["index"]): line for line in events}
+    for line in events:
+        if line["kind"] == "duplicate":
+            assert place[tuple(line["of"])]["event"] == line["event"]
+    plain = [line["event"] for line in events if line["kind"] == "plain"]
+    assert len({event["id"] for event in plain}) == len(plain)
+    assert all("2026-10-01" <= event["time"] < "2026-11-01T02:01" for event in plain)
+    assert all("2026-08-1" <= line["event"]["time"] < "2026-08-27T02:01"
+               for line in events if line["kind"] == "late"), "35 days before the month"
+    assert {line["expect"] for line in events if line["kind"] == "broken"} >= {
+        "unknown_type", "missing_attribute", "invalid_attribute", "negative_value", "invalid_json"}
+    assert {event["type"] for event in plain} == {"request", "login"}
+    assert any("subject" in event and "subscription" not in event for event in plain)
+
+    run(2, *common, "--log", folder / "b", "--connections", 9)
+    assert read_log(folder / "b")[0] == events, "the same seed, the same events"
+    run(2, *common[:-1], 8, "--log", folder / "c")
+    assert read_log(folder / "c")[0] != events, "another seed, others"
+
+
+def test_file(folder):
+    lines = [json.dumps({"id": str(i), "text": "x" * (i % 90)}) for i in range(1234)]
+    (folder / "events").write_text("\n".join(lines[:600]) + "\n\n" + "\r\n".join(lines[600:]))
+    summary, bodies = run(3, "--events-file", folder / "events", "--repeat-every", 10, "--batch", 10,
+                          "--connections", 1)
+
+    sent = [line for body in bodies for line in body.decode().splitlines()]
+    expected = []
+    for i in range(0, 1234, 10):
+        expected += lines[i:i + 10] * (2 if i // 10 % 10 == 9 else 1)
+    assert sent == expected
+    assert summary["plain"] == 1234 and summary["duplicate"] == 120
+
+
+def main():
+    for test in (test_scenario, test_file):
+        with tempfile.TemporaryDirectory() as folder:
+            test(pathlib.Path(folder))
+        print(f"{test.__name__}: ok")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
