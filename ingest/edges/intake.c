@@ -15,12 +15,14 @@ void intake_init(struct intake *intake, struct delivery *delivery, struct metric
     arena_init(&intake->nodes, INTAKE_ARENA_BYTES_MAX);
     arena_init(&intake->arena, INTAKE_ARENA_BYTES_MAX);
     json_document_init(&intake->document, &intake->nodes, &intake->arena);
+    intake->gateway = gateway_reader_new();
 }
 
 void intake_deinit(struct intake *intake)
 {
     arena_deinit(&intake->nodes);
     arena_deinit(&intake->arena);
+    gateway_reader_free(intake->gateway);
 }
 
 void intake_open(struct intake *intake, const struct catalog *catalog)
@@ -45,11 +47,6 @@ void intake_begin(struct intake *intake)
         return;
     arena_deinit(&intake->nodes);
     json_document_init(&intake->document, &intake->nodes, &intake->arena);
-}
-
-void intake_count_refusal(struct intake *intake, const struct refusal *refusal)
-{
-    metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)refusal->code - 1, 1);
 }
 
 int intake_weigh(struct intake *intake, int r, const struct event *event, int64_t arrival_ms,

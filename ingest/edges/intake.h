@@ -12,6 +12,7 @@
 
 #include "ingest/edges/delivery.h"
 #include "ingest/rules/admit.h"
+#include "proto/gateway_batch.h"
 
 enum {
     INTAKE_EVENTS_MAX = 1000,
@@ -24,6 +25,7 @@ struct intake {
     struct metrics *metrics;
     struct arena nodes, arena;
     struct json_document document;
+    struct gateway_reader *gateway;
 };
 
 void intake_init(struct intake *intake, struct delivery *delivery, struct metrics *metrics,
@@ -36,7 +38,6 @@ bool intake_is_open(const struct intake *intake);
 /* Forgets the last request's events. */
 void intake_begin(struct intake *intake);
 /* Weighs the event that was just read, `r` being what the reading returned. 0 with the verdict, or
- * the refusal, counted. */
+ * EVENT_REFUSED with the refusal. */
 MUST_USE int intake_weigh(struct intake *intake, int r, const struct event *event,
                           int64_t arrival_ms, struct admitted *admitted, struct refusal *refusal);
-void intake_count_refusal(struct intake *intake, const struct refusal *refusal);

@@ -47,10 +47,10 @@ static int64_t wall_ms(void)
 static void count_answer(struct intake_http *http, const struct http_request *request, int status)
 {
     struct metrics *metrics = http->intake->metrics;
-    int64_t ms = wall_ms() - request->arrived_ms;
+    int32_t ms = (int32_t)(wall_ms() - request->arrived_ms);
 
     metrics_add(metrics, MEASURE_ANSWERS, measure_status_of(status), 1);
-    metrics_observe(metrics, MEASURE_REQUEST_SECONDS, 0, (double)(ms > 0 ? ms : 0) / 1000);
+    metrics_observe(metrics, MEASURE_REQUEST_SECONDS, 0, (ms > 0 ? ms : 0) / 1e3);
 }
 
 static void answer_problem(struct intake_http *http, struct http_request *request, int status,
@@ -324,6 +324,31 @@ static void take_binary(struct taking *taking)
     take_event(taking, r, &event, &refusal);
 }
 
+static void take_gateway(struct taking *taking)
+{
+    struct intake *intake = taking->http->intake;
+    struct gateway_event gateway;
+    const char *reason = "";
+    char detail[256];
+    size_t count = 0;
+
+    if (gateway_batch_open(intake->gateway, taking->request->body, &count, &reason)) {
+        snprintf(detail, sizeof(detail), "The body isn't a gateway's batch: %s.", reason);
+        refuse_request(taking, 400, "invalid_batch", detail);
+        return;
+    }
+    if (count > INTAKE_EVENTS_MAX) {
+        refuse_too_many(taking);
+        return;
+    }
+    while (gateway_batch_next(intake->gateway, &gateway)) {
+        struct refusal refusal = {.code = REFUSAL_NONE};
+        struct event event;
+        int r = event_from_gateway(&intake->document, &gateway, &event, &refusal);
+        take_event(taking, r, &event, &refusal);
+    }
+}
+
 static void take_json(struct taking *taking)
 {
     struct text body = taking->request->body;
@@ -458,8 +483,10 @@ static void take(struct taking *taking, enum content_mode mode)
         take_binary(taking);
         break;
     case CONTENT_JSON:
-    case CONTENT_GATEWAY:
         take_json(taking);
+        break;
+    case CONTENT_GATEWAY:
+        take_gateway(taking);
         break;
     }
 }

@@ -202,41 +202,120 @@ static int read_structured(struct intake *intake, struct text value, struct even
     return EVENT_REFUSED;
 }
 
-static int read_record(struct intake *intake, const struct kafka_message *record,
-                       struct event *event, struct refusal *refusal)
-{
-    struct content_signs signs = signs_of(record);
-    enum content_mode mode;
-    const char *remedy;
-
-    if (text_is_absent(record->value)) {
-        refuse(refusal, &intake->arena, REFUSAL_TOMBSTONE, text_of(NULL),
-               "the record has no value: events can't be deleted, send none");
-        return EVENT_REFUSED;
-    }
-    if (content_mode_kafka(&signs, &mode, &remedy)) {
-        refuse(refusal, &intake->arena, REFUSAL_UNSUPPORTED_MEDIA_TYPE, text_of(NULL), "%s",
-               remedy);
-        return EVENT_REFUSED;
-    }
-    if (mode == CONTENT_BINARY)
-        return read_binary(intake, record, signs.content_type, event, refusal);
-    return read_structured(intake, record->value, event, refusal);
-}
-
 static void reject(struct intake_kafka *kafka, const struct kafka_message *record,
-                   const struct refusal *refusal, struct run *run)
+                   const struct refusal *refusal, struct text index, struct run *run)
 {
     struct reject headers;
     struct kafka_message message = *record;
 
-    metrics_add(kafka->intake->metrics, MEASURE_REJECTED, (size_t)refusal->code - 1, 1);
-    reject_headers(&headers, record, kafka->topic, refusal, -1, instant_ms(instant_now()));
-    message.partition = record->partition; /* `rejected` has the partitions of `events` */
-    message.headers = headers.headers;
+    reject_headers(&headers, record, kafka->topic, refusal, index, instant_ms(instant_now()));
+    message.headers = headers.headers; /* the partition stays: `rejected` has those of `events` */
     message.header_count = headers.count;
     message.timestamp_ms = 0;
     delivery_reject(kafka->intake->delivery, &message, &run->waiter);
+}
+
+/* Weighs the event just read, whatever the reading returned; false: it is refused. */
+static bool take_event(struct intake_kafka *kafka, int r, const struct event *event,
+                       int64_t arrival_ms, struct refusal *refusal, struct run *run)
+{
+    struct intake *intake = kafka->intake;
+    struct admitted admitted;
+
+    metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
+    if (intake_weigh(intake, r, event, arrival_ms, &admitted, refusal)) {
+        metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)refusal->code - 1, 1);
+        return false;
+    }
+    metrics_add(intake->metrics, MEASURE_ACCEPTED, INTAKE_KAFKA, 1);
+    delivery_add(intake->delivery, &admitted, &run->waiter);
+    return true;
+}
+
+/* --- the gateway's batch --- */
+
+/* What a batch's events were refused for: a record on `rejected` for each code, not for each event,
+ * since each carries the whole batch. */
+struct refused {
+    struct refusal first;
+    struct buffer indexes;
+};
+
+static void note_refused(struct refused *refused, size_t index, const struct refusal *refusal)
+{
+    struct refused *of_code = &refused[refusal->code];
+
+    if (of_code->first.code == REFUSAL_NONE)
+        of_code->first = *refusal;
+    else
+        buffer_add_char(&of_code->indexes, ',');
+    buffer_printf(&of_code->indexes, "%zu", index);
+}
+
+static void reject_refused(struct intake_kafka *kafka, const struct kafka_message *record,
+                           struct refused *refused, struct run *run)
+{
+    for (size_t code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++) {
+        if (refused[code].first.code == REFUSAL_NONE)
+            continue;
+        reject(kafka, record, &refused[code].first, buffer_text(&refused[code].indexes), run);
+        buffer_deinit(&refused[code].indexes);
+    }
+}
+
+static void take_gateway(struct intake_kafka *kafka, const struct kafka_message *record,
+                         int64_t arrival_ms, struct run *run)
+{
+    struct intake *intake = kafka->intake;
+    struct refused refused[REFUSAL_COUNT] = {{.first = {.code = REFUSAL_NONE}}};
+    struct refusal foreign = {.code = REFUSAL_NONE};
+    struct gateway_event gateway;
+    const char *reason = "";
+    size_t count, index = 0;
+
+    if (gateway_batch_open(intake->gateway, record->value, &count, &reason)) {
+        refuse(&foreign, &intake->arena, REFUSAL_INVALID_BATCH, text_of(NULL),
+               "%s: write it as proto/README.md says", reason);
+        metrics_add(intake->metrics, MEASURE_REJECTED, REFUSAL_INVALID_BATCH - 1, 1);
+        reject(kafka, record, &foreign, text_of(NULL), run);
+        return;
+    }
+    for (; gateway_batch_next(intake->gateway, &gateway); index++) {
+        struct refusal refusal = {.code = REFUSAL_NONE};
+        struct event event;
+        int r = event_from_gateway(&intake->document, &gateway, &event, &refusal);
+        if (!take_event(kafka, r, &event, arrival_ms, &refusal, run))
+            note_refused(refused, index, &refusal);
+    }
+    reject_refused(kafka, record, refused, run);
+}
+
+/* --- any record --- */
+
+static enum content_mode mode_of(struct intake *intake, const struct kafka_message *record,
+                                 const struct content_signs *signs, struct refusal *refusal)
+{
+    enum content_mode mode = CONTENT_STRUCTURED;
+    const char *remedy;
+
+    if (text_is_absent(record->value))
+        refuse(refusal, &intake->arena, REFUSAL_TOMBSTONE, text_of(NULL),
+               "the record has no value: events can't be deleted, send none");
+    else if (content_mode_kafka(signs, &mode, &remedy))
+        refuse(refusal, &intake->arena, REFUSAL_UNSUPPORTED_MEDIA_TYPE, text_of(NULL), "%s",
+               remedy);
+    return mode;
+}
+
+static int read_event(struct intake *intake, const struct kafka_message *record,
+                      const struct content_signs *signs, enum content_mode mode,
+                      struct event *event, struct refusal *refusal)
+{
+    if (refusal->code != REFUSAL_NONE)
+        return EVENT_REFUSED;
+    if (mode == CONTENT_BINARY)
+        return read_binary(intake, record, signs->content_type, event, refusal);
+    return read_structured(intake, record->value, event, refusal);
 }
 
 static void take_record(struct intake_kafka *kafka, const struct kafka_message *record,
@@ -244,22 +323,22 @@ static void take_record(struct intake_kafka *kafka, const struct kafka_message *
 {
     struct intake *intake = kafka->intake;
     struct refusal refusal = {.code = REFUSAL_NONE};
+    struct content_signs signs = signs_of(record);
     int64_t arrival_ms =
         record->timestamp_ms >= 0 ? record->timestamp_ms : instant_ms(instant_now());
+    enum content_mode mode;
     struct event event;
-    struct admitted admitted;
     int r;
 
-    metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
     intake_begin(intake);
-    r = read_record(intake, record, &event, &refusal);
-    r = intake_weigh(intake, r, &event, arrival_ms, &admitted, &refusal);
-    if (r) {
-        reject(kafka, record, &refusal, run);
+    mode = mode_of(intake, record, &signs, &refusal);
+    if (mode == CONTENT_GATEWAY) {
+        take_gateway(kafka, record, arrival_ms, run);
         return;
     }
-    metrics_add(intake->metrics, MEASURE_ACCEPTED, INTAKE_KAFKA, 1);
-    delivery_add(intake->delivery, &admitted, &run->waiter);
+    r = read_event(intake, record, &signs, mode, &event, &refusal);
+    if (!take_event(kafka, r, &event, arrival_ms, &refusal, run))
+        reject(kafka, record, &refusal, text_of(NULL), run);
 }
 
 /* --- reading --- */

@@ -27,12 +27,11 @@ static void keep_headers(struct reject *reject, const struct kafka_message *reco
 }
 
 void reject_headers(struct reject *reject, const struct kafka_message *record, const char *topic,
-                    const struct refusal *refusal, int64_t index, int64_t now_ms)
+                    const struct refusal *refusal, struct text index, int64_t now_ms)
 {
     reject->count = 0;
     snprintf(reject->partition, sizeof(reject->partition), "%d", record->partition);
     snprintf(reject->offset, sizeof(reject->offset), "%lld", (long long)record->offset);
-    snprintf(reject->index, sizeof(reject->index), "%lld", (long long)index);
     instant_format(instant_from_ms(now_ms), reject->time);
     keep_headers(reject, record);
     add(reject, "tollway_reason", text_of(refusal_name(refusal->code)));
@@ -43,6 +42,6 @@ void reject_headers(struct reject *reject, const struct kafka_message *record, c
     add(reject, "tollway_partition", text_of(reject->partition));
     add(reject, "tollway_offset", text_of(reject->offset));
     add(reject, "tollway_time", text_of(reject->time));
-    if (index >= 0)
-        add(reject, "tollway_index", text_of(reject->index));
+    if (!text_is_absent(index))
+        add(reject, "tollway_index", index);
 }

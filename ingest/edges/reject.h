@@ -14,10 +14,10 @@ enum { REJECT_HEADERS_MAX = 100 + 8 };
 struct reject {
     struct kafka_header headers[REJECT_HEADERS_MAX];
     size_t count;
-    char partition[16], offset[24], time[40], index[24];
+    char partition[16], offset[24], time[40];
 };
 
-/* `index` < 0: the record isn't a batch. Copies of the record's own headers come first; those of
- * its that pretend to be ours are left out. */
+/* Copies of the record's own headers come first; those of its that pretend to be ours are left out.
+ * `index` is absent, or says which events of the batch are refused for this reason: "0,3,17". */
 void reject_headers(struct reject *reject, const struct kafka_message *record, const char *topic,
-                    const struct refusal *refusal, int64_t index, int64_t now_ms);
+                    const struct refusal *refusal, struct text index, int64_t now_ms);

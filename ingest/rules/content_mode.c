@@ -1,6 +1,7 @@
 #include "ingest/rules/content_mode.h"
 
 #include "ingest/rules/media_type.h"
+#include "proto/gateway_batch.h"
 
 static const char http_remedy[] =
     "send application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson, "
@@ -36,6 +37,8 @@ int content_mode_http(const struct content_signs *signs, enum content_mode *mode
         return unsupported(charset_remedy, remedy);
     if (media_type_is(&type, "application/cloudevents+json"))
         return found(CONTENT_STRUCTURED, mode);
+    if (media_type_is(&type, GATEWAY_CONTENT_TYPE))
+        return found(CONTENT_GATEWAY, mode);
     if (media_type_is(&type, "application/cloudevents-batch+json"))
         return found(CONTENT_BATCH, mode);
     if (media_type_starts(&type, "application/cloudevents"))
@@ -60,6 +63,8 @@ int content_mode_kafka(const struct content_signs *signs, enum content_mode *mod
         return unsupported(charset_remedy, remedy);
     if (media_type_is(&type, "application/cloudevents+json"))
         return found(CONTENT_STRUCTURED, mode);
+    if (media_type_is(&type, GATEWAY_CONTENT_TYPE))
+        return found(CONTENT_GATEWAY, mode);
     if (media_type_starts(&type, "application/cloudevents"))
         return unsupported(kafka_remedy, remedy);
     if (signs->has_attributes)

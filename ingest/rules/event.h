@@ -54,6 +54,11 @@ struct event_binary {
 MUST_USE int event_from_binary(struct json_document *document, const struct event_binary *binary,
                                struct event *event, struct refusal *refusal);
 
+/* One event of the gateway's batch. */
+struct gateway_event;
+MUST_USE int event_from_gateway(struct json_document *document, const struct gateway_event *gateway,
+                                struct event *event, struct refusal *refusal);
+
 /* Decodes a `ce-` header's value by the HTTP binding: quotes, then %XX, then UTF-8. */
 MUST_USE int event_decode_header(struct text name, struct text value, struct arena *arena,
                                  struct text *decoded, struct refusal *refusal);

@@ -1,0 +1,151 @@
+/*
+ * An event of the gateway's batch as the document that its JSON would give. Properties come sorted
+ * by path, none inside another, so each follows the last one from where their paths part: what is
+ * open below that is closed, what is new is opened.
+ */
+#include "proto/gateway_batch.h"
+#include "ingest/rules/cloudevents.h"
+
+#include <assert.h>
+
+struct branch {
+    struct json_document *document;
+    uint32_t open[CATALOG_PATH_STEPS_MAX + 1]; /* data, then an object for each step but the last */
+    size_t depth;                              /* objects open below data */
+    const struct catalog_path *path;           /* of the last property; NULL: none yet */
+    bool is_full;
+};
+
+static void add_attribute(struct branch *branch, const char *name, struct text value)
+{
+    struct json_place place = {.parent = 0, .name = text_of(name)};
+
+    if (!text_is_absent(value) &&
+        json_add(branch->document, &place, NODE_STRING, value) == JSON_NONE)
+        branch->is_full = true;
+}
+
+static void close_to(struct branch *branch, size_t depth)
+{
+    for (; branch->depth > depth; branch->depth--)
+        json_close(branch->document, branch->open[branch->depth]);
+}
+
+static void open_step(struct branch *branch, struct text name)
+{
+    struct json_place place = {.parent = branch->open[branch->depth], .name = name};
+    uint32_t index = json_add(branch->document, &place, NODE_OBJECT, text_of(NULL));
+
+    if (index == JSON_NONE)
+        branch->is_full = true;
+    else
+        branch->open[++branch->depth] = index;
+}
+
+static size_t common_steps(const struct catalog_path *a, const struct catalog_path *b)
+{
+    size_t count = 0;
+
+    while (a && count + 1 < a->count && count + 1 < b->count &&
+           text_equal(a->steps[count], b->steps[count]))
+        count++;
+    return count;
+}
+
+static enum node_kind kind_of(enum gateway_kind kind)
+{
+    static const enum node_kind kinds[] = {
+        [GATEWAY_NULL] = NODE_NULL,     [GATEWAY_FALSE] = NODE_FALSE,    [GATEWAY_TRUE] = NODE_TRUE,
+        [GATEWAY_STRING] = NODE_STRING, [GATEWAY_DECIMAL] = NODE_NUMBER,
+    };
+
+    return kinds[kind];
+}
+
+static void add_property(struct branch *branch, const struct gateway_property *property)
+{
+    const struct catalog_path *path = property->path;
+    struct json_place place;
+
+    assert(path->count > 0);
+    close_to(branch, common_steps(branch->path, path));
+    while (branch->depth + 1 < path->count && !branch->is_full)
+        open_step(branch, path->steps[branch->depth]);
+    place = (struct json_place){.parent = branch->open[branch->depth],
+                                .name = path->steps[path->count - 1]};
+    if (branch->is_full ||
+        json_add(branch->document, &place, kind_of(property->kind), property->text) == JSON_NONE)
+        branch->is_full = true;
+    branch->path = path;
+}
+
+static void add_data(struct branch *branch, const struct gateway_event *gateway)
+{
+    struct json_place place = {.parent = 0, .name = text_of("data")};
+
+    branch->open[0] = json_add(branch->document, &place, NODE_OBJECT, text_of(NULL));
+    branch->is_full = branch->is_full || branch->open[0] == JSON_NONE;
+    for (size_t i = 0; i < gateway->property_count && !branch->is_full; i++)
+        add_property(branch, &gateway->properties[i]);
+    if (branch->is_full)
+        return;
+    close_to(branch, 0);
+    json_close(branch->document, branch->open[0]);
+}
+
+static void build(struct branch *branch, const struct gateway_event *gateway)
+{
+    struct json_place root = {.parent = JSON_NONE};
+
+    json_document_reset(branch->document);
+    if (json_add(branch->document, &root, NODE_OBJECT, text_of(NULL)) == JSON_NONE) {
+        branch->is_full = true;
+        return;
+    }
+    add_attribute(branch, "id", gateway->id);
+    if (gateway->fault == GATEWAY_SOUND) {
+        add_attribute(branch, "specversion", text_of("1.0"));
+        add_attribute(branch, "type", gateway->type);
+        add_attribute(branch, "source", gateway->source);
+        add_attribute(branch, "subscription", gateway->subscription);
+        add_attribute(branch, "subject", gateway->subject);
+        add_data(branch, gateway);
+    }
+    json_close(branch->document, 0);
+}
+
+static void refuse_fault(const struct gateway_event *gateway, struct arena *arena,
+                         struct refusal *refusal)
+{
+    if (gateway->fault == GATEWAY_BAD_STRING)
+        refuse(refusal, arena, REFUSAL_INVALID_STRING, text_of(""),
+               "a string of the event isn't UTF-8 without NUL: correct it");
+    else if (gateway->fault == GATEWAY_BAD_PATH)
+        refuse(refusal, arena, REFUSAL_INVALID_DATA, text_of("/data"),
+               "a property's path can't be read: write it like $.total or $.http.method");
+    else if (gateway->fault == GATEWAY_PATHS_COLLIDE)
+        refuse(refusal, arena, REFUSAL_DUPLICATE_KEY, text_of("/data"),
+               "two properties have one path, or one lies inside the other: send one of them");
+}
+
+int event_from_gateway(struct json_document *document, const struct gateway_event *gateway,
+                       struct event *event, struct refusal *refusal)
+{
+    struct branch branch = {.document = document};
+    int r;
+
+    build(&branch, gateway);
+    refuse_fault(gateway, document->strings, refusal);
+    if (branch.is_full)
+        refuse(refusal, document->strings, REFUSAL_TOO_LONG, text_of(""),
+               "the event has more properties than it may: leave some out");
+    if (refusal->code != REFUSAL_NONE)
+        return EVENT_REFUSED;
+    r = cloudevents_read(document, event, refusal);
+    if (r)
+        return r;
+    event->time_is_absent = !gateway->has_time;
+    event->time = gateway->time;
+    event->sequence = gateway->has_sequence ? gateway->sequence : 0;
+    return 0;
+}
