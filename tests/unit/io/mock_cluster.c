@@ -1,4 +1,4 @@
-#include "mock_cluster.h"
+#include "tests/unit/io/mock_cluster.h"
 
 #include "common/base/fault.h"
 
@@ -32,6 +32,7 @@ void mock_init(struct mock *mock, int partitions)
     cr_assert_not_null(mock->cluster);
     cr_assert_eq(rd_kafka_mock_topic_create(mock->cluster, "t", partitions, 1), 0);
     write_properties(mock);
+    arena_init(&mock->arena, 64 << 20);
     mock->config = (struct kafka_config){
         .brokers = rd_kafka_mock_cluster_bootstraps(mock->cluster),
         .properties = mock->properties,
@@ -44,6 +45,7 @@ void mock_deinit(struct mock *mock)
     rd_kafka_mock_cluster_destroy(mock->cluster);
     rd_kafka_destroy(mock->host);
     unlink(mock->properties);
+    arena_deinit(&mock->arena);
 }
 
 struct producer *new_producer(const struct mock *mock)
@@ -74,27 +76,27 @@ int number_of(const struct kafka_message *message)
     return atoi(digits);
 }
 
-/* The texts are copied and never freed: the case's process ends soon. */
-static struct kafka_message copy(const struct kafka_message *message)
+static struct kafka_message copy(struct arena *arena, const struct kafka_message *message)
 {
     struct kafka_message made = *message;
-    struct kafka_header *headers = calloc(message->header_count + 1, sizeof(*headers));
+    struct kafka_header *headers =
+        arena_take(arena, (message->header_count + 1) * sizeof(*headers));
 
+    cr_assert_not_null(headers);
     made.headers = headers;
-    if (!text_is_absent(message->key))
-        made.key.at = text_copy(message->key);
-    if (!text_is_absent(message->value))
-        made.value.at = text_copy(message->value);
+    made.topic = arena_copy(arena, message->topic);
+    made.key = arena_copy(arena, message->key);
+    made.value = arena_copy(arena, message->value);
     for (size_t i = 0; i < message->header_count; i++) {
-        headers[i].name = strdup(message->headers[i].name);
-        headers[i].value = message->headers[i].value;
-        if (!text_is_absent(headers[i].value))
-            headers[i].value.at = text_copy(headers[i].value);
+        const char *name = message->headers[i].name;
+
+        headers[i].name = arena_copy(arena, text_from(name, strlen(name) + 1)).at;
+        headers[i].value = arena_copy(arena, message->headers[i].value);
     }
     return made;
 }
 
-size_t read_topic(const struct mock *mock, struct kafka_message *copies, size_t count)
+size_t read_topic(struct mock *mock, struct kafka_message *copies, size_t count)
 {
     struct follower *follower = NULL;
     struct kafka_message messages[64];
@@ -107,7 +109,7 @@ size_t read_topic(const struct mock *mock, struct kafka_message *copies, size_t 
 
         cr_assert_geq(n, 0, "%s", fault_text());
         for (int i = 0; i < n; i++)
-            copies[got++] = copy(&messages[i]);
+            copies[got++] = copy(&mock->arena, &messages[i]);
     }
     follower_free(follower);
     return got;

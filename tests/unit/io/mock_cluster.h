@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "common/base/arena.h"
 #include "common/io/kafka.h"
 
 #include <librdkafka/rdkafka.h>
@@ -12,6 +13,7 @@ struct mock {
     rd_kafka_t *host;
     rd_kafka_mock_cluster_t *cluster;
     struct kafka_config config;
+    struct arena arena;  /* of what read_topic copies */
     char properties[64]; /* a file that shortens the group's session */
 };
 
@@ -25,7 +27,7 @@ void send_number(struct producer *producer, int32_t partition, int number,
 int number_of(const struct kafka_message *message);
 
 /* Reads the topic `t` from its beginning until `count` messages came or 20 s have passed. */
-size_t read_topic(const struct mock *mock, struct kafka_message *copies, size_t count);
+size_t read_topic(struct mock *mock, struct kafka_message *copies, size_t count);
 
 /* A producer with roomy limits. */
 struct producer *new_producer(const struct mock *mock);
