@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /*
  * Rebalances are noted in librdkafka's callback and carried out after the call that they came in:
@@ -41,7 +42,9 @@ struct consumer {
     void *context;
     struct rebalance *noted; /* in the order they came */
     struct partition *partitions;
-    int32_t partition_count; /* 0 until the first assignment */
+    int32_t partition_count;  /* 0 until the first assignment */
+    int64_t poll_interval_ms; /* not polled for so long, a member is put out */
+    int64_t polled_at_ms;
     bool closing;
 };
 
@@ -184,6 +187,21 @@ static int carry_out_all(struct consumer *consumer)
     return 0;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A member that was put out for not polling may hear of the rebalance before it hears of that. */
+static bool is_lost(const struct consumer *consumer)
+{
+    return rd_kafka_assignment_lost(consumer->reader.client) ||
+           now_ms() - consumer->polled_at_ms >= consumer->poll_interval_ms;
+}
+
 static void note(struct consumer *consumer, struct rebalance rebalance)
 {
     struct rebalance **at = &consumer->noted;
@@ -202,14 +220,14 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code,
     struct consumer *consumer = context;
 
     if (consumer->closing) {
-        give_up_partitions(consumer, rd_kafka_assignment_lost(client));
+        give_up_partitions(consumer, is_lost(consumer));
         (void)rd_kafka_assign(client, NULL);
         return;
     }
     note(consumer, (struct rebalance){
                        .partitions = rd_kafka_topic_partition_list_copy(partitions),
                        .assigns = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS,
-                       .lost = rd_kafka_assignment_lost(client),
+                       .lost = is_lost(consumer),
                    });
     rd_kafka_queue_yield(consumer->reader.queue); /* ends the wait for messages */
 }
@@ -244,6 +262,7 @@ int consumer_poll(struct consumer *consumer, struct kafka_message *messages, siz
     if (r)
         return fault_pass(r);
     reader_take(&consumer->reader, most, timeout_ms);
+    consumer->polled_at_ms = now_ms();
     r = carry_out_all(consumer);
     if (r)
         return fault_pass(r);
@@ -286,6 +305,15 @@ static int subscribe(struct consumer *consumer)
               : 0;
 }
 
+static int64_t number_in(const rd_kafka_conf_t *conf, const char *name)
+{
+    char digits[24] = "";
+    size_t size = sizeof(digits);
+
+    (void)rd_kafka_conf_get(conf, name, digits, &size);
+    return strtoll(digits, NULL, 10);
+}
+
 static int connect_consumer(struct consumer *consumer, const struct kafka_config *config,
                             const char *group)
 {
@@ -300,6 +328,8 @@ static int connect_consumer(struct consumer *consumer, const struct kafka_config
         return fault_pass(r);
     rd_kafka_conf_set_opaque(conf, consumer);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    consumer->poll_interval_ms = number_in(conf, "max.poll.interval.ms");
+    consumer->polled_at_ms = now_ms();
     r = reader_init(&consumer->reader, conf);
     return r ? fault_pass(r) : subscribe(consumer);
 }
@@ -330,7 +360,7 @@ struct consumer *consumer_free(struct consumer *consumer)
     consumer->closing = true;
     reader_quiesce(&consumer->reader);
     if (consumer->reader.client) {
-        give_up_partitions(consumer, rd_kafka_assignment_lost(consumer->reader.client));
+        give_up_partitions(consumer, is_lost(consumer));
         if (consumer->noted)
             (void)rd_kafka_assign(consumer->reader.client, NULL);
         rd_kafka_consumer_close(consumer->reader.client);

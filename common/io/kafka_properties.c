@@ -16,8 +16,6 @@ static const struct kafka_property shared[] = {
     {"socket.timeout.ms", "20000", PROPERTY_USUAL},
     {"reconnect.backoff.ms", "50", PROPERTY_USUAL},
     {"reconnect.backoff.max.ms", "1000", PROPERTY_USUAL},
-    /* One properties file serves producers and consumers: each ignores what is the other's. */
-    {"log.configuration.warnings", "false", PROPERTY_IF_KNOWN},
 };
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *where)
@@ -119,12 +117,15 @@ static int set_file(rd_kafka_conf_t *conf, const char *path, const struct kafka_
 
 /* --- clients --- */
 
-/* librdkafka says the same of each connection again and again; what matters reaches its callers. */
+/* One properties file serves all clients: that a producer ignores what is a consumer's is no news.
+ */
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     /* Its levels are syslog's: 5 is a notice. */
     enum log_level ours = level <= 5 ? LOG_WARN : level == 6 ? LOG_INFO : LOG_DEBUG;
 
+    if (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored"))
+        return;
     log_event(ours, "kafka_client", "facility", facility, "client",
               client ? rd_kafka_name(client) : "", "message", text, NULL);
 }

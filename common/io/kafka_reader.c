@@ -2,8 +2,15 @@
 #include "common/io/kafka_parts.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { ENDING_SECONDS_MAX = 5 };
 
 /*
  * Positions are ours alone: nothing is committed or reset behind our back, and the group's offsets
@@ -91,10 +98,63 @@ void reader_quiesce(struct reader *reader)
     reader->queue = NULL;
 }
 
+/*
+ * librdkafka 2.0.2 can wait for ever at the end of a consumer whose topic was deleted. By then the
+ * group is left and nothing depends on that end: it gets a thread of its own and a limited wait.
+ */
+struct ending {
+    rd_kafka_t *client;
+    sem_t over;
+    atomic_int holders; /* the last one frees it */
+};
+
+static void let_go_of_ending(struct ending *ending)
+{
+    if (atomic_fetch_sub(&ending->holders, 1) > 1)
+        return;
+    sem_destroy(&ending->over);
+    free(ending);
+}
+
+static void *end_client(void *context)
+{
+    struct ending *ending = context;
+
+    kafka_client_drop(&ending->client);
+    sem_post(&ending->over);
+    let_go_of_ending(ending);
+    return NULL;
+}
+
+static void end_in_time(rd_kafka_t *client)
+{
+    struct ending *ending = calloc(1, sizeof(*ending));
+    struct timespec until;
+    pthread_t thread;
+
+    assert(ending);
+    ending->client = client;
+    sem_init(&ending->over, 0, 0);
+    atomic_init(&ending->holders, 2);
+    if (pthread_create(&thread, NULL, end_client, ending)) {
+        end_client(ending);
+        let_go_of_ending(ending);
+        return;
+    }
+    pthread_detach(thread);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ENDING_SECONDS_MAX;
+    while (sem_timedwait(&ending->over, &until) && errno == EINTR)
+        continue;
+    let_go_of_ending(ending);
+}
+
 void reader_deinit(struct reader *reader)
 {
     reader_quiesce(reader);
-    kafka_client_drop(&reader->client);
+    if (reader->client)
+        end_in_time(reader->client);
+    reader->client = NULL;
     free(reader->taken);
     free(reader->headers);
 }
