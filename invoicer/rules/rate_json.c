@@ -216,28 +216,28 @@ static void add_decimal(struct buffer *answer, const char *before, struct decima
     buffer_printf(answer, "%s\"%s\"", before, text);
 }
 
-static void add_line(const struct question *question, const struct rated_line *line,
-                     struct buffer *answer)
+void rated_write(const struct rated_line *line, const struct price *price,
+                 const struct currency *currency, struct buffer *buffer)
 {
     CLEANUP(buffer_deinit) struct buffer words = {0};
 
-    buffer_printf(answer, "{\"kind\":\"%s\",\"tier\":", rated_kind_name(line->kind));
+    buffer_printf(buffer, "{\"kind\":\"%s\",\"tier\":", rated_kind_name(line->kind));
     if (line->tier)
-        buffer_printf(answer, "%zu", line->tier);
+        buffer_printf(buffer, "%zu", line->tier);
     else
-        buffer_add_string(answer, "null");
-    rated_describe(line, &question->price, &words);
-    buffer_add_string(answer, ",\"description\":");
-    buffer_add_json_string(answer, buffer_text(&words));
-    add_decimal(answer, ",\"quantity\":", line->quantity);
+        buffer_add_string(buffer, "null");
+    rated_describe(line, price, &words);
+    buffer_add_string(buffer, ",\"description\":");
+    buffer_add_json_string(buffer, buffer_text(&words));
+    add_decimal(buffer, ",\"quantity\":", line->quantity);
     if (line->kind == RATED_MINIMUM)
-        add_money(answer, ",\"unitAmount\":", line->amount, question->currency);
+        add_money(buffer, ",\"unitAmount\":", line->amount, currency);
     else
-        add_decimal(answer, ",\"unitAmount\":", line->unit_amount);
-    add_money(answer, ",\"amount\":", line->amount, question->currency);
-    add_money(answer, ",\"discount\":", line->discount, question->currency);
-    add_money(answer, ",\"total\":", line->total, question->currency);
-    buffer_add_char(answer, '}');
+        add_decimal(buffer, ",\"unitAmount\":", line->unit_amount);
+    add_money(buffer, ",\"amount\":", line->amount, currency);
+    add_money(buffer, ",\"discount\":", line->discount, currency);
+    add_money(buffer, ",\"total\":", line->total, currency);
+    buffer_add_char(buffer, '}');
 }
 
 static void add_answer(const struct question *question, const struct rated_line *lines,
@@ -247,7 +247,7 @@ static void add_answer(const struct question *question, const struct rated_line 
     for (size_t i = 0; i < rating->line_count; i++) {
         if (i)
             buffer_add_char(answer, ',');
-        add_line(question, &lines[i], answer);
+        rated_write(&lines[i], &question->price, question->currency, answer);
     }
     add_decimal(answer, "],\"billedQuantity\":", rating->billed_quantity);
     add_money(answer, ",\"amount\":", rating->amount, question->currency);

@@ -23,6 +23,9 @@ enum rate_outcome { RATE_REFUSED = 1 };
 /* Appends the answer; RATE_REFUSED: {"error":{"code","pointer","detail"}} was appended instead. */
 MUST_USE int rate_json(struct text question, struct arena *arena, struct buffer *answer);
 
+/* One rated line as a JSON object, as it stands in the answer. */
+void rated_write(const struct rated_line *line, const struct price *price,
+                 const struct currency *currency, struct buffer *buffer);
 /* "First 1,000", "Over 10,000", "Packages of 100", "Minimum spend": what a detail line is. */
 void rated_describe(const struct rated_line *line, const struct price *price,
                     struct buffer *buffer);

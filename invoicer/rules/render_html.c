@@ -1,0 +1,292 @@
+/*
+ * render_html.c - an invoice as a page that needs nothing but itself.
+ *
+ * No script, no font, no picture from elsewhere; its own policy forbids them. Every text from
+ * outside is escaped. The strip beside a usage line shows its counting windows over the period.
+ */
+#include "invoicer/rules/render.h"
+
+#include "invoicer/rules/rate_json.h"
+#include "invoicer/rules/render_words.h"
+
+#include <string.h>
+
+enum { STRIP_WIDTH = 240, STRIP_HEIGHT = 28, STRIP_WINDOWS_MAX = 400 };
+
+static const char page_start[] =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+    "'unsafe-inline'\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<style>\n"
+    ":root{--ink:#1c2430;--soft:#667085;--line:#e4e7ec;--fill:#f7f8fa;--mark:#2f6f6a}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--fill);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"
+    "'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}\n"
+    "main{max-width:860px;margin:32px auto;padding:44px 52px 36px;background:#fff;border:1px solid "
+    "var(--line);border-top:4px solid var(--mark);border-radius:6px}\n"
+    "header{display:flex;justify-content:space-between;align-items:flex-start;gap:32px}\n"
+    "h1{margin:0;font-size:28px;letter-spacing:-.01em}\n"
+    ".due{text-align:right}.due b{display:block;font-size:28px;line-height:1.25;"
+    "font-variant-numeric:tabular-nums}\n"
+    ".soft,dt,small,tr.detail td{color:var(--soft)}\n"
+    ".id{font-family:ui-monospace,'SF Mono',Menlo,Consolas,monospace;font-size:12.5px;"
+    "overflow-wrap:anywhere}\n"
+    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:18px 28px;"
+    "margin:30px 0 34px}\n"
+    "dt{font-size:12.5px}dd{margin:0;overflow-wrap:anywhere}\n"
+    "table{width:100%;border-collapse:collapse}\n"
+    "th{font-weight:600;font-size:12.5px;color:var(--soft);text-align:right;padding:0 0 8px 16px;"
+    "border-bottom:1px solid var(--ink)}\n"
+    "th:first-child,td:first-child{text-align:left;padding-left:0}\n"
+    "td{padding:14px 0 4px 16px;text-align:right;vertical-align:top;white-space:nowrap;"
+    "font-variant-numeric:tabular-nums}\n"
+    "td:first-child{white-space:normal;overflow-wrap:anywhere}\n"
+    "tr.detail td{padding-top:1px;padding-bottom:1px;font-size:13.5px}\n"
+    "tr.detail td:first-child{padding-left:18px}\n"
+    "tbody{border-bottom:1px solid var(--line)}tbody tr:last-child td{padding-bottom:14px}\n"
+    "td small{display:block;font-size:12.5px}svg{display:block;margin-top:6px;fill:var(--mark)}\n"
+    "tfoot td{padding-top:6px;padding-bottom:0}tfoot tr:first-child td{padding-top:16px}\n"
+    "tfoot tr.total td{font-weight:700;font-size:18px;padding-top:8px}\n"
+    "footer{margin-top:44px;padding-top:16px;border-top:1px solid var(--line);font-size:12.5px;"
+    "color:var(--soft)}\n"
+    "@media(max-width:640px){main{margin:0;border:0;padding:24px 18px}header{display:block}"
+    ".due{text-align:left;margin-top:16px}td.unit,th.unit{display:none}}\n"
+    "@media print{body{background:#fff}main{margin:0;padding:0;border:0;max-width:none}"
+    "tbody,tfoot{break-inside:avoid}@page{margin:18mm}}\n"
+    "</style>\n<title>";
+
+static void add_escaped(struct buffer *buffer, struct text text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        switch (text.at[i]) {
+        case '&':
+            buffer_add_string(buffer, "&amp;");
+            break;
+        case '<':
+            buffer_add_string(buffer, "&lt;");
+            break;
+        case '>':
+            buffer_add_string(buffer, "&gt;");
+            break;
+        case '"':
+            buffer_add_string(buffer, "&quot;");
+            break;
+        case '\'':
+            buffer_add_string(buffer, "&#39;");
+            break;
+        default:
+            buffer_add_char(buffer, text.at[i]);
+        }
+    }
+}
+
+static void add_field(struct buffer *buffer, const char *name, struct text value)
+{
+    buffer_printf(buffer, "<div><dt>%s</dt><dd>", name);
+    add_escaped(buffer, value);
+    buffer_add_string(buffer, "</dd></div>\n");
+}
+
+static void add_head(struct buffer *buffer, const struct invoice *invoice)
+{
+    CLEANUP(buffer_deinit) struct buffer words = {0};
+    const struct currency *currency = invoice->subscription->plan->currency;
+
+    buffer_add_string(buffer, page_start);
+    buffer_add_string(buffer, "Invoice ");
+    add_escaped(buffer, invoice->id);
+    buffer_add_string(buffer, "</title>\n</head>\n<body>\n<main>\n<header><div><h1>Invoice</h1>"
+                              "<div class=\"id soft\">");
+    add_escaped(buffer, invoice->id);
+    buffer_printf(buffer, "</div></div><div class=\"due soft\">Total in %s<b>", currency->code);
+    render_money(invoice->total, currency, &words);
+    add_escaped(buffer, buffer_text(&words));
+    buffer_add_string(buffer, "</b></div></header>\n");
+}
+
+static void add_fields(struct buffer *buffer, const struct invoice *invoice)
+{
+    CLEANUP(buffer_deinit) struct buffer words = {0};
+    const struct subscription *subscription = invoice->subscription;
+
+    buffer_add_string(buffer, "<dl>\n");
+    add_field(buffer, "Customer", subscription->customer_name);
+    buffer_add_text(&words, subscription->plan->name);
+    buffer_printf(&words, ", version %lld", (long long)subscription->plan->version);
+    add_field(buffer, "Plan", buffer_text(&words));
+    buffer_clear(&words);
+    render_day(invoice->boundary.at, &words);
+    add_field(buffer, "Date (UTC)", buffer_text(&words));
+    add_field(buffer, "Subscription", subscription->id);
+    buffer_add_string(buffer, "</dl>\n");
+}
+
+static struct decimal largest_of(const struct invoice_usage *usage)
+{
+    struct decimal largest = {0};
+
+    for (size_t i = 0; i < usage->window_count; i++) {
+        if (decimal_compare(usage->windows[i].quantity, largest) > 0)
+            largest = usage->windows[i].quantity;
+    }
+    return largest;
+}
+
+/* part × whole / of, where a picture needs no more than the nearest whole below. */
+static long long scaled(int128 part, int128 of, int whole)
+{
+    while (part > (int128)1 << 96) {
+        part /= 2;
+        of /= 2;
+    }
+    return (long long)(part * whole / of);
+}
+
+static void add_bar(struct buffer *buffer, const struct invoice_window *window,
+                    struct window period, struct decimal largest)
+{
+    int64_t start = instant_minute(period.from);
+    int64_t length = instant_minute(period.to) - start;
+    int64_t from = instant_minute(window->window.from) - start;
+    int64_t to = instant_minute(window->window.to) - start;
+    long long left = scaled(from, length, STRIP_WIDTH);
+    long long width = scaled(to, length, STRIP_WIDTH) - left;
+    long long height = scaled(window->quantity.units, largest.units, STRIP_HEIGHT);
+
+    if (height == 0)
+        height = 1;
+    buffer_printf(buffer, "<rect x=\"%lld\" y=\"%lld\" width=\"%lld\" height=\"%lld\"/>", left,
+                  STRIP_HEIGHT - height, width > 1 ? width - 1 : 1, height);
+}
+
+static void add_strip(struct buffer *buffer, const struct invoice_line *line)
+{
+    struct decimal largest = largest_of(&line->usage);
+
+    if (line->usage.window_count < 2 || line->usage.window_count > STRIP_WINDOWS_MAX ||
+        largest.units == 0 || render_is_open(line->period.window.to))
+        return;
+    buffer_printf(buffer,
+                  "<svg width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"Usage over the "
+                  "period\">",
+                  STRIP_WIDTH, STRIP_HEIGHT);
+    for (size_t i = 0; i < line->usage.window_count; i++) {
+        if (line->usage.windows[i].quantity.units > 0)
+            add_bar(buffer, &line->usage.windows[i], line->period.window, largest);
+    }
+    buffer_add_string(buffer, "</svg>");
+}
+
+static void add_numbers(struct buffer *buffer, const struct render_row *row,
+                        const struct currency *currency)
+{
+    CLEANUP(buffer_deinit) struct buffer words = {0};
+    char unit[DECIMAL_TEXT_MAX];
+
+    (void)decimal_format(row->unit_amount, unit);
+    buffer_add_string(buffer, "</td><td>");
+    if (row->has_quantity)
+        quantity_describe(row->quantity, buffer);
+    buffer_printf(buffer, "</td><td class=\"unit\">%s</td><td>", row->has_unit ? unit : "");
+    render_money(row->amount, currency, &words);
+    add_escaped(buffer, buffer_text(&words));
+    buffer_add_string(buffer, "</td></tr>\n");
+}
+
+static void add_detail(struct buffer *buffer, const struct invoice_line *line,
+                       const struct render_row *row, const struct currency *currency)
+{
+    CLEANUP(buffer_deinit) struct buffer words = {0};
+
+    render_row_words(line, row, &words);
+    if (words.length == 0)
+        return;
+    buffer_printf(buffer, "<tr class=\"detail\"><td%s>",
+                  render_is_note(line) ? " colspan=\"4\"" : "");
+    add_escaped(buffer, buffer_text(&words));
+    if (render_is_note(line))
+        buffer_add_string(buffer, "</td></tr>\n");
+    else
+        add_numbers(buffer, row, currency);
+}
+
+/* What a percentage or a maximum takes off is a row of its own, in minus. */
+static void add_discount(struct buffer *buffer, const struct invoice_line *line,
+                         const struct currency *currency)
+{
+    CLEANUP(buffer_deinit) struct buffer words = {0};
+    struct render_row row = {.amount = {-line->discount.minor}};
+
+    if (line->discount.minor == 0)
+        return;
+    render_discount_words(line, &words);
+    buffer_add_string(buffer, "<tr class=\"detail\"><td>");
+    add_escaped(buffer, buffer_text(&words));
+    add_numbers(buffer, &row, currency);
+}
+
+static void add_line(struct buffer *buffer, const struct invoice_line *line,
+                     const struct currency *currency)
+{
+    CLEANUP(buffer_deinit) struct buffer words = {0};
+    struct render_row row = render_line_row(line);
+
+    render_line_name(line, &words);
+    buffer_add_string(buffer, "<tbody><tr><td><b>");
+    add_escaped(buffer, buffer_text(&words));
+    buffer_clear(&words);
+    render_period(line->period.window, &words);
+    buffer_add_string(buffer, "</b><small>");
+    add_escaped(buffer, buffer_text(&words));
+    buffer_add_string(buffer, "</small>");
+    add_strip(buffer, line);
+    add_numbers(buffer, &row, currency);
+    for (size_t i = 0; i < render_row_count(line); i++) {
+        row = render_row_at(line, i);
+        add_detail(buffer, line, &row, currency);
+    }
+    add_discount(buffer, line, currency);
+    buffer_add_string(buffer, "</tbody>\n");
+}
+
+static void add_sum(struct buffer *buffer, const char *class_name, const char *name,
+                    struct money money, const struct currency *currency)
+{
+    struct render_row row = {.amount = money};
+
+    buffer_printf(buffer, "<tr class=\"%s\"><td>%s", class_name, name);
+    add_numbers(buffer, &row, currency);
+}
+
+static void add_table(struct buffer *buffer, const struct invoice *invoice)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+
+    buffer_printf(buffer,
+                  "<table>\n<thead><tr><th>Charge</th><th>Quantity</th><th class=\"unit\">Unit "
+                  "price</th><th>Amount in %s</th></tr></thead>\n",
+                  currency->code);
+    for (size_t i = 0; i < invoice->line_count; i++)
+        add_line(buffer, &invoice->lines[i], currency);
+    buffer_add_string(buffer, "<tfoot>\n");
+    if (invoice->discount.minor != 0) {
+        add_sum(buffer, "sum", "Before discounts", invoice->amount, currency);
+        add_sum(buffer, "sum", "Discounts", (struct money){-invoice->discount.minor}, currency);
+    }
+    add_sum(buffer, "total", "Total", invoice->total, currency);
+    buffer_add_string(buffer, "</tfoot>\n</table>\n");
+}
+
+void render_html(const struct invoice *invoice, struct buffer *buffer)
+{
+    add_head(buffer, invoice);
+    add_fields(buffer, invoice);
+    add_table(buffer, invoice);
+    buffer_printf(buffer,
+                  "<footer>Periods begin and end at the times given, in UTC; the end is exclusive. "
+                  "Usage was counted up to offset %lld of log partition %d. Digest over everything "
+                  "that this invoice was made from: <span class=\"id\">%s</span></footer>\n"
+                  "</main>\n</body>\n</html>\n",
+                  (long long)invoice->position.next_offset, (int)invoice->position.partition,
+                  invoice->digest);
+}

@@ -1,0 +1,137 @@
+/*
+ * render_words.c - rows, names and numbers for people.
+ */
+#include "invoicer/rules/render_words.h"
+
+#include "invoicer/rules/rate_json.h"
+
+#include <string.h>
+
+size_t render_row_count(const struct invoice_line *line)
+{
+    if (line->kind == INVOICE_ADJUSTMENT || line->detail_count == 0)
+        return 1;
+    return line->detail_count;
+}
+
+/* A single plain row says nothing that its line doesn't say. */
+static bool is_plain(const struct invoice_line *line, const struct rated_line *detail)
+{
+    return line->detail_count == 1 && detail->tier == 0 && line->card->price.kind != PRICE_MATRIX &&
+           line->card->price.kind != PRICE_PACKAGE;
+}
+
+struct render_row render_line_row(const struct invoice_line *line)
+{
+    struct render_row row = {
+        .quantity = line->usage.quantity,
+        .has_quantity = line->kind != INVOICE_FEE,
+        .amount = line->amount,
+        .discount = line->discount,
+        .total = line->total,
+    };
+
+    if (line->kind == INVOICE_ADJUSTMENT) {
+        row.quantity.units -= line->billed_quantity.units;
+    } else if (line->detail_count > 0 && is_plain(line, &line->details[0])) {
+        row.has_unit = line->details[0].kind == RATED_USAGE;
+        row.unit_amount = line->details[0].unit_amount;
+    }
+    return row;
+}
+
+struct render_row render_row_at(const struct invoice_line *line, size_t index)
+{
+    const struct rated_line *detail = &line->details[index];
+
+    if (line->kind == INVOICE_ADJUSTMENT || line->detail_count == 0)
+        return render_line_row(line);
+    return (struct render_row){
+        .detail = detail,
+        .quantity = detail->quantity,
+        .has_quantity = detail->kind == RATED_USAGE,
+        .has_unit = detail->kind == RATED_USAGE,
+        .unit_amount = detail->unit_amount,
+        .amount = detail->amount,
+        .discount = detail->discount,
+        .total = detail->total,
+    };
+}
+
+void render_line_name(const struct invoice_line *line, struct buffer *buffer)
+{
+    buffer_add_text(buffer, line->name);
+    if (line->kind == INVOICE_ADJUSTMENT)
+        buffer_add_string(buffer, ", adjusted");
+}
+
+void render_row_words(const struct invoice_line *line, const struct render_row *row,
+                      struct buffer *buffer)
+{
+    if (line->kind == INVOICE_ADJUSTMENT) {
+        quantity_describe(line->usage.quantity, buffer);
+        buffer_add_string(buffer, " counted, ");
+        quantity_describe(line->billed_quantity, buffer);
+        buffer_add_string(buffer, " billed before");
+    } else if (row->detail && !is_plain(line, row->detail)) {
+        rated_describe(row->detail, &line->card->price, buffer);
+    }
+}
+
+bool render_is_note(const struct invoice_line *line)
+{
+    return line->kind == INVOICE_ADJUSTMENT;
+}
+
+void render_discount_words(const struct invoice_line *line, struct buffer *buffer)
+{
+    bool by_percent = line->card->discounts.percent.units != 0;
+    char percent[DECIMAL_TEXT_MAX];
+
+    (void)decimal_format(line->card->discounts.percent, percent);
+    if (by_percent)
+        buffer_printf(buffer, "Discount, %s %%", percent);
+    if (line->card->price.has_maximum)
+        buffer_add_string(buffer, by_percent ? ", and maximum spend" : "Maximum spend");
+}
+
+void render_money(struct money money, const struct currency *currency, struct buffer *buffer)
+{
+    char text[MONEY_TEXT_MAX];
+    size_t length = money_format(money, currency, text);
+    size_t whole = length - (currency->digits ? (size_t)currency->digits + 1 : 0);
+
+    for (size_t i = 0; i < length; i++) {
+        if (i > 0 && i < whole && (whole - i) % 3 == 0 && text[i - 1] != '-')
+            buffer_add_char(buffer, ',');
+        buffer_add_char(buffer, text[i]);
+    }
+}
+
+bool render_is_open(struct instant instant)
+{
+    return instant.ns == INT64_MAX;
+}
+
+void render_day(struct instant instant, struct buffer *buffer)
+{
+    char text[INSTANT_TEXT_MAX];
+
+    (void)instant_format(instant, text); /* 2026-01-31T10:30:00Z */
+    if (render_is_open(instant)) {
+        buffer_add_string(buffer, "open");
+        return;
+    }
+    buffer_add(buffer, text, strlen("2026-01-31"));
+    if (memcmp(text + 10, "T00:00:00Z", 10) == 0)
+        return;
+    buffer_add_char(buffer, ' ');
+    buffer_add(buffer, text + 11, strlen("10:30"));
+}
+
+void render_period(struct window window, struct buffer *buffer)
+{
+    render_day(window.from, buffer);
+    buffer_add_string(buffer, " to ");
+    render_day(window.to, buffer);
+}

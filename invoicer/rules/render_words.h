@@ -1,0 +1,42 @@
+/*
+ * render_words.h - what every rendering of an invoice says in the same words.
+ *
+ * Ownership  Appends to the caller's buffer.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "invoicer/rules/invoice.h"
+
+/*
+ * What a rendering shows under a line: its details; for an adjustment, or a line without details,
+ * the line itself, so that what is shown always sums to the line.
+ */
+struct render_row {
+    const struct rated_line *detail; /* NULL: the line itself */
+    struct decimal quantity;
+    bool has_quantity, has_unit;
+    struct decimal unit_amount;
+    struct money amount, discount, total;
+};
+/* The line itself, as a row above the others. */
+struct render_row render_line_row(const struct invoice_line *line);
+size_t render_row_count(const struct invoice_line *line);
+struct render_row render_row_at(const struct invoice_line *line, size_t index);
+
+/* "API calls", "API calls, adjusted". */
+void render_line_name(const struct invoice_line *line, struct buffer *buffer);
+/* "First 1,000"; of an adjustment "1,200,000 counted, 1,000,000 billed before"; else nothing. */
+void render_row_words(const struct invoice_line *line, const struct render_row *row,
+                      struct buffer *buffer);
+/* Whether a row under a line holds words alone, its numbers standing on the line already. */
+bool render_is_note(const struct invoice_line *line);
+/* "Discount, 10 %", "Maximum spend": what a line's discount comes from. */
+void render_discount_words(const struct invoice_line *line, struct buffer *buffer);
+/* "1,234.50": for people. */
+void render_money(struct money money, const struct currency *currency, struct buffer *buffer);
+/* "2026-01-31", with " 10:30" where it isn't midnight UTC; "open" for the far future. */
+void render_day(struct instant instant, struct buffer *buffer);
+/* "2026-01-01 to 2026-02-01": the end is exclusive, as everywhere. */
+void render_period(struct window window, struct buffer *buffer);
+bool render_is_open(struct instant instant);
