@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Intake from <bucket>.events: forms, refusals with their headers, positions over restarts."""
+# limit: 180
+import json
+import pathlib
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from ingest_rig import ROOT, SUBSCRIPTION, Rig, event, main, wait_for  # noqa: E402
+
+sys.path.insert(0, str(ROOT / "proto" / "reference"))
+import gateway_batch  # noqa: E402
+
+RIG = None
+SENT = {"usage": 0, "rejected": 0}
+
+
+def structured(value, content_type=None, **record):
+    headers = {"content-type": content_type} if content_type else {}
+    value = value if isinstance(value, str) else json.dumps(value)
+    return {"value": value, "headers": {**headers, **record.pop("headers", {})}, **record}
+
+
+def binary(ident, body='{"total":1}', content_type="application/json", **more):
+    attributes = {"specversion": "1.0", "id": ident, "source": "/test", "type": "request",
+                  "subscription": SUBSCRIPTION, **more}
+    headers = {f"ce_{name}": value for name, value in attributes.items() if value is not None}
+    if content_type:
+        headers["content-type"] = content_type
+    return {"value": body, "headers": headers}
+
+
+def send(records, usage=0, rejected=0):
+    """Puts the records and waits for as many new events and refusals; returns both."""
+    RIG.put("events", records)
+    SENT["usage"] += usage
+    SENT["rejected"] += rejected
+
+    def arrived():
+        found = RIG.usage(), RIG.rejected()
+        return found if (len(found[0]), len(found[1])) >= (SENT["usage"], SENT["rejected"]) else None
+    got = wait_for(f"{usage} events and {rejected} refusals", 20, arrived)
+    assert (len(got[0]), len(got[1])) == (SENT["usage"], SENT["rejected"]), \
+        (len(got[0]), len(got[1]), SENT)
+    return got
+
+
+def rejects(record, reason, pointer=None):
+    before = {(r["partition"], r["offset"]) for r in RIG.rejected()}
+    _, rejected = send([record], rejected=1)
+    [found] = [r for r in rejected if (r["partition"], r["offset"]) not in before]
+    headers = found["headers"]
+    assert headers["tollway_reason"] == reason, headers
+    assert headers.get("tollway_pointer") == pointer, headers
+    assert headers["tollway_topic"] == RIG.topic("events")
+    assert int(headers["tollway_partition"]) == found["partition"] and headers["tollway_offset"].isdigit()
+    assert len(headers["tollway_detail"]) > 20 and headers["tollway_time"].endswith("Z")
+    assert "tollway_index" not in headers
+    assert found["value"] == record.get("value") and found["key"] == record.get("key")
+    for name, value in record.get("headers", {}).items():
+        assert headers[name] == value, headers
+    return found
+
+
+def test_structured_events_need_no_content_type():
+    send([structured(event("s1")), structured(event("s2"), "application/json"),
+          structured(event("s3"), "application/cloudevents+json; charset=UTF-8", key="any")], usage=3)
+
+
+def test_binary_events_have_their_attributes_in_headers_as_utf8():
+    usage, _ = send([binary("b1", '{"total":"41.5"}', subject="Euro \u20ac 100%"),
+                     binary("b2", content_type=None)], usage=2)
+    [found] = [e for e in usage if e["entries"][0]["value"] == "41.5"]
+    assert found["entries"][0]["subject"] == "Euro \u20ac 100%", found
+
+
+def test_arrival_is_the_records_timestamp():
+    usage, _ = send([structured(event("a1", data={"total": 42}))], usage=1)
+    [found] = [e for e in usage if e["entries"][0]["value"] == "42"]
+    assert abs(found["arrivalMs"] - time.time() * 1000) < 30000 and found["timeAbsent"]
+
+
+def test_what_cannot_be_accepted_is_kept_with_the_reason():
+    rejects({"key": "k", "value": None}, "tombstone")
+    rejects(structured("not json", key="k", headers={"x": "y"}), "invalid_json", "")
+    rejects(structured(json.dumps(event("r1")) + " {}"), "invalid_json", "")
+    rejects(structured([event("r2")]), "invalid_event", "")
+    rejects(structured(event("r3", type="nothing")), "unknown_type", "/type")
+    rejects(structured(event("r4", data={"total": -1})), "negative_value", "/data/total")
+    rejects(structured(event("r5"), "text/plain"), "unsupported_media_type")
+    rejects(structured(event("r6"), "application/cloudevents+avro"), "unsupported_media_type")
+    rejects(structured(event("r7"), "application/cloudevents-batch+json"), "unsupported_media_type")
+    rejects(binary("r8", content_type="text/xml"), "unsupported_content", "/datacontenttype")
+    rejects(binary("r9", body="{"), "invalid_data", "/data")
+    rejects(binary(None), "missing_attribute", "/id")
+    rejects(binary("r10", datacontenttype="application/json"), "invalid_attribute",
+            "/datacontenttype")
+
+
+def test_headers_that_pretend_to_be_ours_are_left_out():
+    RIG.put("events", [structured("x", headers={"tollway_reason": "paid", "mine": "1"})])
+    SENT["rejected"] += 1
+    found = wait_for("the refusal", 20, lambda: [r for r in RIG.rejected() if "mine" in r["headers"]])
+    assert found[0]["headers"]["tollway_reason"] == "invalid_json"
+
+
+def test_a_gateways_batch_is_unpacked_and_its_refused_events_are_numbered():
+    batch = gateway_batch.Batch()
+    for i in range(20):
+        batch.add(id=f"g{i}", type="request" if i % 5 else "nothing", source="gw",
+                  subscription=SUBSCRIPTION if i % 7 else "nobody", time="2026-10-01T12:00:00Z",
+                  properties={"$.total": 900 + i, "$.http.status": 200, "$.method": "GET"})
+    record = {"hex": batch.encode().hex(),
+              "headers": {"content-type": gateway_batch.CONTENT_TYPE}}
+    refused = [i for i in range(20) if i % 5 == 0 or i % 7 == 0]
+    usage, rejected = send([record], usage=20 - len(refused), rejected=2)
+    counted = {e["entries"][0]["value"]: e for e in usage if e["time"] == "2026-10-01T12:00:00Z"}
+    assert sorted(counted) == [str(900 + i) for i in range(20) if i not in refused]
+    assert counted["901"]["entries"][0]["dimensions"] == {"method": "GET", "status": "200"}
+    indexes = {r["headers"]["tollway_reason"]: r["headers"]["tollway_index"] for r in rejected
+               if "tollway_index" in r["headers"]}
+    assert indexes == {"unknown_type": "0,5,10,15", "unknown_subscription": "7,14"}, indexes
+
+
+def test_a_damaged_batch_is_kept_whole():
+    record = {"hex": gateway_batch.Batch().encode()[:-1].hex(),
+              "headers": {"content-type": gateway_batch.CONTENT_TYPE}}
+    _, rejected = send([record], rejected=1)
+    [found] = [r for r in rejected if r["headers"]["tollway_reason"] == "invalid_batch"]
+    assert found["hex"] == record["hex"] and "tollway_index" not in found["headers"], found
+
+
+def test_the_group_goes_on_where_it_was():
+    send([structured(event(f"p{i}")) for i in range(50)], usage=50)
+    time.sleep(1.2)  # commits are sent twice a second
+    assert RIG.stop() == 0
+    RIG.put("events", [structured(event(f"q{i}")) for i in range(10)])
+    RIG.start()
+    send([], usage=10)
+    time.sleep(1)
+    assert len(RIG.usage()) == SENT["usage"], "nothing is read twice after a clean end"
+
+
+def test_after_a_kill_nothing_is_missing():
+    RIG.put("events", [structured(event(f"k{i}", data={"total": 7000 + i})) for i in range(2000)])
+    time.sleep(0.3)
+    RIG.process.send_signal(signal.SIGKILL)
+    RIG.process.wait()
+    RIG.start()
+
+    def values():
+        found = {e["entries"][0]["value"] for e in RIG.usage()}
+        return all(str(7000 + i) in found for i in range(2000))
+    wait_for("all 2000 events", 40, values)
+
+
+if __name__ == "__main__":
+    with Rig() as RIG:
+        RIG.put_catalog()
+        RIG.start()
+        main(sys.modules["__main__"])
