@@ -89,31 +89,38 @@ static const uint8_t hours[24] = {3,  2,  2,  2,  2,  3,  5,  8,  12, 15, 16, 15
                                   13, 14, 16, 16, 15, 13, 11, 10, 9,  8,  6,  4};
 enum { HOURS_SUM = 220 };
 
-/* When the event in place `at` of all happens: by the hours, and up to two minutes out of order. */
-static struct instant time_of(struct load_scenario *scenario, uint64_t at)
+/* Where the event in place `at` of all lies in the month: by the hours. */
+static int64_t place_ms(const struct load_scenario *scenario, uint64_t at)
 {
     int64_t hour_ms = 3600 * 1000, from = instant_ms(scenario->plan.from);
     uint64_t days = (uint64_t)((instant_ms(scenario->plan.to) - from) / (24 * hour_ms));
     uint64_t place =
         (uint64_t)((uint128)at * days * HOURS_SUM * 1000 / (uint64_t)scenario->plan.events);
     uint64_t day = place / (HOURS_SUM * 1000), rest = place % (HOURS_SUM * 1000);
-    int64_t hour = 0, within, ms;
+    int64_t hour = 0;
 
     while (rest >= hours[hour] * 1000u)
         rest -= hours[hour++] * 1000u;
-    within = (int64_t)rest * hour_ms / (hours[hour] * 1000);
-    ms = from + ((int64_t)day * 24 + hour) * hour_ms + within;
-    ms -= (int64_t)load_random(&scenario->random, 120 * 1000);
-    return instant_from_ms(ms < from ? from : ms);
+    return from + ((int64_t)day * 24 + hour) * hour_ms +
+           (int64_t)rest * hour_ms / (hours[hour] * 1000);
 }
 
-/* Too old for the horizon, whenever it arrives in or after the month. */
+/* Up to two minutes out of order; what would be too early is in the first hour that isn't. */
+static struct instant time_of(struct load_scenario *scenario, uint64_t at)
+{
+    int64_t ms = place_ms(scenario, at) - (int64_t)load_random(&scenario->random, 120 * 1000);
+    int64_t least = instant_ms(scenario->plan.plain_from);
+
+    if (ms < least)
+        ms = least + (int64_t)load_random(&scenario->random, 3600 * 1000);
+    return instant_from_ms(ms);
+}
+
 static struct instant late_time(struct load_scenario *scenario)
 {
-    int64_t back_ms = (int64_t)load_random(&scenario->random, 10 * 86400 * 1000ull) + 1000;
+    int64_t from = instant_ms(scenario->plan.late_from), to = instant_ms(scenario->plan.late_to);
 
-    return instant_from_ms(instant_ms(scenario->plan.from) - scenario->plan.horizon.ns / 1000000 -
-                           back_ms);
+    return instant_from_ms(from + (int64_t)load_random(&scenario->random, (uint64_t)(to - from)));
 }
 
 static const struct load_subscription *any_subscription(struct load_scenario *scenario)

@@ -15,8 +15,9 @@
 
 /* Shares are in millionths of the events. */
 struct load_plan {
-    struct instant from, to; /* the month */
-    struct span horizon;     /* late events are older than this before the month's start */
+    struct instant from, to;           /* the month */
+    struct instant plain_from;         /* no event but a late one is before */
+    struct instant late_from, late_to; /* when late ones happen */
     int64_t events, batch;
     int64_t duplicate, late, broken;
     uint64_t seed;

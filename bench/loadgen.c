@@ -23,7 +23,8 @@ struct loadgen_config {
     const char *catalog, *month, *log, *events_file;
     const char *duplicates, *late, *broken;
     const char *lag_url, *admin_key;
-    int64_t events, seed, horizon_ms, batch, connections, rate, lag_max, give_up_ms, repeat_every;
+    int64_t events, seed, horizon_ms, late_first_ms, batch, connections, rate, lag_max, give_up_ms,
+        repeat_every;
     bool json;
 };
 
@@ -137,6 +138,15 @@ static const struct setting settings[] = {
      .help =
          "The aggregator's --dedup-horizon: late events lie further back from the month's start.",
      .offset = offsetof(struct loadgen_config, horizon_ms)},
+    {.name = "late-first",
+     .kind = SETTING_DURATION,
+     .usual = "PT0S",
+     .least = 0,
+     .most = 10 * 86400000ll,
+     .help = "Instead: late events happen in the month's first hours, this long but for the last "
+             "hour of it, and all others after; for subscriptions that begin with the month, and a "
+             "horizon that ends in that last hour.",
+     .offset = offsetof(struct loadgen_config, late_first_ms)},
     {.name = "events-file",
      .help = "Sends the events of this NDJSON file instead of making any.",
      .offset = offsetof(struct loadgen_config, events_file)},
@@ -298,11 +308,26 @@ static void print_summary(const struct loadgen *loadgen)
 
 /* --- setting up --- */
 
+/* Late events are in the month's first hours or before it. */
+static void plan_late(const struct loadgen_config *config, struct load_plan *plan)
+{
+    enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
+    int64_t from = instant_ms(plan->from);
+
+    plan->plain_from = instant_from_ms(from + config->late_first_ms);
+    if (config->late_first_ms > HOUR_MS) {
+        plan->late_from = plan->from;
+        plan->late_to = instant_from_ms(from + config->late_first_ms - HOUR_MS);
+    } else {
+        plan->late_to = instant_from_ms(from - config->horizon_ms);
+        plan->late_from = instant_from_ms(from - config->horizon_ms - 10 * (int64_t)DAY_MS);
+    }
+}
+
 static bool open_source(struct loadgen *loadgen)
 {
     const struct loadgen_config *config = loadgen->config;
     struct load_plan plan = {
-        .horizon.ns = config->horizon_ms * 1000000,
         .events = config->events,
         .batch = config->batch,
         .duplicate = share_of(config->duplicates),
@@ -320,6 +345,7 @@ static bool open_source(struct loadgen *loadgen)
         fprintf(stderr, "loadgen: needs --catalog and --month, or --events-file\n");
         return false;
     }
+    plan_late(config, &plan);
     loadgen->catalog = load_catalog_read(config->catalog);
     if (!loadgen->catalog)
         return false;

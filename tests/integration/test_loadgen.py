@@ -3,6 +3,7 @@
 sent is what arrived, every batch is taken once in the end, and a seed makes the same events."""
 # limit: 120
 import collections
+import datetime
 import http.server
 import json
 import os
@@ -119,6 +120,11 @@ def as_text(batches):
     return sorted(json.dumps(batch) for batch in batches)
 
 
+def instant(time):
+    return datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).astimezone(
+        datetime.timezone.utc).isoformat()
+
+
 def test_scenario(folder):
     catalog = folder / "catalog.json"
     catalog.write_text(json.dumps(CATALOG))
@@ -151,8 +157,12 @@ def test_scenario(folder):
 
     run(2, *common, "--log", folder / "b", "--connections", 9)
     assert read_log(folder / "b")[0] == events, "the same seed, the same events"
-    run(2, *common[:-1], 8, "--log", folder / "c")
-    assert read_log(folder / "c")[0] != events, "another seed, others"
+    run(2, *common[:-1], 8, "--log", folder / "c", "--late-first", "PT6H")
+    others = read_log(folder / "c")[0]
+    assert others != events, "another seed, others"
+    assert all((instant(line["event"]["time"]) < "2026-10-01T05:00") == (line["kind"] == "late")
+               and (line["kind"] == "late" or instant(line["event"]["time"]) >= "2026-10-01T06:00")
+               for line in others if line["kind"] in ("plain", "late"))
 
 
 def test_file(folder):
