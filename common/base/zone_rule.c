@@ -187,6 +187,10 @@ struct zone_segment zone_rule_segment(const struct zone_rule *rule, int64_t seco
 
     list_changes(rule, civil_from_day(day).year, changes);
     count = keep_real(changes);
+    if (count <= 2) { /* each summer begins as the last one ends: these are the list's own ends */
+        segment.offset = changes[0].offset;
+        return segment;
+    }
     segment.offset = changes[0].offset == rule->summer ? rule->standard : rule->summer;
     for (i = 0; i < count && changes[i].at <= seconds; i++) {
         segment.from = changes[i].at;

@@ -96,16 +96,16 @@ static void check_file(struct catalog_check *check, json_t *file)
     struct pointer root = pointer_root();
     struct pointer where = pointer_member(&root, "configuration");
 
-    for (int i = 0; i < SECTIONS; i++) {
+    for (enum section i = 0; i < SECTIONS; i++) {
         *index_of(check, i) = json_object();
         each_object(check, file, i, true);
     }
     check->consumers = json_object();
-    for (int i = 0; i < SECTIONS; i++)
+    for (enum section i = 0; i < SECTIONS; i++)
         each_object(check, file, i, false);
     if (json_object_get(file, "configuration"))
         catalog_check_configuration(check, &where, json_object_get(file, "configuration"));
-    for (int i = 0; i < SECTIONS; i++)
+    for (enum section i = 0; i < SECTIONS; i++)
         json_decref(*index_of(check, i));
     json_decref(check->consumers);
 }

@@ -26,12 +26,12 @@ static const char page_start[] =
     "var(--line);border-top:4px solid var(--mark);border-radius:6px}\n"
     "header{display:flex;justify-content:space-between;align-items:flex-start;gap:32px}\n"
     "h1{margin:0;font-size:28px;letter-spacing:-.01em}\n"
-    ".due{text-align:right}.due b{display:block;font-size:28px;line-height:1.25;"
+    ".due{text-align:right}.due b{display:block;color:var(--ink);font-size:28px;line-height:1.25;"
     "font-variant-numeric:tabular-nums}\n"
     ".soft,dt,small,tr.detail td{color:var(--soft)}\n"
     ".id{font-family:ui-monospace,'SF Mono',Menlo,Consolas,monospace;font-size:12.5px;"
     "overflow-wrap:anywhere}\n"
-    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:18px 28px;"
+    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(250px,1fr));gap:18px 28px;"
     "margin:30px 0 34px}\n"
     "dt{font-size:12.5px}dd{margin:0;overflow-wrap:anywhere}\n"
     "table{width:100%;border-collapse:collapse}\n"
@@ -50,7 +50,8 @@ static const char page_start[] =
     "footer{margin-top:44px;padding-top:16px;border-top:1px solid var(--line);font-size:12.5px;"
     "color:var(--soft)}\n"
     "@media(max-width:640px){main{margin:0;border:0;padding:24px 18px}header{display:block}"
-    ".due{text-align:left;margin-top:16px}td.unit,th.unit{display:none}}\n"
+    ".due{text-align:left;margin-top:16px}td.unit,th.unit{display:none}td,th{padding-left:10px}"
+    "svg{width:130px}}\n"
     "@media print{body{background:#fff}main{margin:0;padding:0;border:0;max-width:none}"
     "tbody,tfoot{break-inside:avoid}@page{margin:18mm}}\n"
     "</style>\n<title>";
@@ -167,9 +168,10 @@ static void add_strip(struct buffer *buffer, const struct invoice_line *line)
         largest.units == 0 || render_is_open(line->period.window.to))
         return;
     buffer_printf(buffer,
-                  "<svg width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"Usage over the "
+                  "<svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+                  "preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Usage over the "
                   "period\">",
-                  STRIP_WIDTH, STRIP_HEIGHT);
+                  STRIP_WIDTH, STRIP_HEIGHT, STRIP_WIDTH, STRIP_HEIGHT);
     for (size_t i = 0; i < line->usage.window_count; i++) {
         if (line->usage.windows[i].quantity.units > 0)
             add_bar(buffer, &line->usage.windows[i], line->period.window, largest);

@@ -114,6 +114,30 @@ Test(zone, goes_on_by_its_rule_beyond_its_table)
     zone_free(zone);
 }
 
+/* Through the table, over its end and on by the rule: no gap, no overlap, no change that is none.
+ */
+Test(zone, stretches_follow_each_other_to_2200)
+{
+    static const char *const names[] = {"UTC",           "Europe/Berlin",       "Pacific/Apia",
+                                        "Europe/Dublin", "Africa/Casablanca",   "America/Sao_Paulo",
+                                        "Asia/Tokyo",    "Australia/Lord_Howe", "Antarctica/Troll"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct zone *zone = zone_of(names[i]);
+        struct zone_segment before = zone_segment_of(zone, -3000000000);
+
+        while (before.to < 7258118400) {
+            struct zone_segment next = zone_segment_of(zone, before.to);
+
+            cr_assert_eq(next.from, before.to, "%s", names[i]);
+            cr_assert_neq(next.offset, before.offset, "%s", names[i]);
+            cr_assert_eq(zone_segment_of(zone, next.from - 1).to, next.from, "%s", names[i]);
+            before = next;
+        }
+        zone_free(zone);
+    }
+}
+
 Test(recurrence, counts_months_from_the_anchor)
 {
     struct recurrence monthly = recurrence_of(zone_utc(), "2027-01-31T00:00:00Z", "P1M");
