@@ -21,6 +21,7 @@ struct lane {
     struct load_batch batch;
     struct buffer answer;
     enum lane_state state;
+    int64_t sent_ms; /* the first time */
     int64_t retry_at_ms;
 };
 
@@ -130,7 +131,8 @@ static void send_lane(struct load_sender *sender, struct lane *lane)
     curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)lane->batch.body.length);
     buffer_clear(&lane->answer);
     lane->state = LANE_SENDING;
-    lane->batch.tries++;
+    if (lane->batch.tries++ == 0)
+        lane->sent_ms = instant_ms(instant_now());
     curl_multi_add_handle(sender->multi, lane->easy);
 }
 
@@ -144,7 +146,7 @@ void load_sender_submit(struct load_sender *sender, struct load_batch *batch)
 
 /* --- answers --- */
 
-static void log_answer(FILE *log, const struct load_batch *batch, long status, size_t accepted,
+static void log_answer(FILE *log, const struct lane *lane, long status, size_t accepted,
                        const json_t *rejected)
 {
     CLEANUP(buffer_deinit) struct buffer line = {0};
@@ -153,8 +155,10 @@ static void log_answer(FILE *log, const struct load_batch *batch, long status, s
 
     if (!log)
         return;
-    buffer_printf(&line, "{\"batch\":%llu,\"status\":%ld,\"accepted\":%zu,\"rejected\":[",
-                  (unsigned long long)batch->number, status, accepted);
+    buffer_printf(&line, "{\"batch\":%llu,\"status\":%ld,\"sentMs\":%lld,\"answeredMs\":%lld,",
+                  (unsigned long long)lane->batch.number, status, (long long)lane->sent_ms,
+                  (long long)instant_ms(instant_now()));
+    buffer_printf(&line, "\"accepted\":%zu,\"rejected\":[", accepted);
     json_array_foreach(rejected, i, each)
     {
         buffer_printf(&line, "%s{\"index\":%lld,\"code\":", i ? "," : "",
@@ -181,8 +185,7 @@ static int take_answer(struct load_sender *sender, struct lane *lane, long statu
         json_decref(answer);
         return LOAD_REFUSED;
     }
-    log_answer(sender->target.log, &lane->batch, status, (size_t)json_integer_value(accepted),
-               rejected);
+    log_answer(sender->target.log, lane, status, (size_t)json_integer_value(accepted), rejected);
     counts->accepted += (uint64_t)json_integer_value(accepted);
     counts->rejected += json_array_size(rejected);
     counts->bytes += lane->batch.body.length;
