@@ -35,7 +35,7 @@ static const struct kafka_property producer_rows[] = {
     {"linger.ms", "3", PROPERTY_USUAL},
     {"retry.backoff.ms", "50", PROPERTY_USUAL},
     {"topic.metadata.refresh.fast.interval.ms", "50", PROPERTY_USUAL},
-    {"statistics.interval.ms", "500", PROPERTY_FIXED}, /* tells whether a broker is there */
+    {"statistics.interval.ms", "250", PROPERTY_FIXED}, /* tells whether a broker is there */
     /* The limit is ours, in bytes; these only must not come before it. */
     {"queue.buffering.max.messages", "10000000", PROPERTY_FIXED},
     {"queue.buffering.max.kbytes", "2147483647", PROPERTY_FIXED},
