@@ -1,0 +1,256 @@
+#include "invoicer/edges/billed.h"
+
+#include "common/base/fault.h"
+#include "common/base/money.h"
+#include "invoicer/edges/books.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct text member(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return json_is_string(value) ? text_from(json_string_value(value), json_string_length(value))
+                                 : text_of(NULL);
+}
+
+static bool minute_of(const json_t *object, const char *name, int64_t *minute)
+{
+    struct instant instant;
+
+    if (instant_parse(member(object, name), &instant))
+        return false;
+    *minute = instant_minute(instant);
+    return true;
+}
+
+static void key_of(struct buffer *key, struct text subscription, char kind)
+{
+    buffer_add_text(key, subscription);
+    buffer_add_char(key, '\0');
+    buffer_add_char(key, kind);
+}
+
+static int put_boundary(struct store_txn *txn, struct text subscription, int64_t minute,
+                        struct text invoice)
+{
+    struct buffer key = {0};
+    int r;
+
+    key_of(&key, subscription, 'b');
+    books_add_be64(&key, minute);
+    r = store_put(txn, BOOKS_BILLED, buffer_text(&key), invoice);
+    buffer_deinit(&key);
+    return r ? fault_pass(r) : 0;
+}
+
+static void period_key(struct buffer *key, struct text subscription, struct text phase,
+                       struct text card, int64_t from, int64_t to)
+{
+    key_of(key, subscription, 'u');
+    books_add_be64(key, from);
+    books_add_be64(key, to);
+    buffer_add_text(key, phase);
+    buffer_add_char(key, '/');
+    buffer_add_text(key, card);
+}
+
+static void copy_text(char *to, size_t room, struct text text)
+{
+    size_t length = text.length < room ? text.length : room - 1;
+
+    memcpy(to, text.at ? text.at : "", length);
+    to[length] = '\0';
+}
+
+int billed_of(struct store_txn *txn, struct text subscription, struct text phase, struct text card,
+              int64_t from_minute, int64_t to_minute, struct billed_period *billed)
+{
+    struct billed_period found = {.quantity = "0", .total = "0"};
+    struct buffer key = {0};
+    struct text value;
+    int r;
+
+    period_key(&key, subscription, phase, card, from_minute, to_minute);
+    r = store_get(txn, BOOKS_BILLED, buffer_text(&key), &value);
+    buffer_deinit(&key);
+    if (r < 0)
+        return fault_pass(r);
+    if (r == 0) {
+        json_t *json = json_loadb(value.at, value.length, 0, NULL);
+
+        copy_text(found.quantity, sizeof(found.quantity), member(json, "quantity"));
+        copy_text(found.total, sizeof(found.total), member(json, "total"));
+        found.adjustments = json_integer_value(json_object_get(json, "adjustments"));
+        json_decref(json);
+    }
+    *billed = found;
+    return 0;
+}
+
+/* What was billed of the period, and this line's total with it. */
+static bool add_total(const struct currency *currency, const char *before, struct text more,
+                      char total[MONEY_TEXT_MAX])
+{
+    struct money a, b, sum;
+
+    if (money_parse(text_of(before), currency, &a) || money_parse(more, currency, &b) ||
+        money_add(a, b, &sum))
+        return false;
+    money_format(sum, currency, total);
+    return true;
+}
+
+static int put_period(struct store_txn *txn, struct text subscription,
+                      const struct currency *currency, const json_t *line)
+{
+    const json_t *period = json_object_get(line, "period");
+    bool is_adjustment = text_equal(member(line, "kind"), text_of("adjustment"));
+    struct text phase = member(line, "phaseKey"), card = member(line, "rateCardKey");
+    struct buffer key = {0}, value = {0};
+    struct billed_period before;
+    char total[MONEY_TEXT_MAX];
+    int64_t from, to;
+    int r;
+
+    if (!minute_of(period, "from", &from) || !minute_of(period, "to", &to))
+        return fault(FAULT_STOP, "an invoice line has no period");
+    r = billed_of(txn, subscription, phase, card, from, to, &before);
+    if (r)
+        return fault_pass(r);
+    if (!add_total(currency, before.total, member(line, "total"), total))
+        return fault(FAULT_STOP, "an invoice line's total can't be read");
+    period_key(&key, subscription, phase, card, from, to);
+    buffer_printf(&value, "{\"quantity\":");
+    buffer_add_json_string(&value, member(line, "quantity"));
+    buffer_printf(&value, ",\"total\":\"%s\",\"adjustments\":%lld}", total,
+                  (long long)before.adjustments + is_adjustment);
+    r = store_put(txn, BOOKS_BILLED, buffer_text(&key), buffer_text(&value));
+    buffer_deinit(&key);
+    buffer_deinit(&value);
+    return r ? fault_pass(r) : 0;
+}
+
+static int take_lines(struct store_txn *txn, const json_t *invoice)
+{
+    const struct currency *currency = currency_find(member(invoice, "currency"));
+    struct text subscription = member(invoice, "subscription");
+    json_t *line;
+    size_t i;
+
+    if (!currency || text_is_absent(subscription))
+        return fault(FAULT_STOP, "an invoice without subscription or currency");
+    json_array_foreach(json_object_get(invoice, "lines"), i, line)
+    {
+        int r = text_equal(member(line, "kind"), text_of("fee"))
+                    ? 0
+                    : put_period(txn, subscription, currency, line);
+
+        if (r)
+            return fault_pass(r);
+    }
+    return 0;
+}
+
+static int take_invoice(struct store_txn *txn, struct text key, struct text json,
+                        const json_t *invoice)
+{
+    struct text there;
+    int64_t minute;
+    int r = store_get(txn, BOOKS_INVOICES, key, &there);
+
+    if (r != STORE_NOT_FOUND)
+        return r ? fault_pass(r) : 0;
+    if (!minute_of(invoice, "boundary", &minute))
+        return fault(FAULT_STOP, "invoice %.*s has no boundary", (int)key.length, key.at);
+    r = store_put(txn, BOOKS_INVOICES, key, json);
+    if (!r)
+        r = put_boundary(txn, member(invoice, "subscription"), minute, key);
+    if (!r)
+        r = take_lines(txn, invoice);
+    return r ? fault_pass(r) : 0;
+}
+
+static int take_nothing(struct store_txn *txn, const json_t *record)
+{
+    json_t *pair;
+    size_t i;
+
+    json_array_foreach(json_object_get(record, "boundaries"), i, pair)
+    {
+        const char *subscription = json_string_value(json_array_get(pair, 0));
+        int r;
+
+        if (!subscription)
+            return fault(FAULT_STOP, "a boundary without subscription");
+        r = put_boundary(txn, text_of(subscription), json_integer_value(json_array_get(pair, 1)),
+                         text_from("", 0));
+        if (r)
+            return fault_pass(r);
+    }
+    return 0;
+}
+
+int billed_take(struct store_txn *txn, struct text key, struct text json)
+{
+    json_t *record = json_loadb(json.at, json.length, 0, NULL);
+    int r;
+
+    if (!json_is_object(record)) {
+        json_decref(record);
+        return fault(FAULT_STOP, "%.*s isn't a record of ours", (int)key.length, key.at);
+    }
+    if (text_starts(key, "close/"))
+        r = store_put(txn, BOOKS_CLOSES, text_from(key.at + 6, key.length - 6), json);
+    else if (text_starts(key, "nothing/"))
+        r = take_nothing(txn, record);
+    else
+        r = take_invoice(txn, key, json, record);
+    json_decref(record);
+    return r ? fault_pass(r) : 0;
+}
+
+int billed_last(struct store_txn *txn, struct text subscription, int64_t *minute)
+{
+    CLEANUP(store_cursor_drop) struct store_cursor *cursor = NULL;
+    struct buffer end = {0};
+    struct text key, value;
+    size_t prefix;
+    int r = store_cursor_new(txn, BOOKS_BILLED, &cursor);
+
+    if (r)
+        return fault_pass(r);
+    key_of(&end, subscription, 'b');
+    prefix = end.length;
+    books_add_be64(&end, INT64_MAX);
+    key = buffer_text(&end);
+    r = store_cursor_seek(cursor, &key, &value);
+    if (r == 0)
+        r = store_cursor_previous(cursor, &key, &value);
+    else if (r == STORE_NOT_FOUND)
+        r = store_cursor_last(cursor, &key, &value);
+    if (r == 0 && (key.length != prefix + 8 || memcmp(key.at, end.at, prefix) != 0))
+        r = STORE_NOT_FOUND;
+    if (r == 0)
+        *minute = books_be64(key.at + prefix);
+    buffer_deinit(&end);
+    return r == STORE_NOT_FOUND ? BILLED_NOT : r ? fault_pass(r) : 0;
+}
+
+int billed_has(struct store_txn *txn, struct text subscription, int64_t minute, bool *has)
+{
+    struct buffer key = {0};
+    struct text value;
+    int r;
+
+    key_of(&key, subscription, 'b');
+    books_add_be64(&key, minute);
+    r = store_get(txn, BOOKS_BILLED, buffer_text(&key), &value);
+    buffer_deinit(&key);
+    if (r < 0)
+        return fault_pass(r);
+    *has = r == 0;
+    return 0;
+}

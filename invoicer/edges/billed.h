@@ -1,0 +1,43 @@
+/*
+ * billed.h - what the records of <bucket>.invoices say: invoices, closes, and what was billed by
+ * them.
+ *
+ * Written here and read back from the topic, a record is taken in by the same function, so a store
+ * that was lost comes back the same. An invoice that is there is never taken again: what is issued
+ * stays.
+ *
+ *   {invoice id}     render.h's JSON
+ *   close/{close}    the state of a close (close.h)
+ *   nothing/{close}/{number}   {"boundaries":[[subscription, minute],…]}: boundaries without an
+ * invoice
+ *
+ * In BILLED, behind the subscription and a 0:
+ *   b {boundary, 8 bytes}   the invoice's id, or nothing: the boundary is done with
+ *   u {from, to, 8 bytes each} {phase}/{card}    {"quantity","total","adjustments"} of a closed
+ * period
+ *
+ * Threads    As store.h.
+ */
+#pragma once
+
+#include "common/base/decimal.h"
+#include "common/base/instant.h"
+#include "common/io/store.h"
+
+/* Takes a record in: into INVOICES, CLOSES and BILLED. */
+MUST_USE int billed_take(struct store_txn *txn, struct text key, struct text json);
+
+enum billed_outcome { BILLED_NOT = 1 };
+/* The last boundary of a subscription that is done with; BILLED_NOT when there is none. */
+MUST_USE int billed_last(struct store_txn *txn, struct text subscription, int64_t *minute);
+MUST_USE int billed_has(struct store_txn *txn, struct text subscription, int64_t minute, bool *has);
+
+struct billed_period {
+    char quantity[DECIMAL_TEXT_MAX];
+    char total[48]; /* money_parse reads it */
+    int64_t adjustments;
+};
+/* What was billed of a card's closed period; zeros when no line says anything. */
+MUST_USE int billed_of(struct store_txn *txn, struct text subscription, struct text phase,
+                       struct text card, int64_t from_minute, int64_t to_minute,
+                       struct billed_period *billed);

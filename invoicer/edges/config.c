@@ -1,0 +1,44 @@
+#include "invoicer/edges/config.h"
+
+#include "common/base/fault.h"
+#include "common/io/log.h"
+
+#include <unistd.h>
+
+enum { OPEN_RETRY_MS = 200 };
+
+struct kafka_config config_kafka(const struct invoicer_config *config)
+{
+    return (struct kafka_config){
+        .brokers = config->common.brokers,
+        .properties = config->common.kafka_config,
+        .client_id = "invoicer",
+    };
+}
+
+int config_engine(const struct invoicer_config *config, enum engine_role role,
+                  struct engine **engine)
+{
+    struct engine_config wanted = {
+        .kafka = config_kafka(config),
+        .data = config->data,
+        .bucket = config->common.bucket,
+        .wait_ms = config->wait_ms,
+        .role = role,
+    };
+    int64_t waited = 0;
+    int r = engine_open(&wanted, engine);
+
+    while (r == FAULT_RETRY && waited < config->wait_ms) {
+        usleep(OPEN_RETRY_MS * 1000);
+        waited += OPEN_RETRY_MS;
+        r = engine_open(&wanted, engine);
+    }
+    return r ? fault_pass(r) : 0;
+}
+
+int config_exit(int fault, const char *event)
+{
+    log_fault(LOG_ERROR, event);
+    return fault == FAULT_RETRY ? EX_TEMPFAIL : EXIT_STATE_CORRUPT;
+}

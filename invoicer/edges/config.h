@@ -1,0 +1,49 @@
+/*
+ * config.h - the invoicer's settings, one struct for all its verbs, and what verbs have in common.
+ *
+ * Threads    One, at start.
+ */
+#pragma once
+
+#include "common/io/settings.h"
+#include "invoicer/edges/engine.h"
+#include "proto/topics.h"
+
+#include <sysexits.h>
+
+enum { EXIT_PARTIAL = 80, EXIT_FENCED = 81, EXIT_STATE_CORRUPT = 82 };
+
+struct invoicer_config {
+    struct common_config common;
+    const char *data;
+    int64_t wait_ms;
+    bool json;
+
+    int64_t partitions, replication; /* topics create */
+    const char *mode;
+    const char *role, *expires;     /* keys create */
+    int64_t collection_interval_ms; /* close */
+    const char *at, *only, *out;
+    bool dry_run;
+    bool as_csv, as_html; /* invoices show */
+};
+
+struct kafka_config config_kafka(const struct invoicer_config *config);
+MUST_USE int config_engine(const struct invoicer_config *config, enum engine_role role,
+                           struct engine **engine);
+/* Logs the fault and says what to exit with: 75 where doing it again is safe, else 82. */
+int config_exit(int fault, const char *event);
+
+/* The verbs, each in a file of its own: exit statuses. */
+int verb_serve(void *config, int argc, char **argv);
+int verb_topics_create(void *config, int argc, char **argv);
+int verb_keys_create(void *config, int argc, char **argv);
+int verb_keys_list(void *config, int argc, char **argv);
+int verb_keys_revoke(void *config, int argc, char **argv);
+int verb_catalog_apply(void *config, int argc, char **argv);
+int verb_catalog_diff(void *config, int argc, char **argv);
+int verb_catalog_get(void *config, int argc, char **argv);
+int verb_close(void *config, int argc, char **argv);
+int verb_invoices_list(void *config, int argc, char **argv);
+int verb_invoices_show(void *config, int argc, char **argv);
+int verb_explain(void *config, int argc, char **argv);

@@ -1,0 +1,56 @@
+/*
+ * mirror.h - the totals of <bucket>.counters, kept in the store up to a mark of each partition.
+ *
+ * A partition's records are applied up to a mark in one transaction with the mark and the position:
+ * so the store holds exactly the usage before the mark's next offset, of every partition at any
+ * time.
+ *
+ * While a close is under way (close.h) a partition stands still at its first mark that has passed
+ * the close's target: what is billed from can be read again, after any crash, until the close is
+ * done.
+ *
+ * In TOTALS: subscription 0 meter 0, then from and to of the billing window (8 bytes each, sorted
+ * as numbers), 16 bytes of the dimensions' hash, and 16 of the unique value; to struct
+ * mirror_total.
+ *
+ * Threads    The engine's; mirror_each any with a transaction.
+ */
+#pragma once
+
+#include "common/io/kafka.h"
+#include "common/io/store.h"
+#include "proto/counters.h"
+
+struct mirror;
+/* Follows once the bucket's record says how many partitions there are. */
+struct mirror *mirror_new(const struct kafka_config *kafka, const char *bucket,
+                          struct store *store);
+struct mirror *mirror_free(struct mirror *mirror);
+/* Takes what has come; the number of messages or a fault. */
+MUST_USE int mirror_step(struct mirror *mirror, int timeout_ms);
+
+enum mirror_outcome { MIRROR_NONE = 1 };
+/* The mark at which a partition stands; MIRROR_NONE before the first, or amid a stretch without
+ * one. */
+MUST_USE int mirror_mark(struct store_txn *txn, int32_t partition, struct counters_mark *mark);
+
+/* From here on every partition stops at its first mark that has passed its target and, of the
+ * catalog, `catalog_target`; it goes on after the thaw. */
+MUST_USE int mirror_freeze(struct store_txn *txn, const int64_t *targets, size_t count,
+                           int64_t catalog_target);
+MUST_USE int mirror_thaw(struct store_txn *txn);
+/* How far the freeze has come. */
+struct mirror_progress {
+    int32_t partitions, standing;
+    int32_t behind;     /* one that isn't there yet, or -1 */
+    int64_t at, target; /* its */
+    bool is_catalog;    /* it has passed its target but not the catalog's */
+};
+MUST_USE int mirror_frozen(struct store_txn *txn, struct mirror_progress *progress);
+
+/* Totals of a subscription and meter whose windows begin at `from` or later, in the order of time.
+ */
+MUST_USE int mirror_each(struct store_txn *txn, struct text subscription, struct text meter,
+                         int64_t from_minute,
+                         int (*visit)(void *context, const struct counters_total *total),
+                         void *context);

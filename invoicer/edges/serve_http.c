@@ -1,0 +1,196 @@
+#include "invoicer/edges/serve_http.h"
+
+#include "common/base/fault.h"
+#include "common/base/instant.h"
+#include "common/io/api_key.h"
+#include "invoicer/edges/books.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { METRIC_REQUESTS, METRIC_INVOICES, METRICS };
+
+static const struct metric table[METRICS] = {
+    [METRIC_REQUESTS] = {"tollway_invoicer_requests_total", "Requests for invoices.",
+                         METRIC_COUNTER, NULL, NULL},
+    [METRIC_INVOICES] = {"tollway_invoicer_invoices_read_total", "Invoices that were read out.",
+                         METRIC_COUNTER, NULL, NULL},
+};
+
+enum { ROUTES = 2 };
+
+struct serve_http {
+    struct store *store;
+    const char *bucket;
+    struct metrics *metrics;
+    struct http_route routes[ROUTES];
+};
+
+/* Whether the record of the key's id allows an admin's requests now. */
+static bool record_allows(const json_t *record, struct text key)
+{
+    const char *expires = json_string_value(json_object_get(record, "expiresAt"));
+    const char *role = json_string_value(json_object_get(record, "role"));
+    const char *hex = json_string_value(json_object_get(record, "sha256"));
+    uint8_t digest[API_KEY_DIGEST_BYTES];
+    char text[2 * API_KEY_DIGEST_BYTES + 1];
+    struct instant end;
+
+    api_key_digest(key, digest);
+    for (size_t i = 0; i < API_KEY_DIGEST_BYTES; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    if (!hex || strlen(hex) != 2 * API_KEY_DIGEST_BYTES || !role || strcmp(role, "admin") != 0)
+        return false;
+    if (!api_key_digest_equal((const uint8_t *)hex, (const uint8_t *)text) ||
+        !api_key_digest_equal((const uint8_t *)hex + API_KEY_DIGEST_BYTES,
+                              (const uint8_t *)text + API_KEY_DIGEST_BYTES))
+        return false;
+    return !expires ||
+           (instant_parse(text_of(expires), &end) == 0 && instant_compare(instant_now(), end) < 0);
+}
+
+static bool is_admin(struct serve_http *http, struct store_txn *txn, struct http_request *request)
+{
+    struct text key = http_bearer(request), id, json;
+    struct buffer name = {0};
+    enum api_key_mode mode;
+    bool allowed = false;
+    int64_t offset;
+
+    (void)http;
+    if (text_is_absent(key) || !api_key_parse(key, &mode, &id))
+        return false;
+    buffer_printf(&name, "key/%.*s", (int)id.length, id.at);
+    if (books_catalog_get(txn, buffer_text(&name), &json, &offset) == 0) {
+        json_t *record = json_loadb(json.at, json.length, 0, NULL);
+
+        allowed = record_allows(record, key);
+        json_decref(record);
+    }
+    buffer_deinit(&name);
+    return allowed;
+}
+
+/* A read transaction for an admin; false: it is answered already. */
+static bool begin(struct http_request *request, struct store_txn **txn)
+{
+    struct serve_http *http = request->context;
+
+    metrics_add(http->metrics, METRIC_REQUESTS, 0, 1);
+    if (store_begin(http->store, STORE_READ, txn)) {
+        http_answer_problem(request, 503, "unavailable", fault_text(), NULL);
+        return false;
+    }
+    if (!is_admin(http, *txn, request)) {
+        http_answer_problem(request, 401, "unauthorized", "an admin key of this bucket is needed",
+                            NULL);
+        return false;
+    }
+    return true;
+}
+
+struct listing {
+    struct buffer json;
+    struct text subscription; /* absent: all */
+    size_t count;
+};
+
+static int list_one(void *context, struct text key, struct text value)
+{
+    static const char *const shown[] = {"id", "subscription", "currency", "boundary", "total"};
+    struct listing *listing = context;
+    json_t *invoice = json_loadb(value.at, value.length, 0, NULL);
+    const char *subscription = json_string_value(json_object_get(invoice, "subscription"));
+
+    (void)key;
+    if (text_is_absent(listing->subscription) ||
+        (subscription && text_is(listing->subscription, subscription))) {
+        buffer_add_string(&listing->json, listing->count++ ? ",{" : "{");
+        for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+            buffer_printf(&listing->json, "%s\"%s\":", i ? "," : "", shown[i]);
+            buffer_add_json_string(&listing->json,
+                                   text_of(json_string_value(json_object_get(invoice, shown[i]))));
+        }
+        buffer_add_char(&listing->json, '}');
+    }
+    json_decref(invoice);
+    return 0;
+}
+
+static void on_list(struct http_request *request)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    struct listing listing = {.subscription = http_query(request, "subscription", 0)};
+    struct serve_http *http = request->context;
+    int r;
+
+    if (!begin(request, &txn))
+        return;
+    buffer_add_string(&listing.json, "{\"items\":[");
+    r = books_each(txn, BOOKS_INVOICES, text_from("", 0), list_one, &listing);
+    buffer_add_string(&listing.json, "]}");
+    metrics_add(http->metrics, METRIC_INVOICES, 0, (int64_t)listing.count);
+    if (r)
+        http_answer_problem(request, 503, "unavailable", fault_text(), NULL);
+    else
+        http_answer_json(request, 200, buffer_text(&listing.json));
+    buffer_deinit(&listing.json);
+}
+
+static void on_show(struct http_request *request)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    struct serve_http *http = request->context;
+    struct text id = request->parameters[0], json;
+    int r;
+
+    if (!begin(request, &txn))
+        return;
+    r = id.length == 0 || id.length > STORE_KEY_BYTES_MAX
+            ? STORE_NOT_FOUND
+            : store_get(txn, BOOKS_INVOICES, id, &json);
+    if (r == STORE_NOT_FOUND) {
+        http_answer_problem(request, 404, "unknown_invoice", "there is no such invoice", NULL);
+        return;
+    }
+    if (r) {
+        http_answer_problem(request, 503, "unavailable", fault_text(), NULL);
+        return;
+    }
+    metrics_add(http->metrics, METRIC_INVOICES, 0, 1);
+    http_answer_json(request, 200, json);
+}
+
+struct serve_http *serve_http_new(struct store *store, const char *bucket)
+{
+    struct serve_http *http = calloc(1, sizeof(*http));
+
+    assert(http);
+    http->store = store;
+    http->bucket = bucket;
+    http->metrics = metrics_new(table, METRICS);
+    http->routes[0] = (struct http_route){HTTP_GET_METHOD, "/v1/invoices", on_list, 0, http};
+    http->routes[1] = (struct http_route){HTTP_GET_METHOD, "/v1/invoices/{id}", on_show, 0, http};
+    return http;
+}
+
+struct serve_http *serve_http_free(struct serve_http *http)
+{
+    if (http)
+        metrics_free(http->metrics);
+    free(http);
+    return NULL;
+}
+
+const struct http_route *serve_http_routes(struct serve_http *http, size_t *count)
+{
+    *count = ROUTES;
+    return http->routes;
+}
+
+const struct metrics *serve_http_metrics(const struct serve_http *http)
+{
+    return http->metrics;
+}

@@ -1,0 +1,198 @@
+/*
+ * `serve`: the engine on a thread of its own, HTTP on the loop of this one; both meet in the store.
+ *
+ * SIGTERM and SIGINT drain: the server stops accepting, the engine leaves the group, what is unsent
+ * stays in the outbox for the next start.
+ */
+#include "common/base/fault.h"
+#include "common/io/http.h"
+#include "common/io/log.h"
+#include "invoicer/edges/books.h"
+#include "invoicer/edges/config.h"
+#include "invoicer/edges/serve_http.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SERVE_STEP_MS = 20, RETRY_MS = 500 };
+
+struct serve {
+    const struct invoicer_config *config;
+    struct engine *engine;
+    pthread_t thread;
+    atomic_bool ends;
+    atomic_int fault; /* that ended the engine */
+    uv_loop_t loop;
+    uv_signal_t on_term, on_int;
+    uv_async_t on_fault;
+    struct http_server *server;
+    struct serve_http *http;
+    bool is_draining;
+};
+
+static void *run_engine(void *context)
+{
+    struct serve *serve = context;
+    bool was_ill = false;
+
+    while (!atomic_load(&serve->ends)) {
+        int r = engine_step(serve->engine, SERVE_STEP_MS);
+
+        if (r == FAULT_RETRY) {
+            if (!was_ill)
+                log_fault(LOG_WARN, "engine_retries");
+            usleep(RETRY_MS * 1000);
+        } else if (r) {
+            log_fault(LOG_ERROR, "engine_stopped");
+            atomic_store(&serve->fault, r);
+            uv_async_send(&serve->on_fault);
+            break;
+        }
+        was_ill = r == FAULT_RETRY;
+    }
+    return NULL;
+}
+
+static bool is_ready(void *context, struct buffer *reason)
+{
+    struct serve *serve = context;
+    int64_t acting = 0;
+
+    if (atomic_load(&serve->fault)) {
+        buffer_add_string(reason, "the engine has stopped; see the log");
+        return false;
+    }
+    if (books_read_number(engine_store(serve->engine), "tenure/acting", 0, &acting)) {
+        buffer_add_string(reason, fault_text());
+        return false;
+    }
+    if (!acting)
+        buffer_add_string(reason, "another invoicer acts for the bucket, or none is elected yet");
+    return acting != 0;
+}
+
+static void on_closed(void *context)
+{
+    struct serve *serve = context;
+
+    uv_close((uv_handle_t *)&serve->on_term, NULL);
+    uv_close((uv_handle_t *)&serve->on_int, NULL);
+    uv_close((uv_handle_t *)&serve->on_fault, NULL);
+}
+
+static void drain(struct serve *serve)
+{
+    if (serve->is_draining)
+        return;
+    serve->is_draining = true;
+    log_event(LOG_INFO, "draining", NULL);
+    http_server_drain(serve->server, on_closed, serve);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    drain(handle->data);
+}
+
+static void on_engine_fault(uv_async_t *handle)
+{
+    drain(handle->data);
+}
+
+static int write_ready_file(const struct invoicer_config *config, const char *address)
+{
+    FILE *file;
+
+    if (!config->common.ready_file)
+        return 0;
+    file = fopen(config->common.ready_file, "we");
+    if (!file || fprintf(file, "http://%s\n", address) < 0 || fclose(file))
+        return fault(FAULT_STOP, "%s can't be written", config->common.ready_file);
+    return 0;
+}
+
+static int start_http(struct serve *serve)
+{
+    size_t count;
+    const struct http_route *routes = serve_http_routes(serve->http, &count);
+    int r = http_server_new(&serve->loop, serve->config->common.listen, routes, count,
+                            &http_limits_usual, &serve->server);
+
+    if (r)
+        return fault_pass(r);
+    http_serve_operations(serve->server, is_ready, serve, serve_http_metrics(serve->http),
+                          "invoicer");
+    log_event(LOG_INFO, "listening", "address", http_server_address(serve->server), NULL);
+    r = write_ready_file(serve->config, http_server_address(serve->server));
+    return r ? fault_pass(r) : 0;
+}
+
+static void start_signals(struct serve *serve)
+{
+    uv_signal_init(&serve->loop, &serve->on_term);
+    uv_signal_init(&serve->loop, &serve->on_int);
+    uv_async_init(&serve->loop, &serve->on_fault, on_engine_fault);
+    serve->on_term.data = serve->on_int.data = serve->on_fault.data = serve;
+    uv_signal_start(&serve->on_term, on_signal, SIGTERM);
+    uv_signal_start(&serve->on_int, on_signal, SIGINT);
+}
+
+static int serve_until_drained(struct serve *serve)
+{
+    int r;
+
+    uv_loop_init(&serve->loop);
+    start_signals(serve);
+    serve->http = serve_http_new(engine_store(serve->engine), serve->config->common.bucket);
+    r = start_http(serve);
+    if (r)
+        return fault_pass(r);
+    if (pthread_create(&serve->thread, NULL, run_engine, serve))
+        return fault(FAULT_STOP, "no thread for the engine");
+    uv_run(&serve->loop, UV_RUN_DEFAULT);
+    atomic_store(&serve->ends, true);
+    pthread_join(serve->thread, NULL);
+    serve->server = http_server_free(serve->server);
+    serve->http = serve_http_free(serve->http);
+    uv_loop_close(&serve->loop);
+    return atomic_load(&serve->fault);
+}
+
+/* Topics may be made after this process is started, by hand or by a script. */
+static int open_patiently(const struct invoicer_config *config, struct engine **engine)
+{
+    int64_t waited = 0;
+    int r = config_engine(config, ENGINE_ACTS, engine);
+
+    while (r && waited < config->wait_ms) {
+        if (waited == 0)
+            log_fault(LOG_WARN, "start_waits");
+        usleep(RETRY_MS * 1000);
+        waited += RETRY_MS;
+        r = config_engine(config, ENGINE_ACTS, engine);
+    }
+    return r ? fault_pass(r) : 0;
+}
+
+int verb_serve(void *context, int argc, char **argv)
+{
+    struct serve serve = {.config = context};
+    int r = open_patiently(serve.config, &serve.engine);
+
+    (void)argc;
+    (void)argv;
+    if (!r)
+        r = serve_until_drained(&serve);
+    engine_close(serve.engine);
+    if (r < 0)
+        return config_exit(r, "serve_failed");
+    log_event(LOG_INFO, "stopped", NULL);
+    return EX_OK;
+}

@@ -1,0 +1,163 @@
+/*
+ * invoicer.c - the process: its settings and its verbs.
+ */
+#include "invoicer/edges/config.h"
+
+#include <stddef.h>
+
+#define JSON_SETTING                                                                               \
+    {                                                                                              \
+        .name = "json", .kind = SETTING_SWITCH, .usual = "false",                                  \
+        .help = "Write JSON for programs instead of text for people.",                             \
+        .offset = offsetof(struct invoicer_config, json)                                           \
+    }
+
+static const struct setting settings[] = {
+    {
+        .name = "data",
+        .kind = SETTING_TEXT,
+        .usual = "data",
+        .help =
+            "The folder of the invoicer's store. It is a cache of the bucket's topics: lost, it is "
+            "read again from them.",
+        .offset = offsetof(struct invoicer_config, data),
+    },
+    {
+        .name = "wait",
+        .kind = SETTING_DURATION,
+        .usual = "PT2M",
+        .help = "How long a verb waits for the broker, for its turn to act as the bucket's "
+                "invoicer and "
+                "for the aggregators, before it gives up with status 75. A close that gave up is "
+                "continued by the next one.",
+        .offset = offsetof(struct invoicer_config, wait_ms),
+    },
+    {
+        .name = "collection-interval",
+        .kind = SETTING_DURATION,
+        .usual = "PT1H",
+        .help =
+            "How long after a billing period's end it can be closed. More waits for late usage and "
+            "delays the invoice; what comes later is billed as an adjustment.",
+        .offset = offsetof(struct invoicer_config, collection_interval_ms),
+    },
+};
+
+static const struct setting topics_settings[] = {
+    {
+        .name = "partitions",
+        .kind = SETTING_NUMBER,
+        .usual = "4",
+        .least = 1,
+        .most = 10000,
+        .help =
+            "Partitions of usage and counters, fixed for good: at most as many aggregators share "
+            "the work.",
+        .offset = offsetof(struct invoicer_config, partitions),
+    },
+    {
+        .name = "replication",
+        .kind = SETTING_NUMBER,
+        .usual = "1",
+        .least = 1,
+        .most = 100,
+        .help = "Copies of each partition over the brokers; 3 outlives the loss of one.",
+        .offset = offsetof(struct invoicer_config, replication),
+    },
+    {
+        .name = "mode",
+        .kind = SETTING_CHOICE,
+        .usual = "test",
+        .choices = "test|live",
+        .help = "Whether the bucket bills real money; keys say which.",
+        .offset = offsetof(struct invoicer_config, mode),
+    },
+    JSON_SETTING,
+};
+
+static const struct setting keys_settings[] = {
+    {
+        .name = "role",
+        .kind = SETTING_CHOICE,
+        .usual = "ingest",
+        .choices = "ingest|admin",
+        .help = "ingest sends events; admin reads usage, ledger and invoices.",
+        .offset = offsetof(struct invoicer_config, role),
+    },
+    {
+        .name = "expires",
+        .kind = SETTING_TEXT,
+        .help = "When the key stops working, as an RFC 3339 time; never when it isn't given.",
+        .offset = offsetof(struct invoicer_config, expires),
+    },
+    JSON_SETTING,
+};
+
+static const struct setting json_settings[] = {JSON_SETTING};
+
+static const struct command commands[] = {
+    {.name = "serve",
+     .arguments = "",
+     .help = "Act as the bucket's invoicer and answer HTTP until SIGTERM",
+     .run = verb_serve},
+    {.name = "topics create",
+     .arguments = "",
+     .help = "Create the bucket's topics and its record",
+     .settings = topics_settings,
+     .setting_count = ARRAY_LEN(topics_settings),
+     .run = verb_topics_create},
+    {.name = "keys create",
+     .arguments = "",
+     .help = "Make an API key and show it, once",
+     .settings = keys_settings,
+     .setting_count = ARRAY_LEN(keys_settings),
+     .run = verb_keys_create},
+    {.name = "keys list",
+     .arguments = "",
+     .help = "List the API keys by id",
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_keys_list},
+    {.name = "keys revoke",
+     .arguments = "KEY_ID",
+     .help = "Let a key expire now",
+     .run = verb_keys_revoke},
+    {.name = "catalog apply",
+     .arguments = "FILE",
+     .help = "Add or replace what a catalog file names, all or nothing",
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_catalog_apply},
+    {.name = "catalog diff",
+     .arguments = "FILE",
+     .help = "Say what applying a file would change",
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_catalog_diff},
+    {.name = "catalog get",
+     .arguments = "[RECORD]",
+     .help = "Write the catalog as a file, or one record such as plan/pro@1",
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_catalog_get},
+};
+
+#define ABOUT                                                                                      \
+    "The money side of Tollway: keeps the catalog of meters, plans and subscriptions, closes "     \
+    "billing periods and makes one invoice for each subscription and boundary."
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "invoicer",
+        .about = ABOUT,
+        .has_common_settings = true,
+        .settings = settings,
+        .setting_count = ARRAY_LEN(settings),
+        .commands = commands,
+        .command_count = ARRAY_LEN(commands),
+        .config_size = sizeof(struct invoicer_config),
+    };
+
+    return program_run(&program, argc, argv);
+}
