@@ -149,26 +149,41 @@ int decimal_parse_json(struct text text, struct decimal *value)
     return scan_number(&scan, true, value);
 }
 
+/* Writes the digits before `end`, at least `least` of them; returns where they begin. */
+static char *write_digits(char *end, uint128 number, int least)
+{
+    uint64_t part;
+
+    for (; number > UINT64_MAX; number /= 10, least--)
+        *--end = (char)('0' + (int)(number % 10));
+    for (part = (uint64_t)number; part || least > 0; part /= 10, least--)
+        *--end = (char)('0' + (int)(part % 10));
+    return end;
+}
+
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
 {
-    char reversed[DECIMAL_TEXT_MAX];
-    uint128 rest = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
-    size_t count = 0, length = 0;
-    bool written = false; /* a digit behind the point that isn't a trailing zero */
+    const uint64_t one = 1000000000000;
+    uint128 size = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
+    uint128 whole = size / one;
+    uint64_t fraction = (uint64_t)(size - whole * one);
+    char written[DECIMAL_TEXT_MAX];
+    char *const end = written + DECIMAL_TEXT_MAX;
+    char *at = end;
+    size_t length;
+    int places = DECIMAL_PLACES;
 
-    for (int place = 0; place <= DECIMAL_PLACES || rest; place++, rest /= 10) {
-        char digit = (char)('0' + (int)(rest % 10));
-
-        if (place == DECIMAL_PLACES && written)
-            reversed[count++] = '.';
-        written = written || digit != '0';
-        if (written || place >= DECIMAL_PLACES)
-            reversed[count++] = digit;
+    if (fraction) {
+        for (; fraction % 10 == 0; fraction /= 10)
+            places--;
+        at = write_digits(at, fraction, places);
+        *--at = '.';
     }
+    at = write_digits(at, whole, 1);
     if (value.units < 0)
-        reversed[count++] = '-';
-    while (count)
-        text[length++] = reversed[--count];
+        *--at = '-';
+    length = (size_t)(end - at);
+    memcpy(text, at, length);
     text[length] = '\0';
     return length;
 }

@@ -134,13 +134,32 @@ int exact_add(struct exact a, struct exact b, struct exact *sum)
 
 static uint64_t power_of_ten(int exponent)
 {
-    uint64_t power = 1;
+    static const uint64_t powers[TEN_DIGITS_MAX + 1] = {
+        1U,
+        10U,
+        100U,
+        1000U,
+        10000U,
+        100000U,
+        1000000U,
+        10000000U,
+        100000000U,
+        1000000000U,
+        10000000000U,
+        100000000000U,
+        1000000000000U,
+        10000000000000U,
+        100000000000000U,
+        1000000000000000U,
+        10000000000000000U,
+        100000000000000000U,
+        1000000000000000000U,
+        10000000000000000000U,
+    };
 
     assert(exponent >= 0 && exponent <= TEN_DIGITS_MAX);
 
-    while (exponent-- > 0)
-        power *= 10;
-    return power;
+    return powers[exponent];
 }
 
 /* Divides the size in place and returns the rest. */
@@ -156,19 +175,43 @@ static uint64_t divide(struct exact *amount, uint64_t divisor)
     return (uint64_t)rest;
 }
 
+struct quotient {
+    struct exact whole;
+    uint128 rest;
+};
+
+/* By way of one 128-bit division where that is enough, as for nearly every amount it is. */
+static struct quotient divide_by_ten(struct exact amount, int places, uint128 divisor)
+{
+    uint128 low = (uint128)amount.limbs[1] << 64 | amount.limbs[0];
+    int upper = places > TEN_DIGITS_MAX ? places - TEN_DIGITS_MAX : 0;
+    uint64_t first = power_of_ten(places - upper), second = power_of_ten(upper);
+    struct quotient quotient = {.whole = amount};
+
+    if (!(amount.limbs[2] | amount.limbs[3])) {
+        uint128 whole = low / divisor;
+
+        quotient.whole.limbs[0] = (uint64_t)whole;
+        quotient.whole.limbs[1] = (uint64_t)(whole >> 64);
+        quotient.rest = low - whole * divisor;
+        return quotient;
+    }
+    quotient.rest = divide(&quotient.whole, first);
+    quotient.rest += (uint128)divide(&quotient.whole, second) * first;
+    return quotient;
+}
+
 /* amount / 10^places rounded half away from zero: the only rounding of money there is. */
 static int round_places(struct exact amount, int places, struct money *money)
 {
     int upper = places > TEN_DIGITS_MAX ? places - TEN_DIGITS_MAX : 0;
-    uint64_t divisor = power_of_ten(places - upper), upper_divisor = power_of_ten(upper);
-    uint64_t rest = divide(&amount, divisor);
-    uint128 whole = (uint128)divisor * upper_divisor;
-    uint128 whole_rest = (uint128)divide(&amount, upper_divisor) * divisor + rest;
-    uint128 size = (uint128)amount.limbs[1] << 64 | amount.limbs[0];
+    uint128 divisor = (uint128)power_of_ten(places - upper) * power_of_ten(upper);
+    struct quotient quotient = divide_by_ten(amount, places, divisor);
+    uint128 size = (uint128)quotient.whole.limbs[1] << 64 | quotient.whole.limbs[0];
 
-    if (amount.limbs[2] || amount.limbs[3])
+    if (quotient.whole.limbs[2] || quotient.whole.limbs[3])
         return MONEY_OVERFLOW;
-    if (whole_rest >= whole - whole_rest && ++size == 0)
+    if (quotient.rest >= divisor - quotient.rest && ++size == 0)
         return MONEY_OVERFLOW;
     if (size > (uint128)MINOR_MAX)
         return MONEY_OVERFLOW;

@@ -208,9 +208,8 @@ static int sum_lines(const struct rated_line *lines, size_t count, struct rating
     return 0;
 }
 
-/* `total` is what this slice's lines come to so far. */
-static int add_minimum(const struct rater *rater, struct money total, struct rated_line *lines,
-                       size_t *count)
+/* `rating` holds the sums of the lines so far. */
+static int add_minimum(const struct rater *rater, struct rated_line *lines, struct rating *rating)
 {
     struct money least, sum;
 
@@ -218,14 +217,14 @@ static int add_minimum(const struct rater *rater, struct money total, struct rat
         return 0;
     if (money_of(rater->price->minimum, rater->currency, &least))
         return RATING_TOO_FINE;
-    if (money_add(rater->billed, total, &sum))
+    if (money_add(rater->billed, rating->total, &sum))
         return RATING_OVERFLOW;
     if (!rater->slice->is_last || sum.minor >= least.minor)
         return 0;
     least.minor -= sum.minor;
-    lines[(*count)++] = (struct rated_line){
+    lines[rating->line_count] = (struct rated_line){
         .kind = RATED_MINIMUM, .quantity = decimal_from_int(1), .amount = least, .total = least};
-    return 0;
+    return sum_lines(&lines[rating->line_count++], 1, rating);
 }
 
 static int billed_quantity(const struct rater *rater, const struct rated_line *lines, size_t count,
@@ -264,11 +263,7 @@ int rating_rate(const struct price *price, const struct price_discounts *discoun
     if (r == 0)
         r = sum_lines(lines, done.line_count, &done);
     if (r == 0)
-        r = add_minimum(&rater, done.total, lines, &done.line_count);
-    if (r)
-        return r;
-    done.amount = done.discount = done.total = (struct money){0};
-    r = sum_lines(lines, done.line_count, &done);
+        r = add_minimum(&rater, lines, &done);
     if (r)
         return r;
     assert(done.total.minor == done.amount.minor - done.discount.minor);

@@ -182,6 +182,61 @@ Test(decimal, divides_rounding_half_away_from_zero)
     }
 }
 
+Test(decimal, multiplies_and_divides_rounding_as_told)
+{
+    static const struct {
+        const char *a, *b;
+        int places;
+        enum decimal_rounding rounding;
+        const char *product, *quotient;
+    } cases[] = {
+        {"7", "2", 0, DECIMAL_HALF_AWAY, "14", "4"},
+        {"7", "2", 0, DECIMAL_DOWN, "14", "3"},
+        {"-7", "2", 0, DECIMAL_UP, "-14", "-4"},
+        {"-7", "2", 0, DECIMAL_DOWN, "-14", "-3"},
+        {"2000000001", "1000000000", 0, DECIMAL_UP, "2000000001000000000", "3"},
+        {"1", "3", 12, DECIMAL_HALF_AWAY, "3", "0.333333333333"},
+        {"2", "3", 12, DECIMAL_HALF_AWAY, "6", "0.666666666667"},
+        {"0.000000000001", "0.5", 12, DECIMAL_HALF_AWAY, "0.000000000001", "0.000000000002"},
+        {"0.000000000001", "0.4", 12, DECIMAL_HALF_AWAY, "0", "0.000000000003"},
+        {"0.000000000001", "0.4", 12, DECIMAL_UP, "0.000000000001", "0.000000000003"},
+        {"0", "7", 3, DECIMAL_UP, "0", "0"},
+        {"999999999999999.999999999999", "1000000000", 2, DECIMAL_DOWN, "999999999999999999999999",
+         "999999.99"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct decimal a, b, found;
+        char text[DECIMAL_TEXT_MAX];
+
+        cr_assert_eq(decimal_parse(text_of(cases[i].a), &a), 0);
+        cr_assert_eq(decimal_parse(text_of(cases[i].b), &b), 0);
+        cr_assert_eq(decimal_multiply(a, b, cases[i].places, cases[i].rounding, &found), 0);
+        (void)decimal_format(found, text);
+        cr_assert_str_eq(text, cases[i].product, "case %zu", i);
+        cr_assert_eq(decimal_divide(a, b, cases[i].places, cases[i].rounding, &found), 0);
+        (void)decimal_format(found, text);
+        cr_assert_str_eq(text, cases[i].quotient, "case %zu", i);
+    }
+}
+
+Test(decimal, products_and_quotients_without_room_are_outcomes)
+{
+    const struct decimal most = {(int128)(~(uint128)0 >> 1)};
+    struct decimal found = {5};
+
+    cr_assert_eq(decimal_multiply(most, most, 12, DECIMAL_DOWN, &found), DECIMAL_OVERFLOW);
+    cr_assert_eq(decimal_multiply(most, decimal_from_int(2), 12, DECIMAL_DOWN, &found),
+                 DECIMAL_OVERFLOW);
+    cr_assert_eq(decimal_divide(most, (struct decimal){1}, 12, DECIMAL_DOWN, &found),
+                 DECIMAL_OVERFLOW);
+    cr_assert(found.units == 5);
+    cr_assert_eq(decimal_multiply(most, decimal_from_int(1), 12, DECIMAL_DOWN, &found), 0);
+    cr_assert(found.units == most.units);
+    cr_assert_eq(decimal_divide(most, most, 12, DECIMAL_DOWN, &found), 0);
+    cr_assert_eq(decimal_compare(found, decimal_from_int(1)), 0);
+}
+
 Test(decimal, reads_back_what_it_wrote)
 {
     srand(7);

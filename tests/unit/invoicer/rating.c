@@ -7,7 +7,6 @@
 #include <criterion/criterion.h>
 #include <glob.h>
 #include <jansson.h>
-#include <signal.h>
 #include <string.h>
 
 static json_t *answer_of(const json_t *question)
