@@ -1,0 +1,52 @@
+/*
+ * days.h - the UTC days that a partition knows: each with its ids, its share of the digest and
+ * which series were seen on it.
+ *
+ * A day is *open* while events of it can still be counted (rollup.h). A closed day keeps its sums,
+ * nothing else.
+ *
+ * Ownership  days_deinit, which accepts a zeroed one.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "aggregator/rules/dedup.h"
+#include "aggregator/rules/digest.h"
+
+enum { DAY_KEY_BYTES = 4, DAY_BYTES = 16 * (LEVELS + 1) + 24 };
+
+struct day {
+    int32_t number;
+    bool is_open;
+    struct dedup ids;
+    uint64_t *seen; /* a bit a series: has it a cell on this day? */
+    uint32_t seen_words;
+    struct day_sums sums;   /* as the store has them */
+    struct day_sums staged; /* as the running commit leaves them */
+    int64_t changed_offset; /* of the last message that changed its counters */
+    uint32_t runs;          /* dedup runs in the store */
+    bool is_dirty;
+};
+
+struct days {
+    struct day **at; /* of day `base` + i; NULL where none is known */
+    int32_t base;
+    uint32_t span;
+};
+
+void days_deinit(struct days *days);
+struct day *days_find(const struct days *days, int64_t number); /* or NULL */
+struct day *days_take(struct days *days, int64_t number); /* made, open, when it isn't there */
+/* The known days, ascending: the first one numbered `from` or later; NULL past the last. */
+struct day *days_next(const struct days *days, int64_t from);
+/* Closes the open days before `first`: their ids leave the memory. */
+void days_close(struct days *days, int32_t first);
+
+bool day_has_seen(const struct day *day, uint32_t series);
+void day_see(struct day *day, uint32_t series);
+
+void day_key(int32_t number, uint8_t key[DAY_KEY_BYTES]);
+MUST_USE bool day_key_decode(struct text key, int32_t *number);
+void day_encode(const struct day *day, uint8_t bytes[DAY_BYTES]); /* what is staged */
+/* False for a damaged one. Fills sums, staged, changed_offset and runs. */
+MUST_USE bool day_decode(struct text key, struct text value, struct day *day);

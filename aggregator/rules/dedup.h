@@ -1,0 +1,41 @@
+/*
+ * dedup.h - the ids of one UTC day: was this event counted already?
+ *
+ * An open-addressing table of 16-byte fingerprints with linear probing, doubled at load 0.6, on
+ * 2 MiB pages where the system has them. Ids that are new since the last commit are kept apart as
+ * well: they are that commit's run.
+ *
+ * Doubling moves every id at once: 50 ns an id, so some seconds' pause at 50 million ids a day and
+ * partition; more partitions make it shorter.
+ *
+ * Ownership  dedup_deinit, which accepts a zeroed one; a zeroed one is an empty table.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "proto/usage.h"
+
+enum dedup_verdict {
+    DEDUP_NEW,
+    DEDUP_DUPLICATE, /* the identity is there, with this payload */
+    DEDUP_CONFLICT,  /* the identity is there, with another payload */
+};
+
+struct dedup {
+    struct fingerprint *slots;
+    uint64_t room; /* a power of two, or 0 */
+    uint64_t count;
+    struct fingerprint *fresh;
+    uint64_t fresh_count, fresh_room;
+    uint128 sum; /* of every id in the table as a 128-bit number, mod 2^128: the digest's part */
+};
+
+void dedup_deinit(struct dedup *dedup);
+void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id);
+enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id);
+void dedup_add(struct dedup *dedup, const struct fingerprint *id); /* is DEDUP_NEW; is fresh */
+void dedup_load(struct dedup *dedup,
+                const struct fingerprint *id);           /* from the store; isn't fresh */
+void dedup_reserve(struct dedup *dedup, uint64_t count); /* room for so many in all */
+void dedup_committed(struct dedup *dedup);               /* nothing is fresh any more */
+uint64_t dedup_bytes(const struct dedup *dedup);         /* of memory */

@@ -1,0 +1,41 @@
+/*
+ * index.h - finds small numbers by a 64-bit hash: open addressing, doubled at load 0.6.
+ *
+ * It knows hashes and ids alone; whether a candidate is the one that is looked for is asked of the
+ * caller, so equal hashes are no trouble.
+ *
+ * Ownership  index_deinit, which accepts a zeroed one; a zeroed one is an empty index.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "common/base/attrs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { INDEX_NONE = 0xffffffff >> 1 }; /* no id: ids are below it */
+
+struct index_slot {
+    uint64_t hash;
+    uint32_t id;
+    uint32_t is_used;
+};
+
+struct index {
+    struct index_slot *slots;
+    uint64_t room; /* a power of two, or 0 */
+    uint64_t count;
+};
+
+/* Is `id` of `owner` the wanted one? */
+typedef bool index_equal(const void *owner, uint32_t id, const void *wanted);
+
+void index_deinit(struct index *index);
+/* The id under the hash that `equal` agrees to; INDEX_NONE when there is none. */
+uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal, const void *owner,
+                    const void *wanted);
+/* Adds one that isn't there. */
+void index_add(struct index *index, uint64_t hash, uint32_t id);
+void index_clear(struct index *index);
+void index_prefetch(const struct index *index, uint64_t hash);

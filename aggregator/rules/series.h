@@ -1,0 +1,73 @@
+/*
+ * series.h - the series of a partition: each (subscription, meter, subject, dimensions) once, by a
+ * small number.
+ *
+ * Numbers are given in the order in which series are first counted, so they are a function of the
+ * log. Each series belongs to a *group* (its subscription and meter), which the limit of
+ * combinations is about, and to a *line* (the group and the dimensions without the subject), which
+ * is what a bill sees.
+ *
+ * Encoded, a series is: aggregation u8, dimension_count u8, then subscription, meter, subject and
+ * each dimension's name and value; a string is length u16 (0xffff: null) and bytes.
+ *
+ * Ownership  The registry owns its texts, until registry_deinit.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "aggregator/rules/index.h"
+#include "common/base/text.h"
+#include "proto/usage.h"
+
+enum { SERIES_IDS_MAX = INDEX_NONE };
+
+struct series {
+    struct text encoded;
+    uint8_t hash[16]; /* XXH3-128 of `encoded`: what the digest knows it by */
+    uint32_t group, line;
+    uint32_t next_in_group, next_in_line; /* INDEX_NONE at the end */
+    uint32_t account;                     /* the ledger's row of its subscription */
+    enum aggregation aggregation;
+};
+
+struct series_set { /* a group or a line */
+    uint32_t first; /* the newest series: a chain by next_in_… */
+    uint32_t count;
+    uint32_t group; /* of a line; of a group: itself */
+};
+
+struct series_block;
+
+struct registry {
+    struct series *series;
+    uint32_t count, room;
+    struct series_set *groups, *lines;
+    uint32_t group_count, group_room, line_count, line_room;
+    struct index by_text, by_group, by_line;
+    struct series_block *texts;
+};
+
+/* A series as it stands in a batch, with its hash: what is looked up. */
+struct series_name {
+    struct text encoded;
+    uint8_t hash[16];
+};
+
+/* Appends the encoded form. */
+void series_encode(const struct usage_series *series, struct buffer *encoded);
+/* False when the text isn't an encoded series. The result points into it. */
+MUST_USE bool series_decode(struct text encoded, struct usage_series *series);
+struct series_name series_name_of(struct text encoded);
+/* The same subscription, meter and aggregation with `__other__` for the subject and each dimension.
+ */
+void series_encode_other(const struct usage_series *series, struct buffer *encoded);
+bool series_is_other(struct text encoded);
+
+void registry_deinit(struct registry *registry); /* a zeroed one is an empty registry */
+uint32_t registry_find(const struct registry *registry,
+                       const struct series_name *name); /* or INDEX_NONE */
+void registry_prefetch(const struct registry *registry, const struct series_name *name);
+/* Adds one that isn't there; its number is the former count. */
+uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account);
+/* The group that a series would belong to, INDEX_NONE when it has none yet. */
+uint32_t registry_group(const struct registry *registry, const struct usage_series *series);
