@@ -367,6 +367,7 @@ void tally_committed(struct tally *tally)
             continue;
         dedup_committed(&day->ids);
         day->sums = day->staged;
+        day->runs = day->staged_runs;
         day->is_dirty = false;
     }
     ledger_committed(&tally->ledger);

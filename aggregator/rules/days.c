@@ -147,7 +147,7 @@ void day_encode(const struct day *day, uint8_t bytes[DAY_BYTES])
     for (size_t level = 0; level < LEVELS; level++, at += 16)
         wire_store_i128(at, (int128)day->staged.levels[level]);
     wire_store_i64(at, day->changed_offset);
-    wire_store_u64(at + 8, day->runs);
+    wire_store_u64(at + 8, day->staged_runs);
     wire_store_u64(at + 16, block_checksum(text_from(key, sizeof(key)), bytes, DAY_BYTES - 8));
 }
 
@@ -164,6 +164,6 @@ bool day_decode(struct text key, struct text value, struct day *day)
         day->sums.levels[level] = (uint128)wire_load_i128(at);
     day->staged = day->sums;
     day->changed_offset = wire_load_i64(at);
-    day->runs = (uint32_t)wire_load_u64(at + 8);
+    day->runs = day->staged_runs = (uint32_t)wire_load_u64(at + 8);
     return true;
 }

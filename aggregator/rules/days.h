@@ -25,6 +25,7 @@ struct day {
     struct day_sums staged; /* as the running commit leaves them */
     int64_t changed_offset; /* of the last message that changed its counters */
     uint32_t runs;          /* dedup runs in the store */
+    uint32_t staged_runs;
     bool is_dirty;
 };
 
@@ -48,5 +49,5 @@ void day_see(struct day *day, uint32_t series);
 void day_key(int32_t number, uint8_t key[DAY_KEY_BYTES]);
 MUST_USE bool day_key_decode(struct text key, int32_t *number);
 void day_encode(const struct day *day, uint8_t bytes[DAY_BYTES]); /* what is staged */
-/* False for a damaged one. Fills sums, staged, changed_offset and runs. */
+/* False for a damaged one. Fills sums, changed_offset, runs and what is staged. */
 MUST_USE bool day_decode(struct text key, struct text value, struct day *day);

@@ -4,7 +4,7 @@
  * All three levels are written with each commit, so ageing is deletion alone. It goes by whole UTC
  * days and by the partition's *clock*, so it is a function of the log's prefix:
  *
- *   The clock follows arrivals, and forwards by at most a minute an event. An ingest host with a
+ *   The clock follows arrivals, and forwards by at most ten minutes an event. An ingest host with a
  *   wrong clock can so not age a partition with one message. (It starts at the first arrival.)
  *   A day's ids and minutes go once clock > end of the day + horizon + slack. By then no event of
  *   that day can pass the horizon any more, unless its arrival is older than the clock by more than
@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-enum { ROLLUP_CLOCK_STEP_MS = 60 * 1000, ROLLUP_QUARTER_DAYS = 400, ROLLUP_SLACK_DAYS = 3 };
+enum { ROLLUP_CLOCK_STEP_MS = 10 * 60 * 1000, ROLLUP_QUARTER_DAYS = 400, ROLLUP_SLACK_DAYS = 3 };
 #define ROLLUP_DAY_MS INT64_C(86400000)
 
 /* The clock after an arrival. */

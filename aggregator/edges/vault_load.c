@@ -1,0 +1,365 @@
+/*
+ * Loading checks all that it reads: each row's checksum, the ids' and accounts' sums, and the whole
+ * digest against the sums of the days. Verifying reads the levels that loading doesn't, too.
+ */
+#include "aggregator/edges/vault_parts.h"
+
+#include "aggregator/rules/block.h"
+#include "aggregator/rules/order.h"
+#include "aggregator/rules/rollup.h"
+#include "common/base/fault.h"
+#include "common/base/partition.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct load {
+    struct store_txn *txn;
+    struct store_cursor *cursor;
+    struct tally *tally;
+    struct vault_state state;
+    struct buffer *reason;
+};
+
+static void load_deinit(struct load *load)
+{
+    store_cursor_free(load->cursor);
+    store_abort(&load->txn);
+}
+
+static int damaged(struct load *load, const char *what)
+{
+    buffer_clear(load->reason);
+    buffer_printf(load->reason, "partition %d: %s", load->tally->partition, what);
+    return VAULT_DAMAGED;
+}
+
+/* A row of a table: 0, an outcome of load, or a fault. */
+typedef int load_row(struct load *load, struct text key, struct text value, void *context);
+
+/* Visits the rows from `first` until one doesn't begin with `prefix_length` bytes of it. */
+static int each_row(struct load *load, enum vault_table table, struct text first,
+                    size_t prefix_length, load_row *row, void *context)
+{
+    struct text key = first, value;
+    int r = store_cursor_new(load->txn, table, &load->cursor);
+
+    if (r)
+        return fault_pass(r);
+    for (r = store_cursor_seek(load->cursor, &key, &value); r == 0;
+         r = store_cursor_next(load->cursor, &key, &value)) {
+        if (key.length < prefix_length || memcmp(key.at, first.at, prefix_length) != 0)
+            break;
+        r = row(load, key, value, context);
+        if (r)
+            break;
+    }
+    load->cursor = store_cursor_free(load->cursor);
+    if (r < 0)
+        return fault_pass(r);
+    return r == STORE_NOT_FOUND ? 0 : r;
+}
+
+/* --- rows: VAULT_DAMAGED is told from STORE_NOT_FOUND by its number --- */
+
+_Static_assert((int)VAULT_DAMAGED != (int)STORE_NOT_FOUND, "each_row tells them apart");
+
+static int load_account(struct load *load, struct text key, struct text value, void *context)
+{
+    struct ledger *ledger = &load->tally->ledger;
+    struct account read = {0}, *account;
+    struct text subscription;
+    uint128 *sum = context;
+    uint32_t number;
+
+    if (!account_key_decode(key, &subscription) || !account_decode(key, value, &read))
+        return damaged(load, "a row of the ledger is damaged");
+    number = ledger_take(ledger, subscription); /* may move the accounts */
+    account = &ledger->accounts[number];
+    account->counts = account->committed = read.counts;
+    account->cuts = read.cuts;
+    account->is_stored = true;
+    account->is_misplaced =
+        !text_is_absent(subscription) &&
+        partition_of(subscription, load->tally->partitions) != load->tally->partition;
+    *sum += digest_account(subscription, &read.counts);
+    return 0;
+}
+
+static int load_series(struct load *load, struct text key, struct text value, void *context)
+{
+    struct registry *registry = &load->tally->series;
+    struct usage_series series;
+    struct text encoded;
+    struct series_name name;
+    (void)context;
+
+    if (key.length != 4 || order_load_u32((const uint8_t *)key.at) != registry->count ||
+        !sealed_open(key, value, &encoded) || !series_decode(encoded, &series))
+        return damaged(load, "a series is damaged or missing");
+    name = series_name_of(encoded);
+    registry_add(registry, &name, ledger_take(&load->tally->ledger, series.subscription));
+    return 0;
+}
+
+static int load_day(struct load *load, struct text key, struct text value, void *context)
+{
+    int32_t number;
+    (void)context;
+
+    if (!day_key_decode(key, &number) ||
+        !day_decode(key, value, days_take(&load->tally->days, number)))
+        return damaged(load, "the row of a day is damaged");
+    return 0;
+}
+
+static int load_run(struct load *load, struct text key, struct text value, void *context)
+{
+    struct text content;
+    struct day *day;
+    (void)context;
+
+    if (key.length != ID_KEY_BYTES || !sealed_open(key, value, &content) ||
+        content.length % sizeof(struct fingerprint) != 0)
+        return damaged(load, "a run of ids is damaged");
+    day = days_find(&load->tally->days, window_unbiased(order_load_u32((const uint8_t *)key.at)));
+    if (!day)
+        return damaged(load, "a run of ids belongs to no day");
+    if (!day->is_open)
+        return 0;
+    for (size_t at = 0; at < content.length; at += sizeof(struct fingerprint)) {
+        struct fingerprint id;
+
+        memcpy(&id, content.at + at, sizeof(id));
+        dedup_load(&day->ids, &id);
+    }
+    return 0;
+}
+
+/* --- cells and unique values, summed again --- */
+
+struct level_walk {
+    enum level level;
+    int32_t first_day;
+    bool sees; /* note which series a day has seen */
+};
+
+/* The day of a window, when it is summed; NULL when it has aged. *unknown: no such day. */
+static struct day *walked_day(struct load *load, const struct level_walk *walk, int64_t window,
+                              bool *unknown)
+{
+    int64_t number = floor_divide(window * level_minutes(walk->level), MINUTES_A_DAY);
+    struct day *day = number < walk->first_day ? NULL : days_find(&load->tally->days, number);
+
+    *unknown = number >= walk->first_day && !day;
+    return day;
+}
+
+static int walk_block(struct load *load, struct text key, struct text value, void *context)
+{
+    const struct level_walk *walk = context;
+    struct block_key where;
+    struct block block;
+    struct day *day;
+    bool unknown;
+
+    if (!block_key_decode(key, &where) || !block_decode(key, value, &block))
+        return damaged(load, "a block of counters is damaged");
+    day = walked_day(load, walk, where.window, &unknown);
+    if (unknown)
+        return damaged(load, "counters belong to no day");
+    for (uint32_t place = 0; day && place < BLOCK_CELLS; place++) {
+        uint32_t series = where.number * BLOCK_CELLS + place;
+        struct total total;
+
+        if (!(block.bitmap >> place & 1))
+            continue;
+        if (series >= load->tally->series.count)
+            return damaged(load, "a counter belongs to no series");
+        total = (struct total){.value = block.cells[place].value,
+                               .count = block.cells[place].count,
+                               .time = block.cells[place].time};
+        day->staged.levels[walk->level] +=
+            digest_cell(walk->level, where.window, load->tally->series.series[series].hash, &total);
+        if (walk->sees)
+            day_see(day, series);
+    }
+    return 0;
+}
+
+static int walk_unique(struct load *load, struct text key, struct text value, void *context)
+{
+    const struct level_walk *walk = context;
+    struct unique unique;
+    enum level level;
+    struct day *day;
+    bool unknown;
+    (void)value;
+
+    if (!unique_from_store_key(key, &level, &unique) ||
+        cell_series(unique.key) >= load->tally->series.count)
+        return damaged(load, "a unique value is damaged");
+    day = walked_day(load, walk, cell_window(unique.key), &unknown);
+    if (unknown)
+        return damaged(load, "a unique value belongs to no day");
+    if (day)
+        day->staged.levels[level] +=
+            digest_unique(level, cell_window(unique.key),
+                          load->tally->series.series[cell_series(unique.key)].hash, unique.hash);
+    return 0;
+}
+
+/* Sums a level's rows again from its first day on and compares them with what the days say. */
+static int walk_level(struct load *load, struct level_walk walk)
+{
+    uint8_t first[5] = {(uint8_t)walk.level};
+    struct days *days = &load->tally->days;
+    int64_t start = walk.first_day == INT32_MIN
+                        ? INT32_MIN
+                        : level_window(walk.level, (int64_t)walk.first_day * MINUTES_A_DAY);
+    int r;
+
+    if (start > INT32_MIN)
+        order_store_u32(first + 1, window_biased(start));
+    for (struct day *day = days_next(days, walk.first_day); day;
+         day = days_next(days, (int64_t)day->number + 1))
+        day->staged.levels[walk.level] = 0;
+    r = each_row(load, VAULT_CELLS, text_from(first, sizeof(first)), 1, walk_block, &walk);
+    if (r == 0)
+        r = each_row(load, VAULT_UNIQUES, text_from(first, sizeof(first)), 1, walk_unique, &walk);
+    if (r)
+        return r < 0 ? fault_pass(r) : r;
+    for (struct day *day = days_next(days, walk.first_day); day;
+         day = days_next(days, (int64_t)day->number + 1))
+        if (day->staged.levels[walk.level] != day->sums.levels[walk.level])
+            return damaged(load, "a day's counters don't match its digest");
+    return 0;
+}
+
+/* --- the whole --- */
+
+static int check_belongs(struct load *load)
+{
+    const struct vault_state *state = &load->state;
+    const struct tally *tally = load->tally;
+
+    buffer_clear(load->reason);
+    if (state->partition != tally->partition)
+        buffer_printf(load->reason, "the folder holds partition %d, not %d", state->partition,
+                      tally->partition);
+    else if (state->partitions != tally->partitions)
+        buffer_printf(load->reason,
+                      "partition %d was counted with %d partitions and the topic has %d now: ids "
+                      "and totals can't be moved; make a new bucket",
+                      tally->partition, state->partitions, tally->partitions);
+    else if (state->horizon_ms != tally->horizon_ms)
+        buffer_printf(load->reason,
+                      "partition %d was counted with a dedup horizon of %lld s and is asked to go "
+                      "on with %lld s, which would change verdicts: start with the old "
+                      "--dedup-horizon, or count anew with an empty --data and --snapshots",
+                      tally->partition, (long long)state->horizon_ms / 1000,
+                      (long long)tally->horizon_ms / 1000);
+    return load->reason->length ? VAULT_OTHER : 0;
+}
+
+static void restore_state(struct load *load)
+{
+    struct tally *tally = load->tally;
+
+    tally->next_offset = load->state.next_offset;
+    tally->watermark_ms = load->state.watermark_ms;
+    tally->clock_ms = load->state.clock_ms;
+    tally->gross = load->state.gross;
+    tally->ledger_sum = load->state.ledger_sum;
+    tally_age(tally);
+}
+
+static int check_ids(struct load *load)
+{
+    const struct days *days = &load->tally->days;
+
+    for (struct day *day = days_next(days, load->tally->first_open_day); day;
+         day = days_next(days, (int64_t)day->number + 1))
+        if (day->ids.sum != day->sums.ids)
+            return damaged(load, "a day's ids don't match its digest");
+    return 0;
+}
+
+static int load_all(struct load *load)
+{
+    struct tally *tally = load->tally;
+    uint128 ledger_sum = 0;
+    uint8_t first_run[ID_KEY_BYTES] = {0};
+    int r;
+
+    restore_state(load);
+    if (tally->first_open_day > INT32_MIN)
+        id_key(tally->first_open_day, 0, first_run);
+    if ((r = each_row(load, VAULT_LEDGER, text_from("", 0), 0, load_account, &ledger_sum)) ||
+        (r = each_row(load, VAULT_SERIES, text_from("", 0), 0, load_series, NULL)) ||
+        (r = each_row(load, VAULT_DAYS, text_from("", 0), 0, load_day, NULL)))
+        return r < 0 ? fault_pass(r) : r;
+    days_close(&tally->days, tally->first_open_day);
+    tally->series_committed = tally->series.count;
+    if (ledger_sum != load->state.ledger_sum)
+        return damaged(load, "the ledger doesn't match its digest");
+    if ((r = each_row(load, VAULT_IDS, text_from(first_run, sizeof(first_run)), 0, load_run,
+                      NULL)) ||
+        (r = check_ids(load)) ||
+        (r = walk_level(load, (struct level_walk){.level = LEVEL_DAY,
+                                                  .first_day = tally->first_open_day,
+                                                  .sees = true})))
+        return r < 0 ? fault_pass(r) : r;
+    if (vault_digest(tally, ledger_sum) != load->state.digest)
+        return damaged(load, "the digest doesn't match the days");
+    return 0;
+}
+
+static int load_begin(struct load *load, struct vault *vault)
+{
+    int r = store_begin(vault->store, STORE_READ, &load->txn);
+
+    if (r)
+        return fault_pass(r);
+    r = vault_read_state(load->txn, &load->state);
+    if (r == VAULT_DAMAGED)
+        return damaged(load, "the row of the state is damaged");
+    if (r)
+        return r < 0 ? fault_pass(r) : r;
+    r = check_belongs(load);
+    return r ? r : load_all(load);
+}
+
+int vault_load(struct vault *vault, struct tally *tally, struct buffer *reason)
+{
+    CLEANUP(load_deinit) struct load load = {.tally = tally, .reason = reason};
+    int r = load_begin(&load, vault);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : r;
+    vault->state = load.state;
+    return 0;
+}
+
+int vault_verify(struct vault *vault, struct tally *tally, struct buffer *reason)
+{
+    CLEANUP(load_deinit) struct load load = {.tally = tally, .reason = reason};
+    int r = load_begin(&load, vault);
+
+    if (r == 0)
+        r = walk_level(
+            &load, (struct level_walk){.level = LEVEL_MINUTE, .first_day = tally->first_open_day});
+    if (r == 0)
+        r = walk_level(
+            &load, (struct level_walk){.level = LEVEL_QUARTER,
+                                       .first_day = tally->clock_ms == INT64_MIN
+                                                        ? INT32_MIN
+                                                        : rollup_first_quarter_day(
+                                                              tally->clock_ms, tally->horizon_ms)});
+    if (r == 0)
+        r = walk_level(&load, (struct level_walk){.level = LEVEL_DAY, .first_day = INT32_MIN});
+    if (r)
+        return r < 0 ? fault_pass(r) : r;
+    vault->state = load.state;
+    return 0;
+}
