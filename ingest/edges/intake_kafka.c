@@ -156,14 +156,22 @@ static struct content_signs signs_of(const struct kafka_message *record)
     return signs;
 }
 
+/* The official SDK says the content type twice; where both agree, that is no harm. */
+static bool repeats_content_type(const struct kafka_header *header, struct text content_type)
+{
+    return strcmp(header->name, "ce_datacontenttype") == 0 &&
+           text_equal(header->value, content_type);
+}
+
 static size_t gather_attributes(struct intake *intake, const struct kafka_message *record,
-                                struct event_attribute *attributes, struct refusal *refusal)
+                                struct text content_type, struct event_attribute *attributes,
+                                struct refusal *refusal)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < record->header_count && count < EVENT_ATTRIBUTES_MAX; i++) {
         const struct kafka_header *header = &record->headers[i];
-        if (!is_attribute_header(header))
+        if (!is_attribute_header(header) || repeats_content_type(header, content_type))
             continue;
         if (!utf8_is_valid(header->value))
             refuse(refusal, &intake->arena, REFUSAL_INVALID_STRING, text_of(""),
@@ -183,7 +191,7 @@ static int read_binary(struct intake *intake, const struct kafka_message *record
     struct event_binary binary = {
         .attributes = attributes, .content_type = content_type, .body = record->value};
 
-    binary.count = gather_attributes(intake, record, attributes, refusal);
+    binary.count = gather_attributes(intake, record, content_type, attributes, refusal);
     return event_from_binary(&intake->document, &binary, event, refusal);
 }
 

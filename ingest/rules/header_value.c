@@ -1,7 +1,8 @@
 /*
  * The value of a `ce-` header by the HTTP binding 1.0.2, 3.1.3.2: double-quoted parts are unescaped
- * first (older senders quote), then %XX is decoded once, needless ones too, and what comes out has
- * to be UTF-8. The decoded value is never longer than the header's.
+ * first (older senders quote), then each %XX is decoded once, needless ones too, and what comes out
+ * has to be UTF-8. A % that begins no %XX stands for itself: the official SDKs don't encode it. The
+ * decoded value is never longer than the header's.
  */
 #include "ingest/rules/event.h"
 #include "ingest/rules/json_string.h"
@@ -39,25 +40,30 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* Decodes in place; false when a % isn't followed by two hex digits. */
-static bool decode_percent(char *bytes, size_t *length)
+/* The byte of the %XX at `at`; -1 when there is none. */
+static int encoded_byte(const char *at, const char *end)
 {
-    size_t written = 0;
+    int high, low;
 
-    for (size_t i = 0; i < *length; i++) {
-        char c = bytes[i];
-        if (c == '%') {
-            int high = i + 2 < *length ? hex_digit(bytes[i + 1]) : -1;
-            int low = i + 2 < *length ? hex_digit(bytes[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return false;
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        bytes[written++] = c;
+    if (end - at < 3 || *at != '%')
+        return -1;
+    high = hex_digit(at[1]);
+    low = hex_digit(at[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* Decodes in place; returns the new length. */
+static size_t decode_percent(char *bytes, size_t length)
+{
+    const char *at = bytes, *end = bytes + length;
+    char *to = bytes;
+
+    while (at < end) {
+        int byte = encoded_byte(at, end);
+        *to++ = byte < 0 ? *at : (char)byte;
+        at += byte < 0 ? 1 : 3;
     }
-    *length = written;
-    return true;
+    return (size_t)(to - bytes);
 }
 
 static struct text pointer_of(struct text name, struct arena *arena)
@@ -79,12 +85,12 @@ int event_decode_header(struct text name, struct text value, struct arena *arena
         refuse(refusal, arena, REFUSAL_TOO_LONG, pointer_of(name, arena), "shorten the attribute");
         return EVENT_REFUSED;
     }
-    if (!unquote(value, bytes, &length) || !decode_percent(bytes, &length)) {
+    if (!unquote(value, bytes, &length)) {
         refuse(refusal, arena, REFUSAL_INVALID_ATTRIBUTE, pointer_of(name, arena),
-               "a quote isn't closed or a %% isn't followed by two hex digits: percent-encode "
-               "the value");
+               "a quote isn't closed: percent-encode the value");
         return EVENT_REFUSED;
     }
+    length = decode_percent(bytes, length);
     if (!utf8_is_valid(text_from(bytes, length))) {
         refuse(refusal, arena, REFUSAL_INVALID_STRING, pointer_of(name, arena),
                "the decoded value isn't UTF-8 without NUL: percent-encode its UTF-8 bytes");

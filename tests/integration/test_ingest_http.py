@@ -117,7 +117,7 @@ def test_5_binary_mode():
         refuses(body, "invalid_string", "/subject", "application/json",
                 binary_headers("x", subject=value))
     refuses(body, "invalid_attribute", "/subject", "application/json",
-            binary_headers("x", subject="100%"))
+            binary_headers("x", subject='"open'))
     refuses(body, "invalid_attribute", "/datacontenttype", "application/json",
             binary_headers("x", datacontenttype="application/json"))
     refuses(body, "duplicate_key", "/id", "application/json", binary_headers("x") + [("CE-ID", "y")])

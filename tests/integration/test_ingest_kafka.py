@@ -71,7 +71,8 @@ def test_structured_events_need_no_content_type():
 
 def test_binary_events_have_their_attributes_in_headers_as_utf8():
     usage, _ = send([binary("b1", '{"total":"41.5"}', subject="Euro \u20ac 100%"),
-                     binary("b2", content_type=None)], usage=2)
+                     binary("b2", content_type=None),
+                     binary("b3", datacontenttype="application/json")], usage=3)
     [found] = [e for e in usage if e["entries"][0]["value"] == "41.5"]
     assert found["entries"][0]["subject"] == "Euro \u20ac 100%", found
 
@@ -95,7 +96,7 @@ def test_what_cannot_be_accepted_is_kept_with_the_reason():
     rejects(binary("r8", content_type="text/xml"), "unsupported_content", "/datacontenttype")
     rejects(binary("r9", body="{"), "invalid_data", "/data")
     rejects(binary(None), "missing_attribute", "/id")
-    rejects(binary("r10", datacontenttype="application/json"), "invalid_attribute",
+    rejects(binary("r10", datacontenttype="text/xml"), "invalid_attribute",
             "/datacontenttype")
 
 
