@@ -94,8 +94,8 @@ static void write_bash(const struct program *program, struct buffer *out)
                            "    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace\n"
                            "  else\n    COMPREPLY=($(compgen -f -W '");
     write_verbs(program, out);
-    buffer_printf(out, "' -- \"$word\"))\n  fi\n}\ncomplete -F _tollway_%s %s\n", program->name,
-                  program->name);
+    buffer_printf(out, "' -- \"$word\"))\n  fi\n}\ncomplete -F _tollway_%s %s tollway-%s\n",
+                  program->name, program->name, program->name);
 }
 
 /* --- zsh --- */
@@ -117,7 +117,7 @@ static void write_zsh_flag(const struct program *program, const struct setting *
 
 static void write_zsh(const struct program *program, struct buffer *out)
 {
-    buffer_printf(out, "#compdef %s\n_arguments \\\n", program->name);
+    buffer_printf(out, "#compdef %s tollway-%s\n_arguments \\\n", program->name, program->name);
     each_setting(program, write_zsh_flag, out);
     for (size_t i = 0; i < ARRAY_LEN(own_flags); i++)
         buffer_printf(out, "  '--%s' \\\n", own_flags[i]);
@@ -134,7 +134,7 @@ static void write_fish_flag(const struct program *program, const struct setting 
     CLEANUP(buffer_deinit) struct buffer scratch = {0};
     const char *words = words_of(row, &scratch);
 
-    buffer_printf(out, "complete -c %s -l %s -r", program->name, row->name);
+    buffer_printf(out, "complete -c tollway-%s -l %s -r", program->name, row->name);
     if (words)
         buffer_printf(out, " -a '%s'", words);
     buffer_add_string(out, " -d '");
@@ -146,8 +146,8 @@ static void write_fish(const struct program *program, struct buffer *out)
 {
     each_setting(program, write_fish_flag, out);
     for (size_t i = 0; i < ARRAY_LEN(own_flags); i++)
-        buffer_printf(out, "complete -c %s -l %s\n", program->name, own_flags[i]);
-    buffer_printf(out, "complete -c %s -a '", program->name);
+        buffer_printf(out, "complete -c tollway-%s -l %s\n", program->name, own_flags[i]);
+    buffer_printf(out, "complete -c tollway-%s -a '", program->name);
     write_verbs(program, out);
     buffer_add_string(out, "'\n");
 }

@@ -53,13 +53,14 @@ static void write_head(const struct program *program, struct buffer *out)
 {
     buffer_printf(out, ".Dd %s\n.Dt TOLLWAY-", page_date);
     write_upper(program->name, out);
-    buffer_printf(out, " 1\n.Os\n.Sh NAME\n.Nm %s\n.Nd part of Tollway, which meters and bills\n",
-                  program->name);
+    buffer_printf(
+        out, " 1\n.Os\n.Sh NAME\n.Nm tollway-%s\n.Nd part of Tollway, which meters and bills\n",
+        program->name);
     buffer_add_string(out, ".Sh SYNOPSIS\n");
     for (size_t i = 0; i < program->command_count; i++) {
         const struct command *command = &program->commands[i];
 
-        buffer_printf(out, ".Nm %s\n.Op Ar option ...\n", program->name);
+        buffer_printf(out, ".Nm tollway-%s\n.Op Ar option ...\n", program->name);
         if (command->name[0])
             buffer_printf(out, ".Cm %s\n", command->name);
         if (command->arguments[0])

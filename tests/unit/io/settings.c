@@ -181,8 +181,8 @@ static const char *file_of(const char *content, mode_t mode)
     static char path[64];
     int fd;
 
-    snprintf(path, sizeof(path), "/tmp/settings-test.XXXXXX");
-    fd = mkstemp(path);
+    snprintf(path, sizeof(path), "/tmp/settings-XXXXXX-test");
+    fd = mkstemps(path, 5);
     cr_assert(fd >= 0 && write(fd, content, strlen(content)) == (ssize_t)strlen(content));
     cr_assert_eq(fchmod(fd, mode), 0);
     close(fd);
