@@ -4,12 +4,14 @@
  *   topic-tool put BROKERS TOPIC < lines {"key","value"|"hex","headers":{name:value},"partition"}
  *   topic-tool get BROKERS TOPIC             each record as such a line, with its offset
  *   topic-tool usage BROKERS TOPIC           each event of the usage batches as a line
+ *   topic-tool create BROKERS BUCKET:COUNT   the bucket's topics, with so many partitions
  *
  * Reads from the beginning to the end that the topic had when it began. Ends with 0, or 1 and a
  * line that says why.
  */
 #include "common/base/fault.h"
 #include "common/io/kafka.h"
+#include "proto/topics.h"
 #include "proto/usage.h"
 
 #include <jansson.h>
@@ -240,16 +242,42 @@ static int get(const struct kafka_config *config, const char *topic,
     return 0;
 }
 
+/* --- create --- */
+
+static int create(const struct kafka_config *config, const char *bucket_and_count)
+{
+    struct text rest = text_of(bucket_and_count);
+    char *bucket = text_copy(text_cut(&rest, ':')), *count = text_copy(rest);
+    char names[TOPIC_COUNT][TOPIC_NAME_MAX];
+    struct topic_spec specs[TOPIC_COUNT];
+    int r;
+
+    for (enum topic topic = 0; topic < TOPIC_COUNT; topic++) {
+        topic_name(topic, bucket, names[topic]);
+        specs[topic] = (struct topic_spec){
+            .name = names[topic],
+            .partitions = topic_partitions_of(topic, atoi(count)),
+            .config = topic_settings(topic),
+        };
+    }
+    r = topics_create(config, specs, TOPIC_COUNT, 1);
+    free(bucket);
+    free(count);
+    return r ? complain(bucket_and_count) : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct kafka_config config = {.client_id = "topic-tool"};
 
     if (argc != 4) {
-        fprintf(stderr, "topic-tool: put|get|usage BROKERS TOPIC\n");
+        fprintf(stderr, "topic-tool: put|get|usage|create BROKERS TOPIC\n");
         return 64;
     }
     config.brokers = argv[2];
     if (strcmp(argv[1], "put") == 0)
         return put(&config, argv[3]);
+    if (strcmp(argv[1], "create") == 0)
+        return create(&config, argv[3]);
     return get(&config, argv[3], strcmp(argv[1], "usage") == 0 ? print_usage : print_record);
 }
