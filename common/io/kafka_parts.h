@@ -108,8 +108,12 @@ struct outgoing {
     struct kafka_header headers[]; /* then the bytes that all the texts point to */
 };
 
+enum { PRODUCER_TOPICS_MAX = 16 }; /* beyond, a topic is found by its name each time */
+
 struct producer {
     rd_kafka_t *client; /* NULL while it cannot be made anew */
+    rd_kafka_topic_t *topics[PRODUCER_TOPICS_MAX];
+    size_t topic_count;
     struct kafka_config config;
     int64_t queue_bytes_max;
     int64_t message_timeout_ms;

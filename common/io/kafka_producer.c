@@ -23,6 +23,7 @@
 enum {
     FLUSH_STEP_MS = 50,
     REMAKE_PAUSE_MS = 500, /* between two new clients: what ended one may end the next as well */
+    INTRODUCTION_MS_MAX = 300,         /* of a topic, once a client */
     CONFIRMATION_OVERHEAD_BYTES = 512, /* of a message in librdkafka */
 };
 
@@ -215,6 +216,44 @@ static int make_client(struct producer *producer)
     return 0;
 }
 
+/* --- topics --- */
+
+/*
+ * librdkafka 2.0.2 looks once a second for topics that it doesn't know yet, and the first message
+ * to each waits as long. Asking makes it know. Without a broker that wait is short and nothing is
+ * lost.
+ */
+static void introduce(struct producer *producer, rd_kafka_topic_t *topic)
+{
+    const rd_kafka_metadata_t *metadata;
+
+    if (!rd_kafka_metadata(producer->client, 0, topic, &metadata, INTRODUCTION_MS_MAX))
+        rd_kafka_metadata_destroy(metadata);
+}
+
+static rd_kafka_topic_t *topic_of(struct producer *producer, const char *name)
+{
+    rd_kafka_topic_t *topic;
+
+    for (size_t i = 0; i < producer->topic_count; i++)
+        if (strcmp(rd_kafka_topic_name(producer->topics[i]), name) == 0)
+            return producer->topics[i];
+    if (producer->topic_count == PRODUCER_TOPICS_MAX)
+        return NULL;
+    topic = rd_kafka_topic_new(producer->client, name, NULL);
+    if (!topic)
+        return NULL;
+    producer->topics[producer->topic_count++] = topic;
+    introduce(producer, topic);
+    return topic;
+}
+
+static void forget_topics(struct producer *producer)
+{
+    while (producer->topic_count > 0)
+        rd_kafka_topic_destroy(producer->topics[--producer->topic_count]);
+}
+
 /* --- sending --- */
 
 static rd_kafka_headers_t *headers_of(const struct outgoing *message)
@@ -241,6 +280,7 @@ static rd_kafka_resp_err_t code_of(const rd_kafka_error_t *error)
 static rd_kafka_resp_err_t lend(struct producer *producer, struct outgoing *message)
 {
     rd_kafka_headers_t *headers = headers_of(message);
+    rd_kafka_topic_t *topic = topic_of(producer, message->topic);
     rd_kafka_vu_t parts[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = message->topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = message->partition},
@@ -253,8 +293,13 @@ static rd_kafka_resp_err_t lend(struct producer *producer, struct outgoing *mess
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
     };
     size_t count = headers ? ARRAY_LEN(parts) : ARRAY_LEN(parts) - 1;
-    rd_kafka_error_t *error = rd_kafka_produceva(producer->client, parts, count);
-    rd_kafka_resp_err_t code = code_of(error);
+    rd_kafka_error_t *error;
+    rd_kafka_resp_err_t code;
+
+    if (topic)
+        parts[0] = (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic};
+    error = rd_kafka_produceva(producer->client, parts, count);
+    code = code_of(error);
 
     if (error && headers)
         rd_kafka_headers_destroy(headers);
@@ -310,6 +355,7 @@ static void end_client(struct producer *producer)
     rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_poll(producer->client, 0) > 0)
         continue;
+    forget_topics(producer);
     rd_kafka_destroy(producer->client);
     producer->client = NULL;
     producer->remaking = false;
@@ -427,6 +473,7 @@ struct producer *producer_free(struct producer *producer)
         rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         while (rd_kafka_poll(producer->client, 0) > 0)
             continue;
+        forget_topics(producer);
         rd_kafka_destroy(producer->client);
     }
     while (producer->first)

@@ -21,6 +21,9 @@ static const struct kafka_property reader_rows[] = {
     {"enable.auto.offset.store", "false", PROPERTY_FIXED},
     {"auto.offset.reset", "error", PROPERTY_FIXED},
     {"check.crcs", "true", PROPERTY_FIXED},
+    /* A broker answers one request of a connection after the other: what follows a fetch that waits
+     * for messages - the start of another partition - waits as long. */
+    {"fetch.wait.max.ms", "100", PROPERTY_USUAL},
     {"fetch.error.backoff.ms", "100", PROPERTY_USUAL},
     {"fetch.max.bytes", "8388608", PROPERTY_USUAL},
     {"topic.metadata.refresh.fast.interval.ms", "50", PROPERTY_USUAL},
