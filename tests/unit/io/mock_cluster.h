@@ -26,7 +26,7 @@ void send_number(struct producer *producer, int32_t partition, int number,
                  producer_delivered *delivered, void *context);
 int number_of(const struct kafka_message *message);
 
-/* Reads the topic `t` from its beginning until `count` messages came or 20 s have passed. */
+/* Reads the topic `t` from its beginning to its end, `count` messages at most. */
 size_t read_topic(struct mock *mock, struct kafka_message *copies, size_t count);
 
 /* A producer with roomy limits. */
