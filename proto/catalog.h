@@ -112,6 +112,9 @@ const struct catalog_subscription *catalog_subscription(const struct catalog *ca
                                                         struct text id);
 const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
 
+/* From active_from on and before active_to; the far future too is before an open end. */
+bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time);
+
 enum catalog_subject_outcome {
     CATALOG_SUBJECT_UNKNOWN = 1,
     CATALOG_SUBJECT_AMBIGUOUS,

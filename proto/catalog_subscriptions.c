@@ -334,10 +334,12 @@ const struct catalog_subscription *catalog_subscription(const struct catalog *ca
                                       : &held_at(&catalog->subscriptions, number)->subscription;
 }
 
-static bool is_active(const struct catalog_subscription *subscription, struct instant time)
+bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time)
 {
+    bool is_open = subscription->active_to.ns == INT64_MAX;
+
     return instant_compare(subscription->active_from, time) <= 0 &&
-           instant_compare(time, subscription->active_to) < 0;
+           (is_open || instant_compare(time, subscription->active_to) < 0);
 }
 
 /* The only active one on the list that begins with `number`. */
@@ -350,7 +352,7 @@ static int find_active(const struct catalog_subscriptions *subscriptions, uint32
     while (number != CATALOG_MAP_NONE) {
         const struct catalog_held *held = held_at(subscriptions, number);
 
-        if (is_active(&held->subscription, time)) {
+        if (catalog_is_active(&held->subscription, time)) {
             if (found)
                 return CATALOG_SUBJECT_AMBIGUOUS;
             found = &held->subscription;
@@ -371,7 +373,7 @@ int catalog_find_subject(const struct catalog *catalog, struct text subject, str
     uint32_t number;
 
     if (by_id) {
-        if (!is_active(by_id, time))
+        if (!catalog_is_active(by_id, time))
             return CATALOG_SUBJECT_INACTIVE;
         *subscription = by_id;
         return 0;

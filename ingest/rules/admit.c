@@ -40,8 +40,7 @@ static const struct catalog_subscription *by_id(struct weighing *weighing)
                "to the catalog first");
         return NULL;
     }
-    if (instant_compare(weighing->time, found->active_from) >= 0 &&
-        instant_compare(weighing->time, found->active_to) < 0)
+    if (catalog_is_active(found, weighing->time))
         return found;
     refuse(weighing->refusal, weighing->arena, REFUSAL_SUBSCRIPTION_INACTIVE,
            text_of("/subscription"),

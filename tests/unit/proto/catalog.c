@@ -227,6 +227,16 @@ Test(catalog, the_first_kind_that_knows_a_subject_decides_even_if_nothing_is_act
     cr_assert_str_eq(found("x", "2026-01-01T00:00:00Z"), "old");
 }
 
+Test(catalog, an_open_subscription_is_active_even_in_the_farthest_future)
+{
+    cr_assert_eq(subscribe("open", "acme", "", "2026-01-01T00:00:00Z", ""), 0);
+    cr_assert_eq(subscribe("ends", "zeta", "", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"), 0);
+
+    cr_assert_str_eq(found("acme", "9999-12-31T23:59:59Z"), "open");
+    cr_assert_str_eq(found("open", "9999-12-31T23:59:59Z"), "open");
+    cr_assert_str_eq(found("zeta", "9999-12-31T23:59:59Z"), "inactive");
+}
+
 Test(catalog, two_active_ones_of_a_customer_are_ambiguous)
 {
     cr_assert_eq(subscribe("a", "acme", "", "2026-01-01T00:00:00Z", "2026-03-01T00:00:00Z"), 0);
