@@ -37,10 +37,13 @@ static struct wide multiply(uint128 a, uint128 b)
     };
 }
 
-/* Long division bit by bit. False: the quotient has more than 128 bits. */
+/* Long division bit by bit; the divisor is at most 2^127, the largest size of an int128, so that
+ * what is left always has room for another bit. False: the quotient has more than 128 bits. */
 static bool divide(struct wide number, uint128 divisor, uint128 *quotient, uint128 *rest)
 {
     uint128 left = number.high, found = 0;
+
+    assert(divisor > 0 && divisor <= (uint128)1 << 127);
 
     if (left >= divisor)
         return false;
@@ -50,11 +53,9 @@ static bool divide(struct wide number, uint128 divisor, uint128 *quotient, uint1
         return true;
     }
     for (int bit = 127; bit >= 0; bit--) {
-        bool carry = left >> 127;
-
         left = left << 1 | (number.low >> bit & 1);
         found <<= 1;
-        if (carry || left >= divisor) {
+        if (left >= divisor) {
             left -= divisor;
             found |= 1;
         }

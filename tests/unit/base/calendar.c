@@ -208,6 +208,15 @@ Test(calendar_window, is_local_and_whole)
                   "2018-11-05T02:00:00Z"); /* has no midnight */
 }
 
+/* Toronto went from 23:30 to 00:30 on 30 March 1919, so 00:00 of the 31st is moved on to 01:00. */
+Test(calendar_window, a_day_whose_midnight_is_skipped_begins_when_the_gap_is_made_up)
+{
+    assert_window("America/Toronto", WINDOW_DAY, "1919-03-31T04:45:00Z", "1919-03-30T05:00:00Z",
+                  "1919-03-31T05:00:00Z");
+    assert_window("America/Toronto", WINDOW_DAY, "1919-03-31T05:00:00Z", "1919-03-31T05:00:00Z",
+                  "1919-04-01T04:00:00Z");
+}
+
 Test(calendar_window, an_hour_that_the_clock_shows_twice_is_two)
 {
     assert_window("Europe/Berlin", WINDOW_HOUR, "2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z",

@@ -170,6 +170,10 @@ Test(money, is_read_back_as_it_was_written)
                      wrong[i]);
     cr_assert_eq(money_parse(text_of("170141183460469231731687303715884105727"), euro(), &money),
                  MONEY_OVERFLOW);
+    /* 2^128 and a little more: what wraps would look like a small amount */
+    cr_assert_eq(money_parse(text_of("340282366920938463463374607431768211466"),
+                             currency_find(text_of("JPY")), &money),
+                 MONEY_OVERFLOW);
 }
 
 Test(currency, is_found_by_its_code)

@@ -187,6 +187,11 @@ Test(invoice, late_usage_is_billed_as_the_difference_to_what_was_billed)
     invoice = build(&billing, 3, &sources);
     cr_assert_str_eq(billing_money(&billing, invoice.lines[2].total), "-10.00");
     cr_assert_str_eq(billing_money(&billing, invoice.total), "489.00");
+    ((struct rate_card *)&billing.plan.phases[1].cards[2])->discounts.percent =
+        decimal_from_int(10);
+    invoice = build(&billing, 3, &sources);
+    cr_assert_str_eq(billing_money(&billing, invoice.lines[2].total), "-20.00",
+                     "100.00 less 10 %, less the 110.00 billed");
     billing_deinit(&billing);
 }
 

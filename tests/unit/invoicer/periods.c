@@ -92,6 +92,19 @@ Test(periods, phases_of_months_are_counted_from_the_start_too)
     billing_deinit(&billing);
 }
 
+Test(periods, longer_ones_begin_with_their_phase_and_keep_the_day_of_the_start)
+{
+    static const char *const expected[] = {"2026-01-31T00:00:00Z", "2026-02-28T00:00:00Z",
+                                           "2026-05-31T00:00:00Z", "2026-08-31T00:00:00Z"};
+    struct billing billing;
+
+    billing_init(&billing, PLAN("P3M", TRIAL("trial", "P1M") LAST_PHASE),
+                 SUBSCRIPTION("'activeFrom':'2026-01-31T00:00:00Z'"));
+
+    assert_boundaries(&billing, expected, ARRAY_LEN(expected));
+    billing_deinit(&billing);
+}
+
 Test(periods, an_anchor_of_their_own_cuts_the_first_one_short_in_every_phase)
 {
     static const char *const expected[] = {"2026-01-15T00:00:00Z", "2026-01-22T00:00:00Z",
