@@ -103,29 +103,33 @@ static size_t size_of_series(const struct usage_series *series)
     return size;
 }
 
-static void put_text(struct buffer *buffer, struct text text)
+static uint8_t *put_text(uint8_t *at, struct text text)
 {
-    uint8_t length[2];
-
-    wire_store_u16(length, text_is_absent(text) ? USAGE_TEXT_ABSENT : (uint16_t)text.length);
-    buffer_add(buffer, length, sizeof(length));
+    wire_store_u16(at, text_is_absent(text) ? USAGE_TEXT_ABSENT : (uint16_t)text.length);
     if (text.length)
-        buffer_add(buffer, text.at, text.length);
+        memcpy(at + 2, text.at, text.length);
+    return at + 2 + text.length;
 }
 
+/* Appends the series, of `size` bytes, in its final form. */
 static void put_series(struct buffer *buffer, const struct usage_series *series, size_t size)
 {
-    uint8_t head[4] = {0, 0, (uint8_t)series->aggregation, (uint8_t)series->dimension_count};
+    uint8_t *at;
 
-    wire_store_u16(head, (uint16_t)size);
-    buffer_add(buffer, head, sizeof(head));
-    put_text(buffer, series->subscription);
-    put_text(buffer, series->meter);
-    put_text(buffer, series->subject);
+    buffer_reserve(buffer, size);
+    at = (uint8_t *)buffer->at + buffer->length;
+    wire_store_u16(at, (uint16_t)size);
+    at[2] = (uint8_t)series->aggregation;
+    at[3] = (uint8_t)series->dimension_count;
+    at = put_text(at + 4, series->subscription);
+    at = put_text(at, series->meter);
+    at = put_text(at, series->subject);
     for (size_t i = 0; i < series->dimension_count; i++) {
-        put_text(buffer, series->dimensions[i].name);
-        put_text(buffer, series->dimensions[i].value);
+        at = put_text(at, series->dimensions[i].name);
+        at = put_text(at, series->dimensions[i].value);
     }
+    buffer->length += size;
+    assert(at == (uint8_t *)buffer->at + buffer->length);
 }
 
 /* The number of the series whose bytes stand at the end of `series`, from `start` on. */
