@@ -17,7 +17,7 @@ void json_document_reset(struct json_document *document)
     document->count = 0;
 }
 
-static bool grow(struct json_document *document)
+bool json_grow(struct json_document *document)
 {
     uint32_t room = document->room == 0 ? NODES_FIRST : document->room * 2;
     struct json_node *nodes;
@@ -34,29 +34,6 @@ static bool grow(struct json_document *document)
     document->nodes = nodes;
     document->room = room;
     return true;
-}
-
-uint32_t json_add(struct json_document *document, const struct json_place *place,
-                  enum node_kind kind, struct text text)
-{
-    uint32_t index = document->count;
-    struct json_node *node;
-
-    if (index == document->room && !grow(document))
-        return JSON_NONE;
-    node = &document->nodes[index];
-    node->name = place->name.at;
-    node->name_length = (uint32_t)place->name.length;
-    node->parent = place->parent;
-    node->kind = kind;
-    node->is.at = text.at;
-    node->length = (uint32_t)text.length;
-    if (kind >= NODE_ARRAY)
-        node->is.after = 0;
-    document->count++;
-    if (place->parent != JSON_NONE)
-        document->nodes[place->parent].length++;
-    return index;
 }
 
 void json_close(struct json_document *document, uint32_t container)

@@ -62,9 +62,32 @@ struct json_place {
     uint32_t parent; /* JSON_NONE: the root */
     struct text name;
 };
-/* Adds a scalar or opens a container (closed by json_close) and counts it in its parent. */
-MUST_USE uint32_t json_add(struct json_document *document, const struct json_place *place,
-                           enum node_kind kind, struct text text);
+/* Room for at least one more node; false at the limit. */
+MUST_USE bool json_grow(struct json_document *document);
+
+/* Adds a scalar or opens a container (closed by json_close) and counts it in its parent. Inline, as
+ * the scanner adds some twenty an event. */
+MUST_USE static inline uint32_t json_add(struct json_document *document,
+                                         const struct json_place *place, enum node_kind kind,
+                                         struct text text)
+{
+    uint32_t index = document->count;
+    struct json_node *node;
+
+    if (index == document->room && !json_grow(document))
+        return JSON_NONE;
+    node = &document->nodes[index];
+    node->name = place->name.at;
+    node->name_length = (uint32_t)place->name.length;
+    node->parent = place->parent;
+    node->kind = kind;
+    node->is.at = text.at; /* of a container: replaced by json_close */
+    node->length = (uint32_t)text.length;
+    document->count = index + 1;
+    if (place->parent != JSON_NONE)
+        document->nodes[place->parent].length++;
+    return index;
+}
 void json_close(struct json_document *document, uint32_t container);
 
 static inline const struct json_node *json_at(const struct json_document *document, uint32_t index)

@@ -10,6 +10,7 @@
 #include "ingest/rules/json_scan.h"
 
 #include "ingest/rules/json_string.h"
+#include "ingest/rules/plain.h"
 
 #include <string.h>
 
@@ -60,13 +61,15 @@ static enum step broken(struct scan *scan, const char *what)
     return STEP_BROKEN;
 }
 
-static void skip_space(struct scan *scan)
+static inline bool is_space(char c)
 {
-    const char *at = scan->at;
+    return (unsigned char)c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+}
 
-    while (at < scan->end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
-        at++;
-    scan->at = at;
+static inline void skip_space(struct scan *scan)
+{
+    while (scan->at < scan->end && is_space(*scan->at))
+        scan->at++;
 }
 
 static bool is_next(const struct scan *scan, char c)
@@ -100,12 +103,24 @@ static struct text spelled(struct scan *scan, const struct json_string *string)
     return string->raw;
 }
 
+/* Scans from behind the opening quote. Most strings are plain from one quote to the other. */
+static inline int pass_string(struct scan *scan, struct json_string *string, const char **why)
+{
+    const char *begin = scan->at, *end = plain_end(begin, scan->end);
+
+    if (end == scan->end || *end != '"')
+        return json_string_scan(&scan->at, scan->end, string, why);
+    scan->at = end + 1;
+    *string = (struct json_string){.raw = {begin, (size_t)(end - begin)}};
+    return 0;
+}
+
 static enum step scan_string(struct scan *scan)
 {
     const char *begin = scan->at++, *why;
     struct json_string string;
 
-    if (json_string_scan(&scan->at, scan->end, &string, &why))
+    if (pass_string(scan, &string, &why))
         return broken(scan, why);
     if (string.refused)
         refuse(scan, JSON_BAD_STRING, string.refused, begin);
@@ -157,7 +172,7 @@ static enum step scan_number(struct scan *scan)
     if (!behind)
         return broken(scan, "a value isn't written as JSON has it");
     scan->at = behind;
-    record(scan, NODE_NUMBER, text_from(begin, (size_t)(behind - begin)));
+    record(scan, NODE_NUMBER, (struct text){begin, (size_t)(behind - begin)});
     return STEP_AFTER_VALUE;
 }
 
@@ -168,7 +183,7 @@ static enum step scan_literal(struct scan *scan, enum node_kind kind, const char
     if ((size_t)(scan->end - scan->at) < length || memcmp(scan->at, literal, length) != 0)
         return broken(scan, "a value isn't written as JSON has it");
     scan->at += length;
-    record(scan, kind, text_of(NULL));
+    record(scan, kind, (struct text){NULL, 0});
     return STEP_AFTER_VALUE;
 }
 
@@ -179,6 +194,11 @@ static uint64_t name_bit(struct text name)
     if (name.length > 0)
         hash += (size_t)(unsigned char)name.at[0] * 3 + (unsigned char)name.at[name.length - 1];
     return (uint64_t)1 << (hash & 63);
+}
+
+static bool is_named(const struct json_node *node, struct text name)
+{
+    return node->name_length == name.length && memcmp(node->name, name.at, name.length) == 0;
 }
 
 static bool names_collide(struct scan *scan, struct text name)
@@ -192,7 +212,7 @@ static bool names_collide(struct scan *scan, struct text name)
         return false;
     for (uint32_t i = scan->place.parent + 1; i < scan->document->count;
          i = json_after(scan->document, i)) {
-        if (text_equal(json_name(json_at(scan->document, i)), name))
+        if (is_named(json_at(scan->document, i), name))
             return true;
     }
     return false;
@@ -217,7 +237,7 @@ static enum step scan_name(struct scan *scan)
     if (!is_next(scan, '"'))
         return broken(scan, "a member's name is missing");
     scan->at++;
-    if (json_string_scan(&scan->at, scan->end, &string, &why))
+    if (pass_string(scan, &string, &why))
         return broken(scan, why);
     take_name(scan, &string, begin);
     skip_space(scan);
@@ -263,7 +283,7 @@ static void enter(struct scan *scan, enum node_kind kind)
 
     if (scan->recording && scan->level > JSON_DEPTH_MAX)
         refuse(scan, JSON_TOO_DEEP, "it is nested more than 16 levels deep", scan->at);
-    index = record(scan, kind, text_of(NULL));
+    index = record(scan, kind, (struct text){NULL, 0});
     if (!scan->recording)
         return;
     scan->place = (struct json_place){.parent = index};
@@ -334,7 +354,7 @@ static enum step scan_next(struct scan *scan)
 {
     if (scan->open == 0)
         return STEP_END;
-    scan->place.name = text_of(NULL);
+    scan->place.name = (struct text){NULL, 0};
     skip_space(scan);
     if (is_next(scan, ',')) {
         scan->at++;
@@ -377,7 +397,7 @@ int json_scan(struct json_document *document, struct text text, size_t *position
 
 size_t json_skip_space(struct text text, size_t position)
 {
-    while (position < text.length && memchr(" \n\r\t", text.at[position], 4))
+    while (position < text.length && is_space(text.at[position]))
         position++;
     return position;
 }

@@ -21,9 +21,13 @@ static bool is_hex(char c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/* A bit for each of the 128 ASCII bytes that a URI is made of, % left out. */
 static bool is_uri_byte(char c)
 {
-    return is_letter(c) || is_digit(c) || (c != '\0' && strchr("-._~:/?#[]@!$&'()*+,;=", c));
+    static const uint64_t bits[2] = {0xAFFFFFDA00000000, 0x47FFFFFEAFFFFFFF};
+    unsigned char byte = (unsigned char)c;
+
+    return byte < 128 && (bits[byte / 64] >> (byte % 64) & 1);
 }
 
 static bool characters_fit(struct text text)
@@ -44,13 +48,13 @@ static bool characters_fit(struct text text)
 /* The length of what stands before the first colon, where one comes before / ? #; else 0. */
 static size_t scheme_length(struct text text)
 {
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.at[i] == ':')
-            return i;
-        if (strchr("/?#", text.at[i]))
+    const char *colon = memchr(text.at, ':', text.length);
+    size_t length = colon ? (size_t)(colon - text.at) : 0;
+
+    for (size_t i = 0; i < length; i++)
+        if (text.at[i] == '/' || text.at[i] == '?' || text.at[i] == '#')
             return 0;
-    }
-    return 0;
+    return length;
 }
 
 static bool is_scheme(struct text text)
