@@ -4,7 +4,7 @@
  * 1. Each member's name is [a-z0-9]+, but for data_base64. A null attribute is an absent one.
  * 2. id, source, specversion and type are there. Each known attribute is a string, not empty, not
  * too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339, dataschema a
- *    URI, datacontenttype a media type. sequence may be a number.
+ *    URI, datacontenttype a media type.
  * 3. Other extensions are strings, booleans or 32-bit integers, and ignored.
  * 4. sampledrate other than 1 and dataref are refused: each would make the event count for
  * something else than it says.
@@ -30,7 +30,6 @@ enum attribute {
     ATTRIBUTE_SOURCE,
     ATTRIBUTE_SUBJECT,
     ATTRIBUTE_DATAREF,
-    ATTRIBUTE_SEQUENCE,
     ATTRIBUTE_DATASCHEMA,
     ATTRIBUTE_SPECVERSION,
     ATTRIBUTE_SAMPLEDRATE,
@@ -54,7 +53,6 @@ static const struct rule rules[ATTRIBUTE_COUNT] = {
                           "send a URI reference that names the sender"},
     [ATTRIBUTE_SUBJECT] = {"/subject", 7, EVENT_TEXT_BYTES_MAX, NULL},
     [ATTRIBUTE_DATAREF] = {"/dataref", 7, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_SEQUENCE] = {"/sequence", 8, EVENT_TEXT_BYTES_MAX, NULL},
     [ATTRIBUTE_DATASCHEMA] = {"/dataschema", 10, EVENT_TEXT_BYTES_MAX, NULL},
     [ATTRIBUTE_SPECVERSION] = {"/specversion", 11, EVENT_TEXT_BYTES_MAX, "send \"1.0\""},
     [ATTRIBUTE_SAMPLEDRATE] = {"/sampledrate", 11, EVENT_TEXT_BYTES_MAX, NULL},
@@ -260,34 +258,6 @@ static void read_datacontenttype(struct reading *reading)
                          "isn't application/json in UTF-8: usage is read from JSON alone");
 }
 
-/* A whole number above 0, written as a number or a string; 0 for anything else. */
-static uint64_t sequence_of(struct text text)
-{
-    uint64_t value = 0;
-
-    if (text.length == 0 || text.length > 18)
-        return 0;
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return 0;
-        value = value * 10 + (uint64_t)(text.at[i] - '0');
-    }
-    return value;
-}
-
-static void read_sequence(struct reading *reading)
-{
-    uint32_t index = reading->attributes[ATTRIBUTE_SEQUENCE];
-    const struct json_node *node;
-
-    if (index == JSON_NONE)
-        return;
-    node = json_at(reading->document, index);
-    check_extension(reading, index);
-    if (node->kind == NODE_STRING || node->kind == NODE_NUMBER)
-        reading->event->sequence = sequence_of(json_text(node));
-}
-
 static void read_unsupported(struct reading *reading)
 {
     uint32_t rate = reading->attributes[ATTRIBUTE_SAMPLEDRATE];
@@ -383,7 +353,6 @@ static void read_attributes(struct reading *reading)
     reading->event->subscription = string_of(reading, ATTRIBUTE_SUBSCRIPTION);
     read_datacontenttype(reading);
     read_dataschema(reading);
-    read_sequence(reading);
     read_unsupported(reading);
 }
 

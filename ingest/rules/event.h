@@ -28,8 +28,7 @@ struct event {
     struct text subject, subscription; /* absent: none */
     struct instant time;               /* unless time_is_absent */
     bool time_is_absent;
-    uint64_t sequence; /* 0: none */
-    uint32_t data;     /* a node of the document, or JSON_NONE */
+    uint32_t data; /* a node of the document, or JSON_NONE */
 };
 
 enum event_outcome { EVENT_BROKEN = EVENT_REFUSED + 1 };

@@ -22,7 +22,7 @@ struct fingerprint_key {
 
 void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES]);
 
-/* Subscription, source, id. An absent id: a source that numbers its events (metering.md 13). */
+/* Subscription, source, id (metering.md 13). False when the arena is full. */
 MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct text subscription,
                                    struct text source, struct text id, struct arena *arena,
                                    uint8_t identity[12]);

@@ -146,6 +146,5 @@ int event_from_gateway(struct json_document *document, const struct gateway_even
         return r;
     event->time_is_absent = !gateway->has_time;
     event->time = gateway->time;
-    event->sequence = gateway->has_sequence ? gateway->sequence : 0;
     return 0;
 }
