@@ -1,0 +1,432 @@
+#include "aggregator/rules/query.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct reading {
+    const json_t *object;
+    const struct catalog_meter *meter;
+    struct arena *arena;
+    struct query *query;
+    struct query_problem *problem;
+};
+
+__attribute__((format(printf, 4, 5))) static int refuse(struct query_problem *problem,
+                                                        const char *code, const char *pointer,
+                                                        const char *format, ...)
+{
+    va_list arguments;
+
+    problem->status = 400;
+    problem->code = code;
+    snprintf(problem->pointer, sizeof(problem->pointer), "%s", pointer);
+    va_start(arguments, format);
+    vsnprintf(problem->detail, sizeof(problem->detail), format, arguments);
+    va_end(arguments);
+    return QUERY_REFUSED;
+}
+
+/* --- the two ways of asking --- */
+
+int query_read_body(struct text body, json_t **object, struct query_problem *problem)
+{
+    json_error_t error;
+    json_t *read;
+
+    if (text_trim(body).length == 0) {
+        *object = json_object();
+        return 0;
+    }
+    read = json_loadb(body.at, body.length, JSON_REJECT_DUPLICATES, &error);
+    if (!read)
+        return refuse(problem, "invalid_json", "", "the body isn't JSON: %s (line %d, column %d)",
+                      error.text, error.line, error.column);
+    if (!json_is_object(read)) {
+        json_decref(read);
+        return refuse(problem, "invalid_json", "", "the body isn't a JSON object: send {…}");
+    }
+    *object = read;
+    return 0;
+}
+
+static bool is_list_parameter(struct text name)
+{
+    return text_is(name, "subject") || text_is(name, "filterSubscription") ||
+           text_is(name, "groupBy") || text_is(name, "filterCustomerId");
+}
+
+static void append(json_t *object, struct text name, json_t *value)
+{
+    json_t *list = json_object_getn(object, name.at, name.length);
+
+    if (!list) {
+        list = json_array();
+        json_object_setn_new(object, name.at, name.length, list);
+    }
+    json_array_append_new(list, value);
+}
+
+static int add_filter(json_t *object, struct text name, json_t *value,
+                      struct query_problem *problem)
+{
+    static const char prefix[] = "filterGroupBy[";
+    size_t skip = sizeof(prefix) - 1;
+    json_t *map = json_object_get(object, "filterGroupBy");
+
+    if (name.length <= skip + 1 || name.at[name.length - 1] != ']') {
+        json_decref(value);
+        return refuse(problem, "invalid_parameter", "/filterGroupBy",
+                      "write a filter as filterGroupBy[dimension]=value");
+    }
+    if (!map) {
+        map = json_object();
+        json_object_set_new(object, "filterGroupBy", map);
+    }
+    append(map, text_from(name.at + skip, name.length - skip - 1), value);
+    return 0;
+}
+
+int query_add_parameter(json_t *object, struct text name, struct text value,
+                        struct query_problem *problem)
+{
+    json_t *string = text_is_utf8(value) && text_is_utf8(name)
+                         ? json_stringn(value.at ? value.at : "", value.length)
+                         : NULL;
+
+    if (!string || name.length == 0) {
+        json_decref(string);
+        return refuse(problem, "invalid_parameter", "", "a parameter isn't UTF-8 or has no name");
+    }
+    if (text_starts(name, "filterGroupBy"))
+        return add_filter(object, name, string, problem);
+    if (is_list_parameter(name)) {
+        append(object, name, string);
+        return 0;
+    }
+    if (json_object_getn(object, name.at, name.length)) {
+        json_decref(string);
+        return refuse(problem, "invalid_parameter", "", "%.*s is given twice: it takes one value",
+                      (int)name.length, name.at);
+    }
+    json_object_setn_new(object, name.at, name.length, string);
+    return 0;
+}
+
+/* --- members --- */
+
+static struct text text_of_json(const json_t *string)
+{
+    return text_from(json_string_value(string), json_string_length(string));
+}
+
+static int read_string(struct reading *reading, const char *name, struct text *text)
+{
+    const json_t *value = json_object_get(reading->object, name);
+    char pointer[64];
+
+    *text = text_of(NULL);
+    if (!value || json_is_null(value))
+        return 0;
+    snprintf(pointer, sizeof(pointer), "/%s", name);
+    if (!json_is_string(value))
+        return refuse(reading->problem, "invalid_parameter", pointer, "%s isn't a string", name);
+    *text = text_of_json(value);
+    return 0;
+}
+
+/* Whether the name is known is said before anything else: a misspelt filter would change sums. */
+static int check_names(struct reading *reading)
+{
+    static const char *const known[] = {"from",           "to",      "windowSize",
+                                        "windowTimeZone", "subject", "filterSubscription",
+                                        "filterGroupBy",  "groupBy", "clientId"};
+    static const char *const unsupported[] = {"filterCustomerId", "advancedMeterGroupByFilters"};
+    const char *name;
+    json_t *value;
+    char pointer[96];
+
+    json_object_foreach((json_t *)reading->object, name, value)
+    {
+        bool is_known = false;
+        snprintf(pointer, sizeof(pointer), "/%s", name);
+        for (size_t i = 0; i < ARRAY_LEN(unsupported); i++)
+            if (strcmp(name, unsupported[i]) == 0)
+                return refuse(reading->problem, "unsupported_parameter", pointer,
+                              "%s isn't supported yet: filter by filterSubscription, subject or "
+                              "filterGroupBy",
+                              name);
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            is_known = is_known || strcmp(name, known[i]) == 0;
+        if (!is_known)
+            return refuse(reading->problem, "unknown_parameter", pointer,
+                          "there is no parameter %s: it is one of from, to, windowSize, "
+                          "windowTimeZone, subject, filterSubscription, filterGroupBy, groupBy, "
+                          "clientId",
+                          name);
+    }
+    return 0;
+}
+
+/* --- range --- */
+
+static int read_instant(struct reading *reading, const char *name, bool *has,
+                        struct instant *instant)
+{
+    struct text text;
+    char pointer[64];
+    int r = read_string(reading, name, &text);
+
+    *has = false;
+    if (r || text_is_absent(text))
+        return r;
+    snprintf(pointer, sizeof(pointer), "/%s", name);
+    if (instant_parse(text, instant))
+        return refuse(reading->problem, "invalid_parameter", pointer,
+                      "%s isn't an RFC 3339 time like 2026-11-01T00:00:00Z", name);
+    *has = true;
+    return 0;
+}
+
+static int read_range(struct reading *reading)
+{
+    struct query *query = reading->query;
+    struct instant from = {.ns = INT64_MIN}, to = {.ns = INT64_MAX};
+    int r = read_instant(reading, "from", &query->has_from, &from);
+
+    if (!r)
+        r = read_instant(reading, "to", &query->has_to, &to);
+    if (r)
+        return r;
+    if (query->has_from && query->has_to && instant_compare(from, to) >= 0)
+        return refuse(reading->problem, "invalid_range", "/to", "to isn't after from");
+    query->from_minute = query->has_from ? instant_minute(from) : INT64_MIN;
+    query->to_minute = INT64_MAX;
+    if (query->has_to)
+        query->to_minute =
+            instant_minute(to) + (instant_from_minute(instant_minute(to)).ns < to.ns);
+    return 0;
+}
+
+static int read_window(struct reading *reading)
+{
+    struct query *query = reading->query;
+    struct text size, zone;
+    int r = read_string(reading, "windowSize", &size);
+
+    if (!r)
+        r = read_string(reading, "windowTimeZone", &zone);
+    if (r)
+        return r;
+    query->has_window = !text_is_absent(size);
+    if (query->has_window && !window_size_from(size, &query->window))
+        return refuse(reading->problem, "invalid_parameter", "/windowSize",
+                      "windowSize is one of MINUTE, HOUR, DAY, MONTH");
+    if (!text_is_absent(zone) && !text_is(zone, "UTC") && zone_new(zone, &query->zone))
+        return refuse(reading->problem, "invalid_parameter", "/windowTimeZone",
+                      "windowTimeZone isn't an IANA time zone like Europe/Berlin");
+    return 0;
+}
+
+/* --- lists --- */
+
+static int no_room(struct reading *reading)
+{
+    return refuse(reading->problem, "invalid_parameter", "", "the query is too large");
+}
+
+static int read_value(struct reading *reading, const json_t *value, bool null_is_value,
+                      const char *pointer, struct text *text)
+{
+    if (json_is_string(value)) {
+        *text = arena_copy(reading->arena, text_of_json(value));
+        return text_is_absent(*text) ? no_room(reading) : 0;
+    }
+    if (!json_is_null(value) || !null_is_value)
+        return refuse(reading->problem, "invalid_parameter", pointer, "a value isn't a string%s",
+                      null_is_value ? " or null" : "");
+    *text = text_of(NULL);
+    return 0;
+}
+
+/* A list, or one value in its place; null and [] filter nothing. */
+static int read_values(struct reading *reading, const json_t *value, bool null_is_value,
+                       const char *pointer, struct query_list *list)
+{
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    struct text *texts;
+
+    if (!value || json_is_null(value) || count == 0)
+        return 0;
+    if (count > QUERY_VALUES_MAX)
+        return refuse(reading->problem, "invalid_parameter", pointer, "%zu values; the most is %d",
+                      count, QUERY_VALUES_MAX);
+    texts = arena_take(reading->arena, count * sizeof(*texts));
+    if (!texts)
+        return no_room(reading);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
+        int r = read_value(reading, one, null_is_value, pointer, &texts[i]);
+        if (r)
+            return r;
+    }
+    *list = (struct query_list){.at = texts, .count = count};
+    return 0;
+}
+
+static int read_list(struct reading *reading, const char *name, struct query_list *list)
+{
+    char pointer[64];
+
+    snprintf(pointer, sizeof(pointer), "/%s", name);
+    return read_values(reading, json_object_get(reading->object, name), false, pointer, list);
+}
+
+/* --- dimensions --- */
+
+static const struct catalog_dimension *dimension_of(const struct reading *reading, struct text name)
+{
+    for (size_t i = 0; i < reading->meter->dimension_count; i++)
+        if (text_equal(reading->meter->dimensions[i].name, name))
+            return &reading->meter->dimensions[i];
+    return NULL;
+}
+
+static int unknown_dimension(struct reading *reading, const char *pointer, struct text name)
+{
+    return refuse(reading->problem, "unknown_dimension", pointer,
+                  "meter %.*s has no dimension %.*s in its groupBy",
+                  (int)reading->meter->slug.length, reading->meter->slug.at, (int)name.length,
+                  name.at);
+}
+
+static int read_filters(struct reading *reading)
+{
+    json_t *map = json_object_get(reading->object, "filterGroupBy"), *value;
+    const char *name;
+    char pointer[96];
+
+    if (!map || json_is_null(map))
+        return 0;
+    if (!json_is_object(map))
+        return refuse(reading->problem, "invalid_parameter", "/filterGroupBy",
+                      "filterGroupBy isn't an object of dimension and values");
+    json_object_foreach(map, name, value)
+    {
+        struct query_filter *filter = &reading->query->filters[reading->query->filter_count];
+        int r;
+
+        snprintf(pointer, sizeof(pointer), "/filterGroupBy/%s", name);
+        if (!dimension_of(reading, text_of(name)))
+            return unknown_dimension(reading, pointer, text_of(name));
+        filter->dimension = arena_copy(reading->arena, text_of(name));
+        if (text_is_absent(filter->dimension))
+            return no_room(reading);
+        r = read_values(reading, value, true, pointer, &filter->values);
+        if (r)
+            return r;
+        reading->query->filter_count++;
+    }
+    return 0;
+}
+
+static bool is_grouped_by(const struct query *query, struct text name)
+{
+    for (size_t i = 0; i < query->group_count; i++)
+        if (text_equal(query->group_by[i], name))
+            return true;
+    return false;
+}
+
+static int read_group_by(struct reading *reading)
+{
+    struct query *query = reading->query;
+    struct query_list names = {.count = 0};
+    int r = read_list(reading, "groupBy", &names);
+
+    for (size_t i = 0; !r && i < names.count; i++) {
+        if (text_is(names.at[i], "subject"))
+            query->by_subject = true;
+        else if (text_is(names.at[i], "subscription"))
+            query->by_subscription = true;
+        else if (!dimension_of(reading, names.at[i]))
+            r = unknown_dimension(reading, "/groupBy", names.at[i]);
+        else if (!is_grouped_by(query, names.at[i]))
+            query->group_by[query->group_count++] = names.at[i];
+    }
+    return r;
+}
+
+static int check_client_id(struct reading *reading)
+{
+    struct text id;
+    int r = read_string(reading, "clientId", &id);
+
+    if (!r && id.length > QUERY_CLIENT_ID_MAX)
+        return refuse(reading->problem, "invalid_parameter", "/clientId",
+                      "clientId has more than %d bytes", QUERY_CLIENT_ID_MAX);
+    return r;
+}
+
+/* --- the whole --- */
+
+static int read_all(struct reading *reading)
+{
+    static int (*const readers[])(struct reading *) = {
+        check_names, read_range, read_window, read_filters, read_group_by, check_client_id};
+    int r = 0;
+
+    for (size_t i = 0; !r && i < ARRAY_LEN(readers); i++)
+        r = readers[i](reading);
+    if (!r)
+        r = read_list(reading, "subject", &reading->query->subjects);
+    if (!r)
+        r = read_list(reading, "filterSubscription", &reading->query->subscriptions);
+    return r;
+}
+
+int query_parse(const json_t *object, const struct catalog *catalog, struct text meter,
+                struct arena *arena, struct query *query, struct query_problem *problem)
+{
+    struct query found = {.zone = NULL};
+    struct reading reading = {.object = object,
+                              .meter = catalog_meter(catalog, meter),
+                              .arena = arena,
+                              .query = &found,
+                              .problem = problem};
+    int r;
+
+    if (!reading.meter) {
+        r = refuse(problem, "unknown_meter", "", "there is no meter %.*s in this bucket",
+                   (int)(meter.length > 64 ? 64 : meter.length), meter.at);
+        problem->status = 404;
+        return r;
+    }
+    found.meter = arena_copy(arena, meter);
+    found.aggregation = reading.meter->aggregation;
+    r = text_is_absent(found.meter) ? no_room(&reading) : read_all(&reading);
+    if (r) {
+        query_deinit(&found);
+        return r;
+    }
+    *query = found;
+    return 0;
+}
+
+void query_deinit(struct query *query)
+{
+    query->zone = zone_free(query->zone);
+}
+
+const struct zone *query_zone(const struct query *query)
+{
+    return query->zone ? query->zone : zone_utc();
+}
+
+bool query_list_has(struct query_list list, struct text value)
+{
+    for (size_t i = 0; i < list.count; i++)
+        if (text_equal(list.at[i], value))
+            return true;
+    return list.count == 0;
+}
