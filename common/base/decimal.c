@@ -11,8 +11,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { WHOLE_DIGITS_MAX = 15 };
+/* Of a quantity that comes in; of a sum, beyond which there is no struct decimal in any case. */
+enum { WHOLE_DIGITS_MAX = 15, SUM_DIGITS_MAX = 27, SHORT_DIGITS_MAX = 18 };
 
+static const uint64_t ONE = 1000000000000;            /* in units */
 static const int64_t EXPONENT_MAX = 1000000000000000; /* far beyond every text's length */
 
 struct scan {
@@ -59,20 +61,73 @@ static bool scan_exponent(struct scan *scan, int64_t *exponent)
     return true;
 }
 
-static int128 power_of_ten(int64_t exponent)
+uint64_t decimal_power_of_ten(int exponent)
 {
-    int128 power = 1;
+    static const uint64_t powers[DECIMAL_POWER_MAX + 1] = {
+        1U,
+        10U,
+        100U,
+        1000U,
+        10000U,
+        100000U,
+        1000000U,
+        10000000U,
+        100000000U,
+        1000000000U,
+        10000000000U,
+        100000000000U,
+        1000000000000U,
+        10000000000000U,
+        100000000000000U,
+        1000000000000000U,
+        10000000000000000U,
+        100000000000000000U,
+        1000000000000000000U,
+        10000000000000000000U,
+    };
 
-    while (exponent-- > 0)
-        power *= 10;
-    return power;
+    assert(exponent >= 0 && exponent <= DECIMAL_POWER_MAX);
+
+    return powers[exponent];
+}
+
+/* At most 18 digits and 19 zeros: 64 bits and one multiplication, as for nearly every number. */
+static struct decimal collect_short(const char *first, const char *end, int64_t zeros)
+{
+    uint64_t number = 0;
+
+    for (const char *at = first; at < end; at++) {
+        if (*at != '.')
+            number = number * 10 + (uint64_t)(*at - '0');
+    }
+    return (struct decimal){(int128)number * decimal_power_of_ten((int)zeros)};
+}
+
+/* D × 10^zeros; a sum of 27 digits may have no room. */
+static int collect(const char *first, const char *end, int64_t zeros, struct decimal *value)
+{
+    int128 units = 0;
+
+    for (const char *at = first; at < end; at++) {
+        if (*at == '.')
+            continue;
+        if (__builtin_mul_overflow(units, 10, &units) ||
+            __builtin_add_overflow(units, *at - '0', &units))
+            return DECIMAL_TOO_LARGE;
+    }
+    for (; zeros > 0; zeros--) {
+        if (__builtin_mul_overflow(units, 10, &units))
+            return DECIMAL_TOO_LARGE;
+    }
+    value->units = units;
+    return 0;
 }
 
 /* `digits` is a mantissa with perhaps a point in it, `exponent` that of its last digit. */
-static int value_of_digits(struct text digits, int64_t exponent, struct decimal *value)
+static int value_of_digits(struct text digits, int64_t exponent, int64_t digits_max,
+                           struct decimal *value)
 {
     const char *first = digits.at, *end = digits.at + digits.length;
-    int128 units = 0;
     int64_t count = 0;
 
     while (first < end && (*first == '0' || *first == '.'))
@@ -85,20 +140,20 @@ static int value_of_digits(struct text digits, int64_t exponent, struct decimal 
         exponent += end[-1] == '0';
     for (const char *at = first; at < end; at++)
         count += *at != '.';
-    if (count + exponent > WHOLE_DIGITS_MAX)
+    if (count + exponent > digits_max)
         return DECIMAL_TOO_LARGE;
     if (exponent < -DECIMAL_PLACES)
         return DECIMAL_TOO_PRECISE;
-    for (const char *at = first; at < end; at++) {
-        if (*at != '.')
-            units = units * 10 + (*at - '0');
-    }
-    value->units = units * power_of_ten(exponent + DECIMAL_PLACES);
+    if (count > SHORT_DIGITS_MAX || exponent + DECIMAL_PLACES > DECIMAL_POWER_MAX)
+        return collect(first, end, exponent + DECIMAL_PLACES, value);
+    *value = collect_short(first, end, exponent + DECIMAL_PLACES);
     return 0;
 }
 
-/* What decimal_parse and decimal_parse_json read alike. */
-static int scan_number(struct scan *scan, bool exponent_allowed, struct decimal *value)
+enum form { FORM_TEXT, FORM_JSON, FORM_SUM };
+
+/* What all three read alike. */
+static int scan_number(struct scan *scan, enum form form, struct decimal *value)
 {
     bool negative = skip(scan, '-');
     struct text digits = {.at = scan->at};
@@ -113,13 +168,14 @@ static int scan_number(struct scan *scan, bool exponent_allowed, struct decimal 
             return DECIMAL_NOT_A_NUMBER;
     }
     digits.length = (size_t)(scan->at - digits.at);
-    if (exponent_allowed && (skip(scan, 'e') || skip(scan, 'E'))) {
+    if (form == FORM_JSON && (skip(scan, 'e') || skip(scan, 'E'))) {
         if (!scan_exponent(scan, &exponent))
             return DECIMAL_NOT_A_NUMBER;
     }
     if (scan->at != scan->end)
         return DECIMAL_NOT_A_NUMBER;
-    r = value_of_digits(digits, exponent - places, value);
+    r = value_of_digits(digits, exponent - places,
+                        form == FORM_SUM ? SUM_DIGITS_MAX : WHOLE_DIGITS_MAX, value);
     if (r == 0 && negative)
         value->units = -value->units;
     return r;
@@ -127,14 +183,21 @@ static int scan_number(struct scan *scan, bool exponent_allowed, struct decimal 
 
 struct decimal decimal_from_int(int64_t value)
 {
-    return (struct decimal){(int128)value * power_of_ten(DECIMAL_PLACES)};
+    return (struct decimal){(int128)value * (int128)ONE};
 }
 
 int decimal_parse(struct text text, struct decimal *value)
 {
     struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
 
-    return scan_number(&scan, false, value);
+    return scan_number(&scan, FORM_TEXT, value);
+}
+
+int decimal_parse_sum(struct text text, struct decimal *value)
+{
+    struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
+
+    return scan_number(&scan, FORM_SUM, value);
 }
 
 int decimal_parse_json(struct text text, struct decimal *value)
@@ -146,7 +209,7 @@ int decimal_parse_json(struct text text, struct decimal *value)
     (void)skip(&whole, '-');
     if (skip(&whole, '0') && at_digit(&whole))
         return DECIMAL_NOT_A_NUMBER;
-    return scan_number(&scan, true, value);
+    return scan_number(&scan, FORM_JSON, value);
 }
 
 /* Writes the digits before `end`, at least `least` of them; returns where they begin. */
@@ -163,10 +226,9 @@ static char *write_digits(char *end, uint128 number, int least)
 
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
 {
-    const uint64_t one = 1000000000000;
     uint128 size = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
-    uint128 whole = size / one;
-    uint64_t fraction = (uint64_t)(size - whole * one);
+    uint128 whole = size / ONE;
+    uint64_t fraction = (uint64_t)(size - whole * ONE);
     char written[DECIMAL_TEXT_MAX];
     char *const end = written + DECIMAL_TEXT_MAX;
     char *at = end;

@@ -10,7 +10,7 @@
 
 #include "common/base/text.h"
 
-enum { DECIMAL_PLACES = 12, DECIMAL_TEXT_MAX = 44 };
+enum { DECIMAL_PLACES = 12, DECIMAL_TEXT_MAX = 44, DECIMAL_POWER_MAX = 19 };
 
 struct decimal {
     int128 units;
@@ -28,6 +28,8 @@ struct decimal decimal_from_int(int64_t value);
 MUST_USE int decimal_parse(struct text text, struct decimal *value);
 /* Reads a JSON number, exponent included (1e3, 1.50E+2), straight from its digits. */
 MUST_USE int decimal_parse_json(struct text text, struct decimal *value);
+/* The same as decimal_parse without its bound: what decimal_format wrote of a sum is read back. */
+MUST_USE int decimal_parse_sum(struct text text, struct decimal *value);
 /* Writes the shortest form ("12.5", "0", "-3") and a NUL; returns its length. */
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]);
 MUST_USE int decimal_add(struct decimal a, struct decimal b, struct decimal *sum);
@@ -43,3 +45,5 @@ MUST_USE int decimal_multiply(struct decimal a, struct decimal b, int places,
                               enum decimal_rounding rounding, struct decimal *product);
 MUST_USE int decimal_divide(struct decimal a, struct decimal b, int places,
                             enum decimal_rounding rounding, struct decimal *quotient);
+
+uint64_t decimal_power_of_ten(int exponent); /* 0 to DECIMAL_POWER_MAX */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { PERCENT_PLACES = 2, EXACT_PLACES = 2 * DECIMAL_PLACES + PERCENT_PLACES };
-enum { LIMBS = 4, TEN_DIGITS_MAX = 19 };
+enum { LIMBS = 4 };
 
 static const int128 MINOR_MAX = (int128)(~(uint128)0 >> 1);
 
@@ -132,36 +132,6 @@ int exact_add(struct exact a, struct exact b, struct exact *sum)
     return 0;
 }
 
-static uint64_t power_of_ten(int exponent)
-{
-    static const uint64_t powers[TEN_DIGITS_MAX + 1] = {
-        1U,
-        10U,
-        100U,
-        1000U,
-        10000U,
-        100000U,
-        1000000U,
-        10000000U,
-        100000000U,
-        1000000000U,
-        10000000000U,
-        100000000000U,
-        1000000000000U,
-        10000000000000U,
-        100000000000000U,
-        1000000000000000U,
-        10000000000000000U,
-        100000000000000000U,
-        1000000000000000000U,
-        10000000000000000000U,
-    };
-
-    assert(exponent >= 0 && exponent <= TEN_DIGITS_MAX);
-
-    return powers[exponent];
-}
-
 /* Divides the size in place and returns the rest. */
 static uint64_t divide(struct exact *amount, uint64_t divisor)
 {
@@ -184,8 +154,8 @@ struct quotient {
 static struct quotient divide_by_ten(struct exact amount, int places, uint128 divisor)
 {
     uint128 low = (uint128)amount.limbs[1] << 64 | amount.limbs[0];
-    int upper = places > TEN_DIGITS_MAX ? places - TEN_DIGITS_MAX : 0;
-    uint64_t first = power_of_ten(places - upper), second = power_of_ten(upper);
+    int upper = places > DECIMAL_POWER_MAX ? places - DECIMAL_POWER_MAX : 0;
+    uint64_t first = decimal_power_of_ten(places - upper), second = decimal_power_of_ten(upper);
     struct quotient quotient = {.whole = amount};
 
     if (!(amount.limbs[2] | amount.limbs[3])) {
@@ -204,8 +174,8 @@ static struct quotient divide_by_ten(struct exact amount, int places, uint128 di
 /* amount / 10^places rounded half away from zero: the only rounding of money there is. */
 static int round_places(struct exact amount, int places, struct money *money)
 {
-    int upper = places > TEN_DIGITS_MAX ? places - TEN_DIGITS_MAX : 0;
-    uint128 divisor = (uint128)power_of_ten(places - upper) * power_of_ten(upper);
+    int upper = places > DECIMAL_POWER_MAX ? places - DECIMAL_POWER_MAX : 0;
+    uint128 divisor = (uint128)decimal_power_of_ten(places - upper) * decimal_power_of_ten(upper);
     struct quotient quotient = divide_by_ten(amount, places, divisor);
     uint128 size = (uint128)quotient.whole.limbs[1] << 64 | quotient.whole.limbs[0];
 
@@ -260,7 +230,7 @@ int money_compare(struct money a, struct money b)
 
 int money_of(struct decimal amount, const struct currency *currency, struct money *money)
 {
-    int128 unit = power_of_ten(DECIMAL_PLACES - currency->digits);
+    int128 unit = decimal_power_of_ten(DECIMAL_PLACES - currency->digits);
 
     if (amount.units % unit)
         return MONEY_TOO_FINE;

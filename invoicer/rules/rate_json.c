@@ -54,11 +54,11 @@ static int read_amount(struct question *question, const json_t *json, const char
         return 0;
     if (!json_is_string(json))
         return refuse(question, "invalid_amount", pointer, "isn't a decimal string");
-    r = decimal_parse(text_from(json_string_value(json), json_string_length(json)), amount);
+    r = decimal_parse_sum(text_from(json_string_value(json), json_string_length(json)), amount);
     if (r == DECIMAL_TOO_PRECISE)
         return refuse(question, "too_precise", pointer, "has more than 12 decimals");
     if (r == DECIMAL_TOO_LARGE)
-        return refuse(question, "too_large", pointer, "isn't below 10^15");
+        return refuse(question, "too_large", pointer, "is too large");
     if (r)
         return refuse(question, "invalid_amount", pointer, "isn't a decimal string");
     if (amount->units < 0)

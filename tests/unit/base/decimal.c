@@ -101,6 +101,23 @@ Test(decimal, reads_json_numbers_from_their_digits)
     assert_reads(decimal_parse_json, readings, ARRAY_LEN(readings));
 }
 
+Test(decimal, reads_sums_beyond_what_an_event_may_hold)
+{
+    static const struct reading readings[] = {
+        {"1000000000000000", 0, "1000000000000000"},
+        {"-12.50", 0, "-12.5"},
+        {"170141183460469231731687303.715884105727", 0, "170141183460469231731687303.715884105727"},
+        {"170141183460469231731687303.715884105728", DECIMAL_TOO_LARGE, NULL},
+        {"999999999999999999999999999", DECIMAL_TOO_LARGE, NULL},
+        {"1000000000000000000000000000", DECIMAL_TOO_LARGE, NULL},
+        {"340282366920938463463374607.431768211457", DECIMAL_TOO_LARGE, NULL},
+        {"0.0000000000001", DECIMAL_TOO_PRECISE, NULL},
+        {"1e3", DECIMAL_NOT_A_NUMBER, NULL},
+    };
+
+    assert_reads(decimal_parse_sum, readings, ARRAY_LEN(readings));
+}
+
 /* As many zeros as an event has room for, cancelled by the exponent. */
 Test(decimal, reads_texts_longer_than_any_integer)
 {
