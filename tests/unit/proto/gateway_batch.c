@@ -224,6 +224,66 @@ Test(gateway, a_faulty_text_or_path_costs_its_event_alone)
                  GATEWAY_PATHS_COLLIDE);
 }
 
+static void add_number(struct buffer *batch, size_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        buffer_add_char(batch, (char)((number & 0x7f) | 0x80));
+    buffer_add_char(batch, (char)number);
+}
+
+/* `count` events without id, of type and source 0, the i-th with one property: path i, if there. */
+static void build(struct buffer *batch, size_t strings, size_t events)
+{
+    buffer_add_string(batch, "TWG1");
+    add_number(batch, strings);
+    for (size_t i = 0; i < strings; i++) {
+        buffer_add_char(batch, 6);
+        buffer_printf(batch, "$.p%03zx", i % 0x1000);
+    }
+    add_number(batch, events);
+    for (size_t i = 0; i < events; i++) {
+        buffer_add(batch, "\x00\x00\x00\x00\x01", 5);
+        add_number(batch, i % strings);
+        buffer_add_char(batch, GATEWAY_TRUE);
+    }
+    seal(batch);
+}
+
+static int open_built(size_t strings, size_t events)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+    int r;
+
+    build(&batch, strings, events);
+    r = gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason);
+    if (r == 0)
+        cr_assert_eq(read_all(), events);
+    return r;
+}
+
+Test(gateway, limits_hold_at_and_past)
+{
+    cr_assert_eq(open_built(1, GATEWAY_EVENTS_MAX), 0);
+    cr_assert_eq(open_built(1, GATEWAY_EVENTS_MAX + 1), GATEWAY_FOREIGN);
+    cr_assert_eq(open_built(GATEWAY_STRINGS_MAX, 1), 0);
+    cr_assert_eq(open_built(GATEWAY_STRINGS_MAX + 1, 1), GATEWAY_FOREIGN);
+}
+
+Test(gateway, the_path_past_the_limit_costs_its_event_alone)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+    struct gateway_event event;
+    size_t faulty = 0;
+
+    build(&batch, GATEWAY_PATHS_MAX + 1, GATEWAY_PATHS_MAX + 2);
+    cr_assert_eq(gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason), 0);
+    for (size_t i = 0; gateway_batch_next(reader, &event); i++) {
+        faulty += event.fault == GATEWAY_BAD_PATH;
+        cr_assert_eq(event.fault == GATEWAY_BAD_PATH, i == GATEWAY_PATHS_MAX);
+    }
+    cr_assert_eq(faulty, 1, "the first path, which returns behind it, is still known");
+}
+
 Test(gateway, what_cannot_be_is_foreign_as_a_whole)
 {
     cr_assert_eq(open_event("t|$.a", 2, "1", "\x01\x02\x02", 3), -GATEWAY_FOREIGN, "no string 2");
