@@ -8,8 +8,10 @@ const struct setting ingest_settings[] = {
         .kind = SETTING_DURATION,
         .usual = "5ms",
         .most = 1000,
-        .help = "How long a usage batch is kept open for more events. More makes larger batches, "
-                "which cost less to read and count; every answer waits as much longer.",
+        .help =
+            "How long a usage batch is kept open for more events while its partition has another "
+            "one on its way; with none on its way it leaves at once. More makes larger batches "
+            "under load, which cost less to read and count.",
         .offset = offsetof(struct ingest_config, linger_ms),
     },
     {

@@ -12,7 +12,7 @@ struct parcel {
     struct waiter **waiters;
     size_t count, room;
     size_t bytes;
-    bool is_batch;
+    int32_t partition; /* of a batch on its way; -1: none */
 };
 
 struct delivery {
@@ -21,7 +21,10 @@ struct delivery {
     struct delivery_config config;
     struct metrics *metrics;
     struct pack *pack; /* NULL until the number of partitions is known */
+    uint32_t *on_way;  /* batches unacknowledged, by partition */
+    int32_t partitions;
     uv_timer_t linger;
+    uv_check_t check;
     uv_poll_t wakeup;
     int64_t in_flight_bytes; /* handed to the producer */
     size_t parcels;
@@ -35,6 +38,7 @@ static struct parcel *parcel_new(struct delivery *delivery)
     if (!parcel)
         abort();
     parcel->delivery = delivery;
+    parcel->partition = -1;
     delivery->parcels++;
     return parcel;
 }
@@ -68,7 +72,7 @@ static void count_parcel(struct parcel *parcel, bool failed)
 
     if (failed) {
         metrics_add(metrics, MEASURE_DELIVERY_FAILURES, 0, 1);
-    } else if (parcel->is_batch) {
+    } else if (parcel->partition >= 0) {
         metrics_add(metrics, MEASURE_BATCHES, 0, 1);
         metrics_add(metrics, MEASURE_BATCH_BYTES, 0, (int64_t)parcel->bytes);
     }
@@ -77,6 +81,8 @@ static void count_parcel(struct parcel *parcel, bool failed)
 static void settle(struct parcel *parcel, bool failed)
 {
     count_parcel(parcel, failed);
+    if (parcel->partition >= 0)
+        parcel->delivery->on_way[parcel->partition]--;
     parcel->delivery->in_flight_bytes -= (int64_t)parcel->bytes;
     parcel->delivery->parcels--;
     for (size_t i = 0; i < parcel->count; i++)
@@ -111,7 +117,8 @@ static void on_finished(void *context, const struct pack_batch *batch)
     struct kafka_message message = {.partition = batch->partition, .value = batch->message};
     int r;
 
-    parcel->is_batch = true;
+    parcel->partition = batch->partition;
+    delivery->on_way[batch->partition]++;
     r = send_parcel(parcel, delivery->config.usage_topic, &message);
     if (r == 0)
         return;
@@ -145,6 +152,18 @@ static void start_linger(struct delivery *delivery)
                        0);
 }
 
+/* After the sockets' turn: what came in together goes out together. */
+static void on_check(uv_check_t *check)
+{
+    struct delivery *delivery = check->data;
+
+    if (!delivery->pack || !pack_is_open(delivery->pack))
+        return;
+    for (int32_t i = 0; i < delivery->partitions; i++)
+        if (delivery->on_way[i] == 0)
+            pack_finish(delivery->pack, i);
+}
+
 void delivery_poll(struct delivery *delivery)
 {
     (void)producer_poll(delivery->producer, 0);
@@ -175,6 +194,9 @@ struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
     delivery->connected_ms = INT64_MIN / 2;
     uv_timer_init(loop, &delivery->linger);
     delivery->linger.data = delivery;
+    uv_check_init(loop, &delivery->check);
+    delivery->check.data = delivery;
+    uv_check_start(&delivery->check, on_check);
     uv_poll_init(loop, &delivery->wakeup, producer_wakeup_fd(producer));
     delivery->wakeup.data = delivery;
     uv_poll_start(&delivery->wakeup, UV_READABLE, on_wakeup);
@@ -184,6 +206,7 @@ struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
 void delivery_close(struct delivery *delivery)
 {
     uv_close((uv_handle_t *)&delivery->linger, NULL);
+    uv_close((uv_handle_t *)&delivery->check, NULL);
     uv_close((uv_handle_t *)&delivery->wakeup, NULL);
 }
 
@@ -192,6 +215,7 @@ struct delivery *delivery_free(struct delivery *delivery)
     if (!delivery)
         return NULL;
     pack_free(delivery->pack);
+    free(delivery->on_way);
     free(delivery);
     return NULL;
 }
@@ -199,6 +223,10 @@ struct delivery *delivery_free(struct delivery *delivery)
 void delivery_set_partitions(struct delivery *delivery, int32_t partitions)
 {
     assert(!delivery->pack);
+    delivery->partitions = partitions;
+    delivery->on_way = calloc((size_t)partitions, sizeof(*delivery->on_way));
+    if (!delivery->on_way)
+        abort();
     delivery->pack = pack_new(partitions, &delivery->config.limits, on_finished, delivery);
 }
 

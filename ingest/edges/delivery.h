@@ -6,6 +6,10 @@
  * HTTP request, or a run of Kafka records whose offsets are to be committed. It is told once, when
  * all its batches are acknowledged or given up.
  *
+ * A partition with nothing on its way gets its batch at once; while one is on its way, events
+ * gather for the next, until that one's acknowledgement, a full batch, or the linger time. So an
+ * idle system answers fast and a busy one packs densely, by itself.
+ *
  * Limits     `in_flight_bytes_max` over open and unconfirmed batches: delivery_has_room says
  * whether more may be taken in. Ownership  A waiter belongs to its maker and must live until it was
  * told. Threads    The loop's own.

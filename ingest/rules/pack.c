@@ -145,11 +145,21 @@ int64_t pack_expire(struct pack *pack, int64_t now_ms)
     return next;
 }
 
+void pack_finish(struct pack *pack, int32_t partition)
+{
+    if (is_open(&pack->slots[partition]))
+        finish(pack, partition);
+}
+
 void pack_flush(struct pack *pack)
 {
     for (int32_t i = 0; i < pack->partitions && pack->open > 0; i++)
-        if (is_open(&pack->slots[i]))
-            finish(pack, i);
+        pack_finish(pack, i);
+}
+
+bool pack_is_open(const struct pack *pack)
+{
+    return pack->open > 0;
 }
 
 size_t pack_bytes(const struct pack *pack)

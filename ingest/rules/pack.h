@@ -25,7 +25,7 @@ struct pack_batch {
     size_t events;
     void *cargo;
 };
-/* Called for each finished batch, from within pack_add, pack_expire and pack_flush. */
+/* Called for each finished batch, from within the functions that finish one. */
 typedef void pack_finished(void *context, const struct pack_batch *batch);
 
 struct pack;
@@ -43,4 +43,7 @@ void pack_settle(struct pack *pack, int32_t partition);
  * -1 when none is open. */
 int64_t pack_expire(struct pack *pack, int64_t now_ms);
 void pack_flush(struct pack *pack);
+/* Finishes the partition's batch, if one is open. */
+void pack_finish(struct pack *pack, int32_t partition);
+bool pack_is_open(const struct pack *pack); /* any batch */
 size_t pack_bytes(const struct pack *pack); /* in open batches */
