@@ -316,6 +316,7 @@ static int begin(struct ingest *ingest)
         .brokers = ingest->config->common.brokers,
         .properties = ingest->config->common.kafka_config,
         .client_id = "tollway-ingest",
+        .is_packed = true,
     };
     r = producer_new(&ingest->kafka_config, 2 * ingest->config->queue_bytes, no_timeout_ms,
                      &ingest->producer);

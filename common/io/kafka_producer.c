@@ -199,15 +199,18 @@ static void watch_queue(struct producer *producer)
 static int make_client(struct producer *producer)
 {
     enum { FIXED_ROWS = ARRAY_LEN(producer_rows) };
-    struct kafka_property rows[FIXED_ROWS + 1];
+    struct kafka_property rows[FIXED_ROWS + 2];
+    size_t count = FIXED_ROWS;
     rd_kafka_conf_t *conf;
     char timeout[24];
     int r;
 
     snprintf(timeout, sizeof(timeout), "%lld", (long long)producer->message_timeout_ms);
     memcpy(rows, producer_rows, sizeof(producer_rows));
-    rows[FIXED_ROWS] = (struct kafka_property){"message.timeout.ms", timeout, PROPERTY_FIXED};
-    r = kafka_conf_new(&producer->config, rows, ARRAY_LEN(rows), &conf);
+    rows[count++] = (struct kafka_property){"message.timeout.ms", timeout, PROPERTY_FIXED};
+    if (producer->config.is_packed)
+        rows[count++] = (struct kafka_property){"linger.ms", "0", PROPERTY_USUAL};
+    r = kafka_conf_new(&producer->config, rows, count, &conf);
     if (!r)
         r = kafka_client_new(RD_KAFKA_PRODUCER, hooked(producer, conf), &producer->client);
     if (r)

@@ -189,6 +189,7 @@ struct kafka_config kafka_config_copy(const struct kafka_config *config)
         .brokers = strdup(config->brokers),
         .properties = config->properties ? strdup(config->properties) : NULL,
         .client_id = strdup(config->client_id),
+        .is_packed = config->is_packed,
     };
 }
 

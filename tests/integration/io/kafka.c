@@ -75,7 +75,8 @@ static void start(void)
     cr_assert_eq(write(file, lines, sizeof(lines) - 1), (ssize_t)sizeof(lines) - 1);
     close(file);
     snprintf(topic, sizeof(topic), "t-%ld-%d", (long)time(NULL), getpid());
-    config = (struct kafka_config){brokers, properties, "test"};
+    config =
+        (struct kafka_config){.brokers = brokers, .properties = properties, .client_id = "test"};
 }
 
 static void stop(void)
