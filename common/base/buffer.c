@@ -64,6 +64,22 @@ void buffer_add_char(struct buffer *buffer, char c)
     buffer_add(buffer, &c, 1);
 }
 
+void buffer_add_int(struct buffer *buffer, int64_t number)
+{
+    char digits[20];
+    char *const end = digits + sizeof(digits);
+    char *at = end;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+    do {
+        *--at = (char)('0' + (int)(rest % 10));
+        rest /= 10;
+    } while (rest);
+    if (number < 0)
+        *--at = '-';
+    buffer_add(buffer, at, (size_t)(end - at));
+}
+
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list arguments;

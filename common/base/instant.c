@@ -6,7 +6,6 @@
 #include "common/base/civil.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <time.h>
 
 static const int64_t NS_SECOND = 1000000000, NS_MS = 1000000, SECONDS_DAY = 86400;
@@ -207,30 +206,45 @@ int instant_parse(struct text text, struct instant *instant)
     return 0;
 }
 
-/* "", ".mmm", ".mmmmmm" or ".nnnnnnnnn". */
-static int format_fraction(int64_t ns, char *text, size_t room)
+/* Writes the last `digits` digits of a number and what stands behind them. */
+static char *write_digits(char *at, int64_t number, int digits, char behind)
 {
-    if (ns == 0)
-        return 0;
-    if (ns % NS_MS == 0)
-        return snprintf(text, room, ".%03d", (int)(ns / NS_MS));
-    if (ns % 1000 == 0)
-        return snprintf(text, room, ".%06d", (int)(ns / 1000));
-    return snprintf(text, room, ".%09d", (int)ns);
+    for (int i = digits; i-- > 0; number /= 10)
+        at[i] = (char)('0' + (int)(number % 10));
+    at[digits] = behind;
+    return at + digits + 1;
 }
 
+/* Behind the seconds: "Z", or the fraction in 3, 6 or 9 digits and the Z. */
+static char *write_fraction(char *at, int64_t ns)
+{
+    if (ns == 0)
+        return at;
+    at[-1] = '.';
+    if (ns % NS_MS == 0)
+        return write_digits(at, ns / NS_MS, 3, 'Z');
+    if (ns % 1000 == 0)
+        return write_digits(at, ns / 1000, 6, 'Z');
+    return write_digits(at, ns, 9, 'Z');
+}
+
+/* Years of four digits: 1677 to 2262 is all that there is. */
 size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
 {
     int64_t day = instant_day(instant);
     int64_t seconds = divide_floored(instant.ns, NS_SECOND);
-    int of_day = (int)(seconds - day * SECONDS_DAY);
+    int64_t of_day = seconds - day * SECONDS_DAY;
     int64_t fraction = (int64_t)((int128)instant.ns - (int128)seconds * NS_SECOND);
     struct civil_date date = civil_from_day(day);
-    int length;
+    char *at = text;
 
-    length = snprintf(text, INSTANT_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (int)date.year,
-                      date.month, date.day, of_day / 3600, of_day / 60 % 60, of_day % 60);
-    length += format_fraction(fraction, text + length, INSTANT_TEXT_MAX - (size_t)length);
-    length += snprintf(text + length, INSTANT_TEXT_MAX - (size_t)length, "Z");
-    return (size_t)length;
+    at = write_digits(at, date.year, 4, '-');
+    at = write_digits(at, date.month, 2, '-');
+    at = write_digits(at, date.day, 2, 'T');
+    at = write_digits(at, of_day / 3600, 2, ':');
+    at = write_digits(at, of_day / 60 % 60, 2, ':');
+    at = write_digits(at, of_day % 60, 2, 'Z');
+    at = write_fraction(at, fraction);
+    *at = '\0';
+    return (size_t)(at - text);
 }

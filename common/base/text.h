@@ -51,6 +51,7 @@ void buffer_add(struct buffer *buffer, const void *bytes, size_t length);
 void buffer_add_text(struct buffer *buffer, struct text text);
 void buffer_add_string(struct buffer *buffer, const char *string);
 void buffer_add_char(struct buffer *buffer, char c);
+void buffer_add_int(struct buffer *buffer, int64_t number);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped, bytes
  that aren't UTF-8 replaced; absent: null */

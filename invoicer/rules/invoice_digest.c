@@ -8,7 +8,8 @@
 
 static void add_text(struct buffer *buffer, const char *name, struct text text)
 {
-    buffer_printf(buffer, "%s ", name);
+    buffer_add_string(buffer, name);
+    buffer_add_char(buffer, ' ');
     buffer_add_json_string(buffer, text);
     buffer_add_char(buffer, '\n');
 }
@@ -16,15 +17,22 @@ static void add_text(struct buffer *buffer, const char *name, struct text text)
 static void add_decimal(struct buffer *buffer, const char *name, struct decimal decimal)
 {
     char text[DECIMAL_TEXT_MAX];
+    size_t length = decimal_format(decimal, text);
 
-    (void)decimal_format(decimal, text);
-    buffer_printf(buffer, "%s %s\n", name, text);
+    buffer_add_string(buffer, name);
+    buffer_add_char(buffer, ' ');
+    buffer_add(buffer, text, length);
+    buffer_add_char(buffer, '\n');
 }
 
 static void add_window(struct buffer *buffer, const char *name, struct window window)
 {
-    buffer_printf(buffer, "%s %lld %lld\n", name, (long long)instant_minute(window.from),
-                  (long long)instant_minute(window.to));
+    buffer_add_string(buffer, name);
+    buffer_add_char(buffer, ' ');
+    buffer_add_int(buffer, instant_minute(window.from));
+    buffer_add_char(buffer, ' ');
+    buffer_add_int(buffer, instant_minute(window.to));
+    buffer_add_char(buffer, '\n');
 }
 
 static void add_period(struct buffer *buffer, const char *name, const struct billing_period *period)

@@ -199,21 +199,29 @@ static int read_question(struct question *question, const json_t *json)
 
 /* --- writing --- */
 
+static void add_quoted(struct buffer *answer, const char *before, const char *text, size_t length)
+{
+    buffer_add_string(answer, before);
+    buffer_add_char(answer, '"');
+    buffer_add(answer, text, length);
+    buffer_add_char(answer, '"');
+}
+
 static void add_money(struct buffer *answer, const char *before, struct money money,
                       const struct currency *currency)
 {
     char text[MONEY_TEXT_MAX];
+    size_t length = money_format(money, currency, text);
 
-    (void)money_format(money, currency, text);
-    buffer_printf(answer, "%s\"%s\"", before, text);
+    add_quoted(answer, before, text, length);
 }
 
 static void add_decimal(struct buffer *answer, const char *before, struct decimal decimal)
 {
     char text[DECIMAL_TEXT_MAX];
+    size_t length = decimal_format(decimal, text);
 
-    (void)decimal_format(decimal, text);
-    buffer_printf(answer, "%s\"%s\"", before, text);
+    add_quoted(answer, before, text, length);
 }
 
 void rated_write(const struct rated_line *line, const struct price *price,
@@ -221,9 +229,11 @@ void rated_write(const struct rated_line *line, const struct price *price,
 {
     CLEANUP(buffer_deinit) struct buffer words = {0};
 
-    buffer_printf(buffer, "{\"kind\":\"%s\",\"tier\":", rated_kind_name(line->kind));
+    buffer_add_string(buffer, "{\"kind\":\"");
+    buffer_add_string(buffer, rated_kind_name(line->kind));
+    buffer_add_string(buffer, "\",\"tier\":");
     if (line->tier)
-        buffer_printf(buffer, "%zu", line->tier);
+        buffer_add_int(buffer, (int64_t)line->tier);
     else
         buffer_add_string(buffer, "null");
     rated_describe(line, price, &words);

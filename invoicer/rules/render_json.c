@@ -15,32 +15,42 @@ static void add_text(struct buffer *buffer, const char *before, struct text text
     buffer_add_json_string(buffer, text);
 }
 
+static void add_quoted(struct buffer *buffer, const char *before, const char *text, size_t length)
+{
+    buffer_add_string(buffer, before);
+    buffer_add_char(buffer, '"');
+    buffer_add(buffer, text, length);
+    buffer_add_char(buffer, '"');
+}
+
 static void add_decimal(struct buffer *buffer, const char *before, struct decimal decimal)
 {
     char text[DECIMAL_TEXT_MAX];
+    size_t length = decimal_format(decimal, text);
 
-    (void)decimal_format(decimal, text);
-    buffer_printf(buffer, "%s\"%s\"", before, text);
+    add_quoted(buffer, before, text, length);
 }
 
 static void add_instant(struct buffer *buffer, const char *before, struct instant instant)
 {
     char text[INSTANT_TEXT_MAX];
+    size_t length = instant_format(instant, text);
 
-    (void)instant_format(instant, text);
-    if (render_is_open(instant))
-        buffer_printf(buffer, "%snull", before);
-    else
-        buffer_printf(buffer, "%s\"%s\"", before, text);
+    if (!render_is_open(instant)) {
+        add_quoted(buffer, before, text, length);
+        return;
+    }
+    buffer_add_string(buffer, before);
+    buffer_add_string(buffer, "null");
 }
 
 static void add_money(struct buffer *buffer, const char *before, struct money money,
                       const struct currency *currency)
 {
     char text[MONEY_TEXT_MAX];
+    size_t length = money_format(money, currency, text);
 
-    (void)money_format(money, currency, text);
-    buffer_printf(buffer, "%s\"%s\"", before, text);
+    add_quoted(buffer, before, text, length);
 }
 
 static void add_period(struct buffer *buffer, const char *before, const struct plan *plan,

@@ -72,6 +72,19 @@ Test(buffer, grows_and_prints_longer_than_its_room)
     cr_assert_eq(buffer.at[1001], '!');
 }
 
+Test(buffer, writes_integers_to_both_ends)
+{
+    CLEANUP(buffer_deinit) struct buffer buffer = {0};
+
+    buffer_add_int(&buffer, INT64_MIN);
+    buffer_add_char(&buffer, ' ');
+    buffer_add_int(&buffer, INT64_MAX);
+    buffer_add_char(&buffer, ' ');
+    buffer_add_int(&buffer, 0);
+
+    cr_assert(text_is(buffer_text(&buffer), "-9223372036854775808 9223372036854775807 0"));
+}
+
 Test(buffer, an_unused_one_is_the_empty_text)
 {
     struct buffer buffer = {0};
