@@ -19,8 +19,10 @@
 static const struct kafka_property consumer_rows[] = {
     {"partition.assignment.strategy", "range", PROPERTY_FIXED},
     {"enable.partition.eof", "false", PROPERTY_FIXED},
-    {"session.timeout.ms", "10000", PROPERTY_USUAL},
-    {"heartbeat.interval.ms", "1000", PROPERTY_USUAL},
+    /* The least that a broker takes unless told otherwise: a killed member's partitions stand still
+     * as long, also for its own next start. */
+    {"session.timeout.ms", "6000", PROPERTY_USUAL},
+    {"heartbeat.interval.ms", "1500", PROPERTY_USUAL},
 };
 
 struct partition {
