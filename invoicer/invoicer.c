@@ -95,6 +95,64 @@ static const struct setting keys_settings[] = {
 
 static const struct setting json_settings[] = {JSON_SETTING};
 
+static const struct setting close_settings[] = {
+    {
+        .name = "at",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .help = "The time of the close (RFC 3339): everything is billed that is due by then.",
+        .offset = offsetof(struct invoicer_config, at),
+    },
+    {
+        .name = "only",
+        .kind = SETTING_TEXT,
+        .help = "Bill this subscription alone.",
+        .offset = offsetof(struct invoicer_config, only),
+    },
+    {
+        .name = "out",
+        .kind = SETTING_TEXT,
+        .help = "A folder for the invoices as JSON, CSV and HTML.",
+        .offset = offsetof(struct invoicer_config, out),
+    },
+    {
+        .name = "dry-run",
+        .kind = SETTING_SWITCH,
+        .usual = "false",
+        .help = "Say what would be billed from the usage counted so far, and write nothing.",
+        .offset = offsetof(struct invoicer_config, dry_run),
+    },
+    JSON_SETTING,
+};
+
+static const struct setting list_settings[] = {
+    {
+        .name = "only",
+        .kind = SETTING_TEXT,
+        .help = "List this subscription's alone.",
+        .offset = offsetof(struct invoicer_config, only),
+    },
+    JSON_SETTING,
+};
+
+static const struct setting show_settings[] = {
+    {
+        .name = "csv",
+        .kind = SETTING_SWITCH,
+        .usual = "false",
+        .help = "Write CSV.",
+        .offset = offsetof(struct invoicer_config, as_csv),
+    },
+    {
+        .name = "html",
+        .kind = SETTING_SWITCH,
+        .usual = "false",
+        .help = "Write a self-contained HTML page.",
+        .offset = offsetof(struct invoicer_config, as_html),
+    },
+    JSON_SETTING,
+};
+
 static const struct command commands[] = {
     {.name = "serve",
      .arguments = "",
@@ -140,6 +198,30 @@ static const struct command commands[] = {
      .settings = json_settings,
      .setting_count = ARRAY_LEN(json_settings),
      .run = verb_catalog_get},
+    {.name = "close",
+     .arguments = "",
+     .help = "Bill everything that is due by a time",
+     .settings = close_settings,
+     .setting_count = ARRAY_LEN(close_settings),
+     .run = verb_close},
+    {.name = "invoices list",
+     .arguments = "",
+     .help = "List the invoices",
+     .settings = list_settings,
+     .setting_count = ARRAY_LEN(list_settings),
+     .run = verb_invoices_list},
+    {.name = "invoices show",
+     .arguments = "INVOICE",
+     .help = "Show an invoice",
+     .settings = show_settings,
+     .setting_count = ARRAY_LEN(show_settings),
+     .run = verb_invoices_show},
+    {.name = "explain",
+     .arguments = "INVOICE",
+     .help = "Show the way from an invoice's lines to windows and log positions",
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_explain},
 };
 
 #define ABOUT                                                                                      \

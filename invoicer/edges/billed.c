@@ -154,6 +154,34 @@ static int take_lines(struct store_txn *txn, const json_t *invoice)
     return 0;
 }
 
+/* Without the close that made it, which is noted beside it. */
+static int put_invoice(struct store_txn *txn, struct text key, struct text json)
+{
+    static const char before[] = "{\"close\":\"";
+    struct buffer name = {0}, rest = {0};
+    const char *end;
+    int r;
+
+    if (!text_starts(json, before))
+        return fault(FAULT_STOP, "invoice %.*s names no close", (int)key.length, key.at);
+    json.at += strlen(before);
+    json.length -= strlen(before);
+    end = memchr(json.at, '"', json.length);
+    if (!end || json.at + json.length - end < 3)
+        return fault(FAULT_STOP, "invoice %.*s names no close", (int)key.length, key.at);
+    buffer_add(&name, json.at, (size_t)(end - json.at));
+    buffer_add_char(&name, '\0');
+    buffer_add_text(&name, key);
+    buffer_add_char(&rest, '{');
+    buffer_add(&rest, end + 2, (size_t)(json.at + json.length - end) - 2);
+    r = store_put(txn, BOOKS_INVOICES, key, buffer_text(&rest));
+    if (!r)
+        r = store_put(txn, BOOKS_CLOSES, buffer_text(&name), text_from("", 0));
+    buffer_deinit(&name);
+    buffer_deinit(&rest);
+    return r ? fault_pass(r) : 0;
+}
+
 static int take_invoice(struct store_txn *txn, struct text key, struct text json,
                         const json_t *invoice)
 {
@@ -165,11 +193,18 @@ static int take_invoice(struct store_txn *txn, struct text key, struct text json
         return r ? fault_pass(r) : 0;
     if (!minute_of(invoice, "boundary", &minute))
         return fault(FAULT_STOP, "invoice %.*s has no boundary", (int)key.length, key.at);
-    r = store_put(txn, BOOKS_INVOICES, key, json);
+    r = put_invoice(txn, key, json);
     if (!r)
         r = put_boundary(txn, member(invoice, "subscription"), minute, key);
     if (!r)
         r = take_lines(txn, invoice);
+    return r ? fault_pass(r) : 0;
+}
+
+int billed_nothing(struct store_txn *txn, struct text subscription, int64_t minute)
+{
+    int r = put_boundary(txn, subscription, minute, text_from("", 0));
+
     return r ? fault_pass(r) : 0;
 }
 

@@ -6,10 +6,10 @@
  * that was lost comes back the same. An invoice that is there is never taken again: what is issued
  * stays.
  *
- *   {invoice id}     render.h's JSON
- *   close/{close}    the state of a close (close.h)
- *   nothing/{close}/{number}   {"boundaries":[[subscription, minute],…]}: boundaries without an
- * invoice
+ *   {invoice id}     render.h's JSON, with the close that made it as a first member, "close", which
+ * is taken off again: CLOSES has the invoice's id behind the close's and a 0 close/{close}    the
+ * state of a close (close.h) nothing/{close}/{number}   {"boundaries":[[subscription, minute],…]}:
+ * boundaries without an invoice
  *
  * In BILLED, behind the subscription and a 0:
  *   b {boundary, 8 bytes}   the invoice's id, or nothing: the boundary is done with
@@ -26,6 +26,9 @@
 
 /* Takes a record in: into INVOICES, CLOSES and BILLED. */
 MUST_USE int billed_take(struct store_txn *txn, struct text key, struct text json);
+
+/* A boundary without an invoice, noted by the close that found nothing to bill there. */
+MUST_USE int billed_nothing(struct store_txn *txn, struct text subscription, int64_t minute);
 
 enum billed_outcome { BILLED_NOT = 1 };
 /* The last boundary of a subscription that is done with; BILLED_NOT when there is none. */

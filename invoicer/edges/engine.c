@@ -278,8 +278,11 @@ static int is_followed(void *context, struct store_txn *txn)
     const struct engine *engine = context;
 
     (void)txn;
-    return !engine_is_owner(engine) ||
-           (follow_is_caught_up(engine->catalog) && follow_is_caught_up(engine->invoices));
+    if (!engine_is_owner(engine))
+        return true;
+    if (!follow_is_caught_up(engine->catalog) || !follow_is_caught_up(engine->invoices))
+        return false;
+    return engine->config.role != ENGINE_LOOKS || mirror_is_caught_up(engine->mirror);
 }
 
 int engine_until_followed(struct engine *engine)

@@ -20,7 +20,7 @@
 
 enum engine_role {
     ENGINE_READS, /* follows catalog and invoices */
-    ENGINE_LOOKS, /* the counters too */
+    ENGINE_LOOKS, /* the counters too; needs the bucket's record */
     ENGINE_ACTS,  /* and holds the tenure, when it is given to it */
 };
 

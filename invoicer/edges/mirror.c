@@ -458,6 +458,11 @@ int mirror_step(struct mirror *mirror, int timeout_ms)
     return count;
 }
 
+bool mirror_is_caught_up(const struct mirror *mirror)
+{
+    return mirror->follower && follower_is_caught_up(mirror->follower);
+}
+
 int mirror_freeze(struct store_txn *txn, const int64_t *targets, size_t count,
                   int64_t catalog_target)
 {

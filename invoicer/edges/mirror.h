@@ -29,6 +29,9 @@ struct mirror *mirror_free(struct mirror *mirror);
 /* Takes what has come; the number of messages or a fault. */
 MUST_USE int mirror_step(struct mirror *mirror, int timeout_ms);
 
+/* Whether it has taken what stood in the topic when it began to follow. */
+bool mirror_is_caught_up(const struct mirror *mirror);
+
 enum mirror_outcome { MIRROR_NONE = 1 };
 /* The mark at which a partition stands; MIRROR_NONE before the first, or amid a stretch without
  * one. */

@@ -1,0 +1,341 @@
+#include "invoicer/edges/bills.h"
+
+#include "common/base/fault.h"
+#include "common/base/partition.h"
+#include "invoicer/edges/billed.h"
+#include "invoicer/edges/books.h"
+#include "invoicer/edges/mirror.h"
+#include "invoicer/edges/usage.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLANS_BYTES_MAX = 64 * 1024 * 1024 };
+
+/* The struct comes first in memory for good: subscriptions point to it. */
+struct kept_plan {
+    struct kept_plan *next;
+    char *id; /* "pro@2" */
+    struct plan plan;
+};
+
+struct bills {
+    int32_t partitions;
+    struct arena arena; /* of the plans */
+    struct kept_plan *plans;
+    const struct zone *zone;
+};
+
+struct bills *bills_new(int32_t partitions)
+{
+    struct bills *bills = calloc(1, sizeof(*bills));
+
+    assert(bills && partitions > 0);
+    bills->partitions = partitions;
+    arena_init(&bills->arena, PLANS_BYTES_MAX);
+    return bills;
+}
+
+struct bills *bills_free(struct bills *bills)
+{
+    if (!bills)
+        return NULL;
+    while (bills->plans) {
+        struct kept_plan *plan = bills->plans;
+
+        bills->plans = plan->next;
+        free(plan->id);
+        free(plan);
+    }
+    arena_deinit(&bills->arena);
+    free(bills);
+    return NULL;
+}
+
+static const struct plan *kept(const struct bills *bills, const char *id)
+{
+    for (const struct kept_plan *plan = bills->plans; plan; plan = plan->next)
+        if (strcmp(plan->id, id) == 0)
+            return &plan->plan;
+    return NULL;
+}
+
+/* A record of the catalog as JSON, new; NULL when it isn't there. */
+static int read_record(struct store_txn *txn, const char *kind, const char *id, json_t **record)
+{
+    struct buffer key = {0};
+    struct text json;
+    int64_t offset;
+    int r;
+
+    buffer_printf(&key, "%s/%s", kind, id);
+    r = books_catalog_get(txn, buffer_text(&key), &json, &offset);
+    buffer_deinit(&key);
+    if (r < 0)
+        return fault_pass(r);
+    *record = r == 0 ? json_loadb(json.at, json.length, 0, NULL) : NULL;
+    return 0;
+}
+
+static int read_plan(struct bills *bills, struct store_txn *txn, const char *id,
+                     const struct plan **plan)
+{
+    struct kept_plan *made;
+    struct price_issue issue;
+    json_t *record = NULL;
+    int r;
+
+    *plan = kept(bills, id);
+    if (*plan)
+        return 0;
+    r = read_record(txn, "plan", id, &record);
+    if (r)
+        return fault_pass(r);
+    if (!record)
+        return fault(FAULT_REFUSE, "there is no plan %s", id);
+    made = calloc(1, sizeof(*made));
+    assert(made);
+    r = plan_read(record, &bills->arena, &made->plan, &issue);
+    json_decref(record);
+    if (r) {
+        free(made);
+        return fault(FAULT_REFUSE, "plan %s%s: %s", id, issue.pointer, issue.detail);
+    }
+    made->id = text_copy(text_of(id));
+    made->next = bills->plans;
+    bills->plans = made;
+    *plan = &made->plan;
+    return 0;
+}
+
+static int read_customer(struct store_txn *txn, struct arena *arena,
+                         struct subscription *subscription)
+{
+    char *key = text_copy(subscription->customer_key);
+    json_t *record = NULL;
+    int r = read_record(txn, "customer", key, &record);
+    const char *name = json_string_value(json_object_get(record, "name"));
+
+    if (!r && name)
+        subscription->customer_name = arena_copy(arena, text_of(name));
+    json_decref(record);
+    free(key);
+    return r ? fault_pass(r) : 0;
+}
+
+static int read_cuts(const json_t *record, struct bill_subject *subject)
+{
+    json_t *cut;
+    size_t i;
+
+    json_array_foreach(json_object_get(record, "cuts"), i, cut)
+    {
+        if (i == CATALOG_CUTS_MAX)
+            return fault(FAULT_REFUSE, "the subscription has too many cuts");
+        subject->cuts[i] = (uint16_t)json_integer_value(cut);
+        subject->cut_count = i + 1;
+    }
+    if (subject->cut_count == 0)
+        return fault(FAULT_REFUSE, "the subscription has no cuts");
+    return 0;
+}
+
+static int read_subject(struct bills *bills, struct store_txn *txn, const json_t *record,
+                        struct arena *arena, struct bill_subject *subject)
+{
+    const json_t *named = json_object_get(record, "plan");
+    struct price_issue issue;
+    struct buffer id = {0};
+    const struct plan *plan;
+    int r;
+
+    buffer_printf(&id, "%s@%lld", json_string_value(json_object_get(named, "key")),
+                  (long long)json_integer_value(json_object_get(named, "version")));
+    buffer_add_char(&id, '\0');
+    r = read_plan(bills, txn, id.at, &plan);
+    buffer_deinit(&id);
+    if (r)
+        return fault_pass(r);
+    if (subscription_read(record, plan, arena, &subject->subscription, &issue))
+        return fault(FAULT_REFUSE, "%s: %s", issue.pointer, issue.detail);
+    r = read_customer(txn, arena, &subject->subscription);
+    if (!r)
+        r = read_cuts(record, subject);
+    return r ? fault_pass(r) : 0;
+}
+
+int bills_subject(struct bills *bills, struct store_txn *txn, struct text record,
+                  struct arena *arena, struct bill_subject *subject)
+{
+    json_t *json = json_loadb(record.at, record.length, 0, NULL);
+    struct bill_subject read = {.cut_count = 0};
+    int r = json ? read_subject(bills, txn, json, arena, &read)
+                 : fault(FAULT_STOP, "a subscription's record isn't JSON");
+
+    json_decref(json);
+    if (r)
+        return fault_pass(r);
+    *subject = read;
+    return 0;
+}
+
+static bool is_due(const struct bill_terms *terms, const struct billing_boundary *boundary)
+{
+    struct instant due = boundary->at;
+
+    if (boundary->ended.phase != PERIODS_NONE)
+        due.ns += terms->interval_ms * 1000000;
+    return instant_compare(due, terms->at) <= 0;
+}
+
+int bills_due(struct store_txn *txn, const struct bill_subject *subject,
+              const struct bill_terms *terms, struct billing_boundary *boundary)
+{
+    const struct subscription *subscription = &subject->subscription;
+    struct billing_boundary last, next;
+    int64_t minute;
+    bool found;
+    int r = billed_last(txn, subscription->id, &minute);
+
+    if (r < 0)
+        return fault_pass(r);
+    if (r == BILLED_NOT)
+        found = periods_first(subscription, &next);
+    else
+        found = periods_last_due(subscription, instant_from_minute(minute), &last) &&
+                periods_next(subscription, &last, &next);
+    if (!found || !is_due(terms, &next))
+        return BILLS_NONE;
+    *boundary = next;
+    return 0;
+}
+
+int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
+                     const struct bill_terms *terms, struct billing_boundary *boundary)
+{
+    const struct subscription *subscription = &subject->subscription;
+    struct billing_boundary last, next;
+    int64_t minute, at = instant_minute(terms->at);
+    int r = billed_last(txn, subscription->id, &minute);
+
+    if (r < 0)
+        return fault_pass(r);
+    if (r == BILLED_NOT || minute >= at ||
+        !periods_last_due(subscription, instant_from_minute(minute), &last) ||
+        periods_next(subscription, &last, &next))
+        return BILLS_NONE;
+    *boundary = (struct billing_boundary){
+        .at = instant_from_minute(at),
+        .ended = {.phase = PERIODS_NONE},
+        .begins = {.phase = PERIODS_NONE},
+    };
+    return 0;
+}
+
+/* The closed periods that late usage may have come for. */
+struct closed {
+    struct store_txn *txn;
+    const struct bill_subject *subject;
+    struct instant until; /* billed up to here */
+    struct invoice_billed *at;
+    size_t count, room;
+};
+
+static int add_closed(struct closed *closed, size_t phase, size_t card,
+                      const struct card_period *period)
+{
+    const struct subscription *subscription = &closed->subject->subscription;
+    const struct plan *plan = subscription->plan;
+    const struct phase *in = &plan->phases[phase];
+    struct billed_period billed;
+    struct invoice_billed *made;
+    int r =
+        billed_of(closed->txn, subscription->id, in->key, in->cards[card].key,
+                  instant_minute(period->window.from), instant_minute(period->window.to), &billed);
+
+    if (r)
+        return fault_pass(r);
+    if (closed->count == closed->room) {
+        closed->room = closed->room ? closed->room * 2 : 16;
+        closed->at = realloc(closed->at, closed->room * sizeof(*closed->at));
+        assert(closed->at);
+    }
+    made = &closed->at[closed->count];
+    *made = (struct invoice_billed){.plan = plan,
+                                    .phase = phase,
+                                    .card = card,
+                                    .period = *period,
+                                    .adjustments = (size_t)billed.adjustments};
+    if (decimal_parse(text_of(billed.quantity), &made->quantity) ||
+        money_parse(text_of(billed.total), plan->currency, &made->total))
+        return fault(FAULT_STOP, "the store holds a billed period that isn't one");
+    closed->count++;
+    return 0;
+}
+
+static int add_closed_of(struct closed *closed, size_t phase, size_t card)
+{
+    const struct subscription *subscription = &closed->subject->subscription;
+    const struct rate_card *of = &subscription->plan->phases[phase].cards[card];
+    struct card_period period;
+    bool found = periods_card_first(subscription, phase, of, &period);
+    int r = 0;
+
+    while (!r && found && instant_compare(period.window.to, closed->until) <= 0) {
+        r = add_closed(closed, phase, card, &period);
+        found = periods_card_next(subscription, phase, of, &period, &period);
+    }
+    return r ? fault_pass(r) : 0;
+}
+
+static int find_closed(struct closed *closed)
+{
+    const struct plan *plan = closed->subject->subscription.plan;
+    int64_t minute;
+    int r = billed_last(closed->txn, closed->subject->subscription.id, &minute);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : 0;
+    closed->until = instant_from_minute(minute);
+    for (size_t i = 0; !r && i < plan->phase_count; i++)
+        for (size_t j = 0; !r && j < plan->phases[i].card_count; j++)
+            if (plan->phases[i].cards[j].is_of_usage && plan->phases[i].cards[j].has_price)
+                r = add_closed_of(closed, i, j);
+    return r ? fault_pass(r) : 0;
+}
+
+static int usage_of(void *context, struct text meter, struct window period,
+                    struct invoice_usage *usage)
+{
+    int r = usage_in(context, meter, period, usage);
+
+    return r ? fault_pass(r) : 0;
+}
+
+int bills_build(struct bills *bills, struct store_txn *txn, const struct bill_subject *subject,
+                const struct billing_boundary *boundary, struct arena *arena,
+                struct invoice *invoice)
+{
+    struct text id = subject->subscription.id;
+    struct usage_source source = {txn, id, subject->cuts, subject->cut_count, arena};
+    struct closed closed = {.txn = txn, .subject = subject};
+    struct invoice_sources sources = {.usage_of = usage_of, .context = &source};
+    struct counters_mark mark;
+    int r;
+
+    sources.position.partition = partition_of(id, bills->partitions);
+    r = mirror_mark(txn, sources.position.partition, &mark);
+    if (r < 0)
+        return fault_pass(r);
+    sources.position.next_offset = r == 0 ? mark.next_offset : 0;
+    r = find_closed(&closed);
+    if (!r) {
+        sources.billed = closed.at;
+        sources.billed_count = closed.count;
+        r = invoice_build(&subject->subscription, boundary, &sources, arena, invoice);
+    }
+    free(closed.at);
+    return r < 0 ? fault_pass(r) : r;
+}

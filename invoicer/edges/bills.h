@@ -1,0 +1,49 @@
+/*
+ * bills.h - what the rules of an invoice need, read from the store: subscriptions, what is due of
+ * them, their usage, what was billed of it before.
+ *
+ * Plans are read once and kept: the catalog doesn't change while a close is under way.
+ *
+ * Errors     Outcomes below; FAULT_REFUSE for a subscription that can't be billed.
+ * Ownership  Subjects and invoices are the arena's and the plans' that bills owns.
+ * Threads    As store.h.
+ */
+#pragma once
+
+#include "common/io/store.h"
+#include "invoicer/rules/invoice.h"
+#include "proto/catalog.h"
+
+struct bills;
+struct bills *bills_new(int32_t partitions);
+struct bills *bills_free(struct bills *bills);
+
+/* A subscription with what else its billing takes. */
+struct bill_subject {
+    struct subscription subscription;
+    uint16_t cuts[CATALOG_CUTS_MAX];
+    size_t cut_count;
+};
+/* `record` is the subscription's, of the catalog. */
+MUST_USE int bills_subject(struct bills *bills, struct store_txn *txn, struct text record,
+                           struct arena *arena, struct bill_subject *subject);
+
+/* When boundaries fall due: at their time, and those that end a period an interval later. */
+struct bill_terms {
+    struct instant at;
+    int64_t interval_ms;
+};
+
+enum bills_outcome { BILLS_NONE = 1 };
+/* The first boundary that isn't done with and is due; BILLS_NONE when there is none. */
+MUST_USE int bills_due(struct store_txn *txn, const struct bill_subject *subject,
+                       const struct bill_terms *terms, struct billing_boundary *boundary);
+/* Of a subscription that is over and billed to its end: a boundary at terms->at for late usage
+ * alone. */
+MUST_USE int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
+                              const struct bill_terms *terms, struct billing_boundary *boundary);
+/* As invoice_build, from the totals that the store holds. */
+MUST_USE int bills_build(struct bills *bills, struct store_txn *txn,
+                         const struct bill_subject *subject,
+                         const struct billing_boundary *boundary, struct arena *arena,
+                         struct invoice *invoice);

@@ -1,0 +1,184 @@
+#include "invoicer/edges/explain.h"
+
+#include "invoicer/rules/price.h"
+#include "invoicer/rules/rate_json.h"
+#include "proto/topics.h"
+
+#include <jansson.h>
+
+enum { WINDOWS_SHOWN_MAX = 40 };
+
+static void add_instant(struct buffer *text, struct instant instant)
+{
+    char written[INSTANT_TEXT_MAX];
+
+    if (instant.ns == INT64_MAX) {
+        buffer_add_string(text, "(open)");
+        return;
+    }
+    instant_format(instant, written);
+    buffer_add_string(text, written);
+}
+
+static void add_decimal(struct buffer *text, struct decimal decimal)
+{
+    char written[DECIMAL_TEXT_MAX];
+
+    decimal_format(decimal, written);
+    buffer_add_string(text, written);
+}
+
+static void add_money(struct buffer *text, struct money money, const struct currency *currency)
+{
+    char written[MONEY_TEXT_MAX];
+
+    money_format(money, currency, written);
+    buffer_printf(text, "%s %s", written, currency->code);
+}
+
+/* Texts of the catalog: what a terminal would obey is shown as '?'. */
+static void add_safe(struct buffer *text, struct text from)
+{
+    for (size_t i = 0; i < from.length; i++) {
+        unsigned char c = (unsigned char)from.at[i];
+
+        buffer_add_char(text, c < 0x20 || c == 0x7f ? '?' : (char)c);
+    }
+}
+
+static void add_steps(struct buffer *text, const struct invoice_line *line,
+                      const struct currency *currency)
+{
+    for (size_t i = 0; i < line->detail_count; i++) {
+        const struct rated_line *detail = &line->details[i];
+
+        buffer_add_string(text, "   |  |- ");
+        rated_describe(detail, &line->card->price, text);
+        if (detail->kind == RATED_USAGE) {
+            buffer_add_string(text, ": ");
+            add_decimal(text, detail->quantity);
+            buffer_add_string(text, " x ");
+            add_decimal(text, detail->unit_amount);
+        }
+        buffer_add_string(text, " = ");
+        add_money(text, detail->amount, currency);
+        if (detail->discount.minor) {
+            buffer_add_string(text, " less ");
+            add_money(text, detail->discount, currency);
+        }
+        buffer_add_char(text, '\n');
+    }
+}
+
+static void add_windows(struct buffer *text, const struct invoice_line *line)
+{
+    const struct invoice_usage *usage = &line->usage;
+
+    buffer_printf(text, "   |- usage of meter %.*s: ", (int)line->feature_key.length,
+                  line->feature_key.at);
+    add_decimal(text, usage->quantity);
+    buffer_printf(text, " in %zu billing windows\n", usage->window_count);
+    for (size_t i = 0; i < usage->window_count && i < WINDOWS_SHOWN_MAX; i++) {
+        buffer_add_string(text, "   |  |- ");
+        add_instant(text, usage->windows[i].window.from);
+        buffer_add_string(text, " to ");
+        add_instant(text, usage->windows[i].window.to);
+        buffer_add_string(text, ": ");
+        add_decimal(text, usage->windows[i].quantity);
+        buffer_add_char(text, '\n');
+    }
+    if (usage->window_count > WINDOWS_SHOWN_MAX)
+        buffer_printf(text, "   |  |- and %zu more (--json has all)\n",
+                      usage->window_count - WINDOWS_SHOWN_MAX);
+}
+
+static void add_adjustment(struct buffer *text, const struct invoice_line *line,
+                           const struct currency *currency)
+{
+    buffer_add_string(text, "   |- late usage of a closed period: billed before were ");
+    add_decimal(text, line->billed_quantity);
+    buffer_add_string(text, " for ");
+    add_money(text, line->billed_total, currency);
+    buffer_add_string(text, "; this line is the difference\n");
+}
+
+static void add_line(struct buffer *text, const char *bucket, const struct invoice *invoice,
+                     const struct invoice_line *line)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+    char usage[TOPIC_NAME_MAX];
+
+    buffer_add_string(text, "|\n+- ");
+    add_safe(text, line->name);
+    buffer_printf(text, " (%s): ", invoice_line_kind_name(line->kind));
+    add_money(text, line->total, currency);
+    buffer_printf(text, "\n   |- line %.*s\n   |- period ", (int)line->id.length, line->id.at);
+    add_instant(text, line->period.window.from);
+    buffer_add_string(text, " to ");
+    add_instant(text, line->period.window.to);
+    buffer_printf(text, "\n   |- price version %.*s (%s)\n", (int)line->price.length,
+                  line->price.at, price_kind_name(line->card->price.kind));
+    add_steps(text, line, currency);
+    if (line->kind == INVOICE_ADJUSTMENT)
+        add_adjustment(text, line, currency);
+    if (line->kind == INVOICE_FEE)
+        return;
+    add_windows(text, line);
+    topic_name(TOPIC_USAGE, bucket, usage);
+    buffer_printf(text, "   |- log: %s partition %d, offsets before %lld\n", usage,
+                  (int)invoice->position.partition, (long long)invoice->position.next_offset);
+}
+
+static void add_close(struct buffer *text, struct text close, int32_t partition)
+{
+    json_t *record = json_loadb(close.at ? close.at : "", close.length, 0, NULL);
+    const json_t *position =
+        json_array_get(json_object_get(record, "positions"), (size_t)partition);
+    const char *at = json_string_value(json_object_get(record, "at"));
+    const char *digest = json_string_value(json_object_get(position, "digest"));
+    const char *catalog = json_string_value(json_object_get(record, "digest"));
+
+    if (at)
+        buffer_printf(text, "|  made by the close of %s; partition digest %s, catalog digest %s\n",
+                      at, digest ? digest : "none", catalog ? catalog : "none");
+    json_decref(record);
+}
+
+void explain_tree(const char *bucket, const struct invoice *invoice, struct text close,
+                  struct buffer *text)
+{
+    const struct subscription *subscription = invoice->subscription;
+    const struct currency *currency = subscription->plan->currency;
+
+    buffer_printf(text, "invoice %.*s: ", (int)invoice->id.length, invoice->id.at);
+    add_money(text, invoice->total, currency);
+    buffer_add_string(text, "\n|  customer ");
+    add_safe(text, subscription->customer_name);
+    buffer_printf(text, ", subscription %.*s, plan %.*s@%lld\n", (int)subscription->id.length,
+                  subscription->id.at, (int)subscription->plan->key.length,
+                  subscription->plan->key.at, (long long)subscription->plan->version);
+    buffer_printf(text, "|  input digest %s\n", invoice->digest);
+    add_close(text, close, invoice->position.partition);
+    for (size_t i = 0; i < invoice->line_count; i++)
+        add_line(text, bucket, invoice, &invoice->lines[i]);
+}
+
+void explain_json(const char *bucket, struct text invoice, struct text close, struct buffer *text)
+{
+    json_t *parsed = json_loadb(invoice.at, invoice.length, 0, NULL);
+    const json_t *position = json_object_get(parsed, "position");
+    char usage[TOPIC_NAME_MAX];
+
+    topic_name(TOPIC_USAGE, bucket, usage);
+    buffer_add_string(text, "{\"invoice\":");
+    buffer_add_text(text, invoice);
+    buffer_add_string(text, ",\"close\":");
+    if (text_is_absent(close))
+        buffer_add_string(text, "null");
+    else
+        buffer_add_text(text, close);
+    buffer_printf(text, ",\"log\":{\"topic\":\"%s\",\"partition\":%lld,\"nextOffset\":%lld}}\n",
+                  usage, (long long)json_integer_value(json_object_get(position, "partition")),
+                  (long long)json_integer_value(json_object_get(position, "nextOffset")));
+    json_decref(parsed);
+}

@@ -1,0 +1,182 @@
+#include "invoicer/edges/usage.h"
+
+#include "common/base/fault.h"
+#include "invoicer/edges/mirror.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A unique value in a window. */
+struct seen {
+    int64_t from;
+    uint8_t unique[16];
+};
+
+struct summing {
+    const struct usage_source *source;
+    int64_t from, to; /* of the period, in minutes */
+    struct total whole;
+    struct total *totals; /* of each window */
+    struct invoice_window *windows;
+    size_t count, room;
+    struct seen *seen;
+    size_t seen_count, seen_room;
+};
+
+static void *grow(void *array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return array;
+    *room = *room ? *room * 2 : 64;
+    array = realloc(array, *room * size);
+    if (!array)
+        abort();
+    return array;
+}
+
+/* The window that begins at `from`, which is the last one or a new one behind it. */
+static size_t window_at(struct summing *summing, int64_t from, int64_t to)
+{
+    size_t room = summing->room;
+
+    if (summing->count > 0) {
+        const struct invoice_window *last = &summing->windows[summing->count - 1];
+
+        if (instant_minute(last->window.from) == from)
+            return summing->count - 1;
+    }
+    summing->windows = grow(summing->windows, summing->count, &room, sizeof(*summing->windows));
+    summing->totals =
+        grow(summing->totals, summing->count, &summing->room, sizeof(*summing->totals));
+    summing->windows[summing->count] =
+        (struct invoice_window){.window = {instant_from_minute(from), instant_from_minute(to)}};
+    summing->totals[summing->count] = (struct total){0};
+    return summing->count++;
+}
+
+static int merge(struct total *into, const struct total *more)
+{
+    if (into->count == 0)
+        *into = *more;
+    else if (total_merge(into, more))
+        return fault(FAULT_REFUSE, "the usage of a period has no room in a decimal");
+    return 0;
+}
+
+static void note_seen(struct summing *summing, const struct counters_total *total)
+{
+    summing->seen =
+        grow(summing->seen, summing->seen_count, &summing->seen_room, sizeof(*summing->seen));
+    summing->seen[summing->seen_count].from = total->from_minute;
+    memcpy(summing->seen[summing->seen_count].unique, total->unique, sizeof(total->unique));
+    summing->seen_count++;
+}
+
+static bool lies_on_cuts(const struct usage_source *source, const struct counters_total *total)
+{
+    int64_t from, to;
+
+    counters_window(source->cuts, source->cut_count, total->from_minute, &from, &to);
+    return from == total->from_minute && to == total->to_minute;
+}
+
+static int add_total(void *context, const struct counters_total *total)
+{
+    struct summing *summing = context;
+    size_t at;
+    int r;
+
+    if (total->from_minute >= summing->to)
+        return 1; /* behind the period: enough */
+    if (total->to_minute > summing->to || total->total.count == 0 ||
+        !lies_on_cuts(summing->source, total))
+        return 0;
+    at = window_at(summing, total->from_minute, total->to_minute);
+    if (total->total.aggregation == AGGREGATION_UNIQUE_COUNT) {
+        if (total->is_unique)
+            note_seen(summing, total);
+        return 0;
+    }
+    r = merge(&summing->totals[at], &total->total);
+    if (!r)
+        r = merge(&summing->whole, &total->total);
+    return r ? fault_pass(r) : 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    return memcmp(((const struct seen *)a)->unique, ((const struct seen *)b)->unique, 16);
+}
+
+static int by_window(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+
+    return x->from != y->from ? (x->from < y->from ? -1 : 1) : by_value(a, b);
+}
+
+/* Distinct values: of the period, and of each window. */
+static void count_seen(struct summing *summing, struct invoice_usage *usage)
+{
+    int64_t whole = 0;
+    size_t at = 0;
+
+    qsort(summing->seen, summing->seen_count, sizeof(*summing->seen), by_value);
+    for (size_t i = 0; i < summing->seen_count; i++)
+        whole += i == 0 || by_value(&summing->seen[i - 1], &summing->seen[i]) != 0;
+    usage->quantity = decimal_from_int(whole);
+    qsort(summing->seen, summing->seen_count, sizeof(*summing->seen), by_window);
+    for (size_t i = 0; i < summing->count; i++) {
+        int64_t from = instant_minute(summing->windows[i].window.from), count = 0;
+
+        for (; at < summing->seen_count && summing->seen[at].from == from; at++)
+            count += at == 0 || by_window(&summing->seen[at - 1], &summing->seen[at]) != 0;
+        summing->windows[i].quantity = decimal_from_int(count);
+    }
+}
+
+static int finish(struct summing *summing, struct invoice_usage *usage)
+{
+    struct invoice_window *windows;
+
+    if (summing->seen_count > 0) {
+        count_seen(summing, usage);
+    } else {
+        usage->quantity = total_answer(&summing->whole);
+        for (size_t i = 0; i < summing->count; i++)
+            summing->windows[i].quantity = total_answer(&summing->totals[i]);
+    }
+    if (summing->count == 0)
+        return 0;
+    windows = arena_take(summing->source->arena, summing->count * sizeof(*windows));
+    if (!windows)
+        return fault(FAULT_REFUSE, "the usage of a period has too many windows");
+    memcpy(windows, summing->windows, summing->count * sizeof(*windows));
+    usage->windows = windows;
+    usage->window_count = summing->count;
+    return 0;
+}
+
+int usage_in(const struct usage_source *source, struct text meter, struct window period,
+             struct invoice_usage *usage)
+{
+    struct summing summing = {
+        .source = source,
+        .from = instant_minute(period.from),
+        .to = instant_minute(period.to),
+    };
+    struct invoice_usage found = {0};
+    int r =
+        mirror_each(source->txn, source->subscription, meter, summing.from, add_total, &summing);
+
+    if (!r)
+        r = finish(&summing, &found);
+    free(summing.totals);
+    free(summing.windows);
+    free(summing.seen);
+    if (r)
+        return fault_pass(r);
+    *usage = found;
+    return 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * usage.h - a meter's usage of a subscription within a period, from the totals of its billing
+ * windows.
+ *
+ * Windows that don't lie on the subscription's cuts are of earlier cuts and left out
+ * (proto/counters.h).
+ *
+ * Errors     FAULT_REFUSE when a sum has no room.
+ * Ownership  The windows are the arena's.
+ * Threads    As store.h.
+ */
+#pragma once
+
+#include "common/io/store.h"
+#include "invoicer/rules/invoice.h"
+
+struct usage_source {
+    struct store_txn *txn;
+    struct text subscription;
+    const uint16_t *cuts;
+    size_t cut_count;
+    struct arena *arena;
+};
+
+MUST_USE int usage_in(const struct usage_source *source, struct text meter, struct window period,
+                      struct invoice_usage *usage);
