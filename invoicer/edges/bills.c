@@ -268,7 +268,7 @@ static int add_closed(struct closed *closed, size_t phase, size_t card,
                                     .card = card,
                                     .period = *period,
                                     .adjustments = (size_t)billed.adjustments};
-    if (decimal_parse(text_of(billed.quantity), &made->quantity) ||
+    if (decimal_parse_sum(text_of(billed.quantity), &made->quantity) ||
         money_parse(text_of(billed.total), plan->currency, &made->total))
         return fault(FAULT_STOP, "the store holds a billed period that isn't one");
     closed->count++;
