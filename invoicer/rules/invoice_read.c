@@ -48,7 +48,7 @@ static struct decimal read_decimal(struct reader *reader, const json_t *object, 
 {
     struct decimal value = {0};
 
-    if (decimal_parse(borrowed(object, name), &value))
+    if (decimal_parse_sum(borrowed(object, name), &value))
         reader->is_wrong = true;
     return value;
 }
@@ -118,7 +118,7 @@ static void read_windows(struct reader *reader, const json_t *line, struct invoi
 
 static enum rated_kind read_rated_kind(struct reader *reader, const json_t *detail)
 {
-    for (int i = RATED_FLAT; i <= RATED_MINIMUM; i++)
+    for (enum rated_kind i = RATED_FLAT; i <= RATED_MINIMUM; i++)
         if (text_is(borrowed(detail, "kind"), rated_kind_name(i)))
             return i;
     reader->is_wrong = true;

@@ -2,6 +2,7 @@
  * render.c - an invoice as JSON, CSV, HTML and a table. The expected bytes stand in
  * tests/golden/invoice; TOLLWAY_UPDATE_GOLDEN=1 writes them anew, for a reader to check.
  */
+#include "invoicer/rules/invoice_read.h"
 #include "invoicer/rules/render.h"
 #include "tests/unit/invoicer/billing.h"
 
@@ -197,5 +198,34 @@ Test(render, a_table_fits_its_terminal_and_obeys_no_name)
     buffer_add_char(&found, '\0');
     cr_assert_null(strchr(found.at, '\033'));
     cr_assert_not_null(strstr(found.at, "a?[2Jb?c"));
+    billing_deinit(&example.billing);
+}
+
+/* Beyond 10^15 too, which no value reaches but a period's sum may. */
+Test(render, json_is_read_back_to_the_same_bytes)
+{
+    CLEANUP(buffer_deinit) struct buffer once = {0}, twice = {0};
+    struct example example;
+    struct invoice_sources sources;
+    struct billing_boundary at;
+    struct invoice read;
+
+    example_init(&example);
+    example.billing.counted[1].quantity.units = decimal_from_int(INT64_MAX).units + 5;
+    sources = billing_sources(&example.billing);
+    sources.billed = &example.billed;
+    sources.billed_count = 1;
+    at = billing_boundary_at(&example.billing, 2);
+    cr_assert_eq(invoice_build(&example.billing.subscription, &at, &sources, &example.billing.arena,
+                               &example.invoice),
+                 0);
+
+    render_json(&example.invoice, &once);
+    cr_assert_eq(invoice_read(buffer_text(&once), &example.billing.arena, &read), 0);
+    render_json(&read, &twice);
+
+    cr_assert(text_equal(buffer_text(&once), buffer_text(&twice)), "%.*s\n%.*s", (int)once.length,
+              once.at, (int)twice.length, twice.at);
+    cr_assert(memmem(once.at, once.length, "9223372036854775807.000000000005", 32));
     billing_deinit(&example.billing);
 }
