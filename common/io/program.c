@@ -251,15 +251,40 @@ static void write_commands(const struct program *program, struct buffer *out)
                       program->commands[i].arguments);
 }
 
+/* Words of a sentence in lines of at most `columns`, each but the first behind `indent` blanks. */
+static void write_wrapped(const char *sentence, int indent, int columns, struct buffer *out)
+{
+    struct text rest = text_of(sentence);
+    int column = indent;
+
+    while (rest.length > 0) {
+        struct text word = text_cut(&rest, ' ');
+
+        if (column > indent && column + 1 + (int)word.length > columns) {
+            buffer_printf(out, "\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            buffer_add_char(out, ' ');
+            column++;
+        }
+        buffer_add_text(out, word);
+        column += (int)word.length;
+    }
+}
+
 static void write_command_list(const struct program *program, struct buffer *out)
 {
+    enum { INDENT = 27, COLUMNS = 78 };
+
     buffer_add_string(out, "Commands:\n\n");
     for (size_t i = 0; i < program->command_count; i++) {
         CLEANUP(buffer_deinit) struct buffer words = {0};
 
         buffer_printf(&words, "%s %s%c", program->commands[i].name, program->commands[i].arguments,
                       0);
-        buffer_printf(out, "  %-28s %s\n", words.at, program->commands[i].help);
+        buffer_printf(out, "  %-*s ", INDENT - 3, words.at);
+        write_wrapped(program->commands[i].help, INDENT, COLUMNS, out);
+        buffer_add_char(out, '\n');
     }
 }
 

@@ -75,6 +75,18 @@ void criterion_continue_test(void)
 {
 }
 
+void criterion_skip_test(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fputs("skipped: ", stderr);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    _exit(0);
+}
+
 /* --- a case --- */
 
 /* A fixture of the case itself, else of its suite. */
