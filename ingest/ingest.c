@@ -354,6 +354,8 @@ static int run(void *config, int argc, char **argv)
         return r == FAULT_RETRY ? EX_UNAVAILABLE : EX_CONFIG;
     }
     uv_run(&ingest.loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&ingest.last, NULL);
+    uv_run(&ingest.loop, UV_RUN_DEFAULT);
     free_all(&ingest);
     uv_loop_close(&ingest.loop);
     log_message(LOG_INFO, "ended", "status %d", ingest.status);
