@@ -14,11 +14,6 @@
 #include "ingest/edges/intake.h"
 #include "ingest/rules/rate.h"
 
-enum {
-    INTAKE_SINGLE_BYTES_MAX = 1024 * 1024,
-    INTAKE_BODY_BYTES_MAX = 4 * 1024 * 1024, /* of a batch; inflated */
-};
-
 struct intake_http_config {
     int64_t answer_ms;       /* how long a request waits for Kafka */
     int64_t broker_grace_ms; /* how long without a broker requests are still taken in */

@@ -14,7 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from ingest_rig import BATCH, BIN, PARTITIONS, ROOT, Rig, event, wait_for  # noqa: E402
+from ingest_rig import BATCH, BIN, PARTITIONS, ROOT, Rig, event, memory_bytes, wait_for  # noqa: E402
 
 
 class Kafka:
@@ -42,11 +42,6 @@ def create(rig, partitions):
     done = subprocess.run([BIN / "topic-tool", "create", rig.brokers, f"{rig.bucket}:{partitions}"],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-
-
-def memory_bytes(rig):
-    status = pathlib.Path(f"/proc/{rig.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 
 class Senders:

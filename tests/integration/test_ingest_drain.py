@@ -4,12 +4,13 @@ the process ends in time. And the rate of a key."""
 # limit: 120
 import json
 import pathlib
+import signal
 import sys
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from ingest_rig import BATCH, KEY, STRUCTURED, Rig, event, main, wait_for  # noqa: E402
+from ingest_rig import BATCH, KEY, STRUCTURED, Rig, event, main, memory_bytes, wait_for  # noqa: E402
 
 
 class Sender(threading.Thread):
@@ -94,6 +95,39 @@ def test_a_key_that_sends_more_than_its_rate_waits():
         assert 1 <= int(headers["Retry-After"]) <= 2, headers["Retry-After"]
         time.sleep(int(headers["Retry-After"]))
         assert rig.post(event("r"))[0] == 202
+
+
+def test_a_queue_that_is_full_answers_503_and_memory_stays_bounded():
+    settings = ["--kafka-intake=false", "--queue-bytes=8MiB", "--answer-timeout=3s",
+                "--broker-grace=60s"]
+    with Rig(settings=settings) as rig:
+        rig.put_catalog()
+        rig.start()
+        before = memory_bytes(rig)
+        rig.broker.process.send_signal(signal.SIGSTOP)
+        answers, lock = [], threading.Lock()
+
+        def send(number):
+            for turn in range(4):
+                events = [event(f"{number}-{turn}-{i}", subject=f"{number:04}{turn}{i:05}" + "s" * 900)
+                          for i in range(1000)]
+                status, answer, headers = rig.post(events, BATCH)
+                with lock:
+                    answers.append((status, answer.get("code")))
+                assert status != 503 or headers["Retry-After"].isdigit()
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        grown = memory_bytes(rig) - before
+        assert rig.metric("tollway_ingest_in_flight_bytes") <= 10 * 2**20
+        rig.broker.process.send_signal(signal.SIGCONT)
+        assert set(answers) == {(503, "queue_full"), (503, "not_acknowledged")}, set(answers)
+        assert grown < 96 * 2**20, grown
+        wait_for("202s again", 30, lambda: rig.post(event("again"))[0] == 202)
+        wait_for("an empty queue", 30, lambda: rig.metric("tollway_ingest_in_flight_bytes") == 0)
+        print(f"     {len(answers)} batches of 1 MB refused, {grown / 2**20:.0f} MiB more")
 
 
 def test_a_changed_catalog_counts_for_events_that_arrive_later():

@@ -157,6 +157,28 @@ def test_after_a_kill_nothing_is_missing():
     wait_for("all 2000 events", 40, values)
 
 
+def test_two_processes_share_the_partitions_and_hand_them_over():
+    with Rig(RIG.brokers, bucket=RIG.bucket) as second:
+        second.start()
+        RIG.put("events", [structured(event(f"h{i}", data={"total": 20000 + i})) for i in range(500)])
+        wait_for("partitions of the second", 30, lambda: "partition_assigned" in log_of(second))
+        RIG.put("events", [structured(event(f"h{i}", data={"total": 20000 + i}))
+                           for i in range(500, 1000)])
+        time.sleep(0.2)
+        assert second.stop() == 0
+        RIG.put("events", [structured(event(f"h{i}", data={"total": 20000 + i}))
+                           for i in range(1000, 1200)])
+
+        def values():
+            found = {e["entries"][0]["value"] for e in RIG.usage()}
+            return all(str(20000 + i) in found for i in range(1200))
+        wait_for("all 1200 events", 60, values)
+
+
+def log_of(rig):
+    return (rig.folder / "log").read_text()
+
+
 if __name__ == "__main__":
     with Rig() as RIG:
         RIG.put_catalog()

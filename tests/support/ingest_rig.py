@@ -218,6 +218,11 @@ class Rig:
         raise AssertionError(f"no metric {name}")
 
 
+def memory_bytes(rig):
+    status = pathlib.Path(f"/proc/{rig.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
 def main(module):
     """Runs every function of the module whose name begins with test_, or those named as arguments."""
     tests = {n: f for n, f in vars(module).items() if n.startswith("test_") and callable(f)}
