@@ -40,15 +40,14 @@ struct price_kind {
     const char *name;
     const struct member *members;
     size_t count;
-    bool is_supported;
 };
 
 static const struct price_kind kinds[] = {
-    {"flat", flat_members, ARRAY_LEN(flat_members), true},
-    {"unit", unit_members, ARRAY_LEN(unit_members), true},
-    {"tiered", tiered_members, ARRAY_LEN(tiered_members), true},
-    {"package", package_members, ARRAY_LEN(package_members), false},
-    {"dynamic", dynamic_members, ARRAY_LEN(dynamic_members), false},
+    {"flat", flat_members, ARRAY_LEN(flat_members)},
+    {"unit", unit_members, ARRAY_LEN(unit_members)},
+    {"tiered", tiered_members, ARRAY_LEN(tiered_members)},
+    {"package", package_members, ARRAY_LEN(package_members)},
+    {"dynamic", dynamic_members, ARRAY_LEN(dynamic_members)},
 };
 
 static bool amount_of(const json_t *object, const char *name, struct decimal *amount)
@@ -164,18 +163,23 @@ static void check_tiers(struct catalog_check *check, const struct pointer *where
                   bound.open);
 }
 
+static void check_package(struct catalog_check *check, const struct pointer *where,
+                          const json_t *price)
+{
+    struct pointer place = pointer_member(where, "quantityPerPackage");
+    struct decimal size;
+
+    if (amount_of(price, "quantityPerPackage", &size) && size.units == 0)
+        issue_add(check->issues, &place, "package_size_invalid", "a package holds more than 0");
+}
+
 static void check_mode(struct catalog_check *check, const struct pointer *where,
                        const json_t *price)
 {
     struct pointer place = pointer_member(where, "mode");
     const char *mode = shape_string(price, "mode");
 
-    if (!mode || strcmp(mode, "graduated") == 0)
-        return;
-    if (strcmp(mode, "volume") == 0)
-        issue_add(check->issues, &place, "price_not_supported",
-                  "tiered prices are rated in the mode graduated so far, not volume");
-    else
+    if (mode && strcmp(mode, "graduated") != 0 && strcmp(mode, "volume") != 0)
         issue_add(check->issues, &place, "invalid_price_mode", "%s isn't graduated or volume",
                   mode);
 }
@@ -218,15 +222,14 @@ void catalog_check_price(struct catalog_check *check, const struct pointer *wher
     }
     if (!shape_check(check->issues, where, price, kind->members, kind->count))
         return;
-    if (!kind->is_supported)
-        issue_add(check->issues, &place, "price_not_supported", "%s prices aren't rated so far",
-                  type);
     if (!of_usage && strcmp(type, "flat") != 0)
         issue_add(check->issues, &place, "rate_card_only_flat_price_allowed",
                   "a flat_fee rate card has a flat price or none, not %s", type);
     check_commitments(check, where, price);
     if (strcmp(type, "flat") == 0)
         check_term(check, where, price, of_usage);
+    if (strcmp(type, "package") == 0)
+        check_package(check, where, price);
     if (strcmp(type, "tiered") == 0) {
         check_mode(check, where, price);
         check_tiers(check, where, price);
