@@ -142,7 +142,7 @@ int books_wipe(struct store_txn *txn)
     int64_t generation;
     int r = books_number(txn, "generation", 0, &generation);
 
-    for (int i = 0; !r && i < BOOKS_TABLES; i++)
+    for (enum books_table i = 0; !r && i < BOOKS_TABLES; i++)
         r = empty_table(txn, i);
     if (!r)
         r = books_set_number(txn, "generation", generation + 1);

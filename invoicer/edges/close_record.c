@@ -38,7 +38,7 @@ static int read_record(struct text id, struct text json, struct close_record *re
         memcpy(read.id, id.at, id.length);
         snprintf(read.only, sizeof(read.only), "%s", only ? only : "");
         read.interval_ms = json_integer_value(json_object_get(object, "interval_ms"));
-        for (int i = CLOSE_WAITING; i <= CLOSE_DONE; i++)
+        for (enum close_state i = CLOSE_WAITING; i <= CLOSE_DONE; i++)
             if (strcmp(state, state_names[i]) == 0)
                 read.state = i;
         *record = read;

@@ -138,7 +138,7 @@ struct outbox *outbox_new(struct store *store, const char *bucket)
 
     assert(outbox);
     outbox->store = store;
-    for (int i = 0; i < TOPIC_COUNT; i++)
+    for (enum topic i = 0; i < TOPIC_COUNT; i++)
         topic_name(i, bucket, outbox->topics[i]);
     return outbox;
 }

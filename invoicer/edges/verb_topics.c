@@ -24,7 +24,7 @@ static int create_topics(const struct invoicer_config *config)
     struct kafka_config kafka = config_kafka(config);
     int r;
 
-    for (int i = 0; i < TOPIC_COUNT; i++) {
+    for (enum topic i = 0; i < TOPIC_COUNT; i++) {
         topic_name(i, config->common.bucket, names[i]);
         specs[i] = (struct topic_spec){
             names[i], topic_partitions_of(i, (int32_t)config->partitions), topic_settings(i)};

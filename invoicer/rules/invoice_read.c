@@ -146,7 +146,13 @@ static void read_details(struct reader *reader, const json_t *json, struct invoi
 
     if (!details)
         return;
-    json_array_foreach((json_t *)array, i, detail) read_detail(reader, detail, &details[i]);
+    json_array_foreach((json_t *)array, i, detail)
+    {
+        read_detail(reader, detail, &details[i]);
+        /* What describes a detail takes its tier from the price. */
+        if (!line->card || details[i].tier > line->card->price.tier_count)
+            reader->is_wrong = true;
+    }
     line->details = details;
     line->detail_count = json_array_size(array);
 }
@@ -167,7 +173,7 @@ static const struct rate_card *read_card(struct reader *reader, const json_t *js
 
 static enum invoice_line_kind read_kind(struct reader *reader, const json_t *json)
 {
-    for (int i = INVOICE_FEE; i <= INVOICE_ADJUSTMENT; i++)
+    for (enum invoice_line_kind i = INVOICE_FEE; i <= INVOICE_ADJUSTMENT; i++)
         if (text_is(borrowed(json, "kind"), invoice_line_kind_name(i)))
             return i;
     reader->is_wrong = true;
