@@ -1,0 +1,28 @@
+/*
+ * catalog_feed.h - the bucket's catalog, followed by a thread of its own and read by all.
+ *
+ * It is *loaded* once it has been read to the end that it had at the start and the bucket's record
+ * is there.
+ *
+ * Threads    Any. Between catalog_feed_lock and _unlock the catalog is at rest; keep it short.
+ */
+#pragma once
+
+#include "common/io/kafka.h"
+#include "proto/catalog.h"
+
+enum { CATALOG_FEED_TEXT_MAX = 512 };
+
+struct catalog_feed;
+
+/* `config` and `bucket` must outlive it. `failed` is called on its thread when it can't go on. */
+struct catalog_feed *catalog_feed_new(const struct kafka_config *config, const char *bucket,
+                                      void (*failed)(void *context, int code), void *context);
+struct catalog_feed *catalog_feed_free(struct catalog_feed *feed); /* waits for its thread */
+
+bool catalog_feed_is_loaded(struct catalog_feed *feed);
+/* What keeps it from being loaded, with the remedy. */
+void catalog_feed_missing(struct catalog_feed *feed, char text[CATALOG_FEED_TEXT_MAX]);
+/* `next_offset` may be NULL: the offset after the last record that is applied. */
+const struct catalog *catalog_feed_lock(struct catalog_feed *feed, int64_t *next_offset);
+void catalog_feed_unlock(struct catalog_feed *feed);

@@ -1,0 +1,315 @@
+#include "aggregator/edges/consume.h"
+
+#include "aggregator/edges/measures.h"
+#include "common/base/fault.h"
+#include "common/io/log.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { MESSAGES_MAX = 1000, POLL_MS = 20, RETRY_MS = 200, GAUGES_MS = 1000, GROUP_MAX = 96 };
+enum { GAUGES = 6 };
+
+struct consume {
+    const struct shard_setup *setup;
+    const struct kafka_config *config;
+    struct consume_limits limits;
+    void (*failed)(void *context, int code);
+    void *context;
+    pthread_t thread;
+    struct producer *producer;
+    struct consumer *consumer;
+    struct usage_reader *reader;
+    struct shard **shards;       /* by partition; NULL: not ours */
+    struct published *published; /* by partition */
+    struct kafka_message *messages;
+    int64_t round_ms; /* how long the last commits took */
+    int64_t gauges_ms;
+    int64_t gauges[GAUGES]; /* this thread's part of each */
+};
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&time, NULL);
+}
+
+/* FAULT_RETRY waits a little and is then as good as done; other faults are forwarded. */
+static int wait_on_retry(struct consume *consume, int r)
+{
+    if (r != FAULT_RETRY)
+        return r;
+    log_fault(LOG_WARN, "waiting");
+    metrics_add(consume->setup->metrics, MEASURE_RETRIES, 0, 1);
+    producer_poll(consume->producer, 0);
+    pause_ms(RETRY_MS);
+    return 0;
+}
+
+/* --- partitions come and go --- */
+
+static int on_assigned(void *context, int32_t partition, int64_t *offset)
+{
+    struct consume *consume = context;
+    int r = shard_open(consume->setup, partition, consume->producer, &consume->published[partition],
+                       monotonic_ms(), &consume->shards[partition]);
+
+    if (r)
+        return fault_pass(r);
+    metrics_add(consume->setup->metrics, MEASURE_REBALANCES, 0, 1);
+    *offset = consume->shards[partition]->tally->next_offset;
+    if (*offset == 0)
+        *offset = -2;
+    return 0;
+}
+
+/* A partition that is lost may be somebody else's by now: what isn't committed is read again there.
+ */
+static void on_revoked(void *context, int32_t partition, bool lost)
+{
+    struct consume *consume = context;
+    struct shard *shard = consume->shards[partition];
+    int r = lost ? 0 : shard_settle(shard, monotonic_ms());
+
+    if (r)
+        log_fault(LOG_WARN, "handed_over_uncommitted");
+    log_message(LOG_INFO, lost ? "partition_lost" : "partition_revoked",
+                "partition %d at offset %lld", partition,
+                (long long)shard->vault.state.next_offset);
+    metrics_add(consume->setup->metrics, MEASURE_REBALANCES, lost ? 2 : 1, 1);
+    consume->shards[partition] = shard_close(shard);
+}
+
+/* --- a round --- */
+
+static int take(struct consume *consume, const struct kafka_message *message)
+{
+    struct shard *shard = consume->shards[message->partition];
+    int r;
+
+    if (!shard)
+        return 0;
+    do
+        r = wait_on_retry(consume, shard_take(shard, consume->reader, message, monotonic_ms()));
+    while (r == 0 && !shard->is_torn && shard->tally->next_offset <= message->offset &&
+           !*consume->setup->is_ending);
+    return r ? fault_pass(r) : 0;
+}
+
+static bool is_due(const struct consume *consume, const struct shard *shard, int64_t now_ms)
+{
+    int64_t interval_ms = consume->limits.commit_ms;
+
+    if (shard->tally->pending == 0)
+        return false;
+    if (interval_ms < 2 * consume->round_ms) /* never more than half the time in commits */
+        interval_ms = 2 * consume->round_ms;
+    return (int64_t)shard->tally->pending_events >= consume->limits.commit_events ||
+           now_ms - shard->pending_ms >= interval_ms;
+}
+
+static int commit_due(struct consume *consume)
+{
+    int64_t began_ms = monotonic_ms();
+    bool committed = false;
+
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        struct shard *shard = consume->shards[i];
+        int r;
+
+        if (!shard)
+            continue;
+        if (is_due(consume, shard, began_ms)) {
+            r = wait_on_retry(consume, shard_commit(shard));
+            if (r)
+                return fault_pass(r);
+            consumer_commit(consume->consumer, i, shard->vault.state.next_offset);
+            committed = true;
+        }
+        r = wait_on_retry(consume, shard_tend(shard, monotonic_ms()));
+        if (r)
+            return fault_pass(r);
+    }
+    if (committed)
+        consume->round_ms = monotonic_ms() - began_ms;
+    return 0;
+}
+
+/* --- gauges: each thread adds what its part has changed by --- */
+
+static void set_part(struct consume *consume, size_t gauge, enum measure measure, int64_t value)
+{
+    metrics_add(consume->setup->metrics, measure, 0, value - consume->gauges[gauge]);
+    consume->gauges[gauge] = value;
+}
+
+static int64_t lag_of(struct consume *consume, const struct shard *shard)
+{
+    int64_t end;
+
+    if (consumer_end_offset(consume->consumer, shard->partition, &end) ||
+        end < shard->vault.state.next_offset)
+        return 0;
+    return end - shard->vault.state.next_offset;
+}
+
+static void set_gauges(struct consume *consume)
+{
+    int64_t values[GAUGES] = {0};
+
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        const struct shard *shard = consume->shards[i];
+        struct account_counts sum;
+
+        if (!shard)
+            continue;
+        sum = ledger_sum(&shard->tally->ledger);
+        values[0] +=
+            (int64_t)(sum.accepted - sum.counted - sum.duplicate - sum.rejected - sum.late);
+        values[1] += lag_of(consume, shard);
+        values[2]++;
+        values[5] += store_bytes_used(shard->vault.store);
+        for (struct day *day = days_next(&shard->tally->days, INT32_MIN); day;
+             day = days_next(&shard->tally->days, (int64_t)day->number + 1)) {
+            values[3] += (int64_t)day->ids.count;
+            values[4] += (int64_t)dedup_bytes(&day->ids);
+        }
+    }
+    set_part(consume, 0, MEASURE_CONSERVATION_DIFFERENCE, values[0]);
+    set_part(consume, 1, MEASURE_LAG, values[1]);
+    set_part(consume, 2, MEASURE_PARTITIONS, values[2]);
+    set_part(consume, 3, MEASURE_DEDUP_ENTRIES, values[3]);
+    set_part(consume, 4, MEASURE_DEDUP_BYTES, values[4]);
+    set_part(consume, 5, MEASURE_STORE_BYTES, values[5]);
+}
+
+static void set_watermark_age(struct consume *consume)
+{
+    int64_t oldest_ms = 0, now_ms = instant_ms(instant_now());
+
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        const struct shard *shard = consume->shards[i];
+
+        if (shard && shard->tally->watermark_ms > INT64_MIN &&
+            now_ms - shard->tally->watermark_ms > oldest_ms)
+            oldest_ms = now_ms - shard->tally->watermark_ms;
+    }
+    metrics_set(consume->setup->metrics, MEASURE_WATERMARK_AGE, 0, oldest_ms / 1000);
+}
+
+/* --- the thread --- */
+
+static int round_once(struct consume *consume)
+{
+    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
+    int r;
+
+    if (count < 0)
+        return wait_on_retry(consume, count);
+    for (int i = 0; i < count; i++) {
+        r = take(consume, &consume->messages[i]);
+        if (r)
+            return fault_pass(r);
+    }
+    producer_poll(consume->producer, 0);
+    r = commit_due(consume);
+    if (r)
+        return fault_pass(r);
+    if (monotonic_ms() - consume->gauges_ms >= GAUGES_MS) {
+        consume->gauges_ms = monotonic_ms();
+        set_gauges(consume);
+        set_watermark_age(consume);
+    }
+    return 0;
+}
+
+static int begin(struct consume *consume)
+{
+    static const struct consumer_ops ops = {.assigned = on_assigned, .revoked = on_revoked};
+    char group[GROUP_MAX];
+    int r;
+
+    (void)snprintf(group, sizeof(group), "%s.aggregator", consume->setup->bucket);
+    r = producer_new(consume->config, consume->limits.queue_bytes, INT32_MAX, &consume->producer);
+    if (r)
+        return fault_pass(r);
+    return consumer_new(consume->config, group, consume->setup->usage_topic, &ops, consume,
+                        &consume->consumer);
+}
+
+/* After a fault nothing more is written: the partitions are closed as they are on disk. */
+static void abandon(struct consume *consume)
+{
+    for (int32_t i = 0; i < consume->setup->partitions; i++)
+        consume->shards[i] = shard_close(consume->shards[i]);
+}
+
+static void *run(void *context)
+{
+    struct consume *consume = context;
+    int r = begin(consume);
+
+    while (r == 0 && !*consume->setup->is_ending)
+        r = round_once(consume);
+    if (r) {
+        log_fault(LOG_ERROR, "counting_stopped");
+        consume->failed(consume->context, r);
+        for (int32_t i = 0; i < consume->setup->partitions; i++)
+            if (consume->shards[i])
+                consume->shards[i]->is_torn = true;
+    }
+    consumer_free(consume->consumer);
+    abandon(consume);
+    producer_free(consume->producer);
+    return NULL;
+}
+
+struct consume *consume_start(const struct shard_setup *setup, const struct kafka_config *config,
+                              const struct consume_limits *limits,
+                              void (*failed)(void *context, int code), void *context)
+{
+    struct consume *consume = calloc(1, sizeof(*consume));
+    size_t partitions = (size_t)setup->partitions;
+
+    if (!consume)
+        abort();
+    consume->setup = setup;
+    consume->config = config;
+    consume->limits = *limits;
+    consume->failed = failed;
+    consume->context = context;
+    consume->reader = usage_reader_new();
+    consume->shards = calloc(partitions, sizeof(struct shard *));
+    consume->published = calloc(partitions, sizeof(*consume->published));
+    consume->messages = calloc(MESSAGES_MAX, sizeof(*consume->messages));
+    if (!consume->shards || !consume->published || !consume->messages)
+        abort();
+    if (pthread_create(&consume->thread, NULL, run, consume))
+        abort();
+    return consume;
+}
+
+struct consume *consume_join(struct consume *consume)
+{
+    if (!consume)
+        return NULL;
+    pthread_join(consume->thread, NULL);
+    usage_reader_free(consume->reader);
+    free(consume->shards);
+    free(consume->published);
+    free(consume->messages);
+    free(consume);
+    return NULL;
+}

@@ -1,0 +1,372 @@
+#include "aggregator/edges/publisher.h"
+
+#include "aggregator/edges/span_read.h"
+#include "common/base/fault.h"
+#include "common/io/log.h"
+#include "proto/counters.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FULL_WAIT_MS = 50, FULL_WAITS_MAX = 200 };
+
+void publisher_init(struct publisher *publisher)
+{
+    *publisher = (struct publisher){0};
+}
+
+void publisher_deinit(struct publisher *publisher)
+{
+    windows_deinit(&publisher->windows);
+    buffer_deinit(&publisher->key);
+    buffer_deinit(&publisher->value);
+    buffer_deinit(&publisher->dimensions);
+}
+
+/* --- noting --- */
+
+/* The subscription's cuts; midnight for one that the catalog doesn't know (yet). */
+static const uint16_t *cuts_of(const struct catalog *catalog, struct text subscription,
+                               size_t *count)
+{
+    static const uint16_t midnight[] = {0};
+    const struct catalog_subscription *known = catalog_subscription(catalog, subscription);
+
+    *count = known ? known->cut_count : 1;
+    return known ? known->cuts : midnight;
+}
+
+static void note_unique(struct publisher *publisher, const struct changed_window *window,
+                        const struct unique *unique)
+{
+    struct changed_unique changed = {.line = window->line, .from = window->from, .to = window->to};
+
+    memcpy(changed.hash, unique->hash, sizeof(changed.hash));
+    windows_add_unique(&publisher->windows, &changed);
+}
+
+static struct changed_window window_of(const struct catalog *catalog, const struct tally *tally,
+                                       uint64_t key)
+{
+    const struct series *series = &tally->series.series[cell_series(key)];
+    struct text subscription = tally->ledger.accounts[series->account].subscription;
+    struct changed_window window = {.line = series->line};
+    size_t count;
+    const uint16_t *cuts = cuts_of(catalog, subscription, &count);
+
+    counters_window(cuts, count, cell_window(key), &window.from, &window.to);
+    return window;
+}
+
+int publisher_note(struct publisher *publisher, const struct vault *vault, struct tally *tally)
+{
+    const struct catalog *catalog = catalog_feed_lock(publisher->feed, NULL);
+
+    (void)vault;
+    for (uint64_t i = 0; i < tally->cells.room; i++)
+        if (tally->cells.slots[i].is_used)
+            windows_add(&publisher->windows, window_of(catalog, tally, tally->cells.slots[i].key));
+    for (uint64_t i = 0; i < tally->uniques.room; i++) {
+        const struct unique *unique = &tally->uniques.slots[i];
+        struct changed_window window;
+
+        if (unique->key == 0)
+            continue;
+        window = window_of(catalog, tally, unique->key);
+        note_unique(publisher, &window, unique);
+    }
+    catalog_feed_unlock(publisher->feed);
+    return 0;
+}
+
+/* Has a series of the line a cell on the day? Of a closed day it isn't known: it may have. */
+static bool may_touch(const struct tally *tally, uint32_t line, const struct day *day)
+{
+    if (!day->is_open)
+        return true;
+    for (uint32_t id = tally->series.lines[line].first; id != INDEX_NONE;
+         id = tally->series.series[id].next_in_line)
+        if (day_has_seen(day, id))
+            return true;
+    return false;
+}
+
+/* Every billing window that touches the day. */
+static void note_day(struct publisher *publisher, uint32_t line, const uint16_t *cuts,
+                     size_t cut_count, int64_t day)
+{
+    int64_t minute = day * MINUTES_A_DAY, end = minute + MINUTES_A_DAY;
+
+    while (minute < end) {
+        struct changed_window window = {.line = line, .with_uniques = true};
+
+        counters_window(cuts, cut_count, minute, &window.from, &window.to);
+        windows_add(&publisher->windows, window);
+        minute = window.to;
+    }
+}
+
+static struct text subscription_of_line(const struct tally *tally, uint32_t line)
+{
+    const struct series *first = &tally->series.series[tally->series.lines[line].first];
+
+    return tally->ledger.accounts[first->account].subscription;
+}
+
+void publisher_note_days(struct publisher *publisher, const struct tally *tally, int64_t offset)
+{
+    const struct catalog *catalog = catalog_feed_lock(publisher->feed, NULL);
+
+    for (struct day *day = days_next(&tally->days, INT32_MIN); day;
+         day = days_next(&tally->days, (int64_t)day->number + 1)) {
+        if (day->changed_offset <= offset)
+            continue;
+        for (uint32_t line = 0; line < tally->series.line_count; line++) {
+            size_t count;
+            const uint16_t *cuts = cuts_of(catalog, subscription_of_line(tally, line), &count);
+
+            if (may_touch(tally, line, day))
+                note_day(publisher, line, cuts, count, day->number);
+        }
+    }
+    catalog_feed_unlock(publisher->feed);
+}
+
+static void note_account(struct publisher *publisher, const struct catalog *catalog,
+                         struct tally *tally, uint32_t line)
+{
+    size_t count;
+    const uint16_t *cuts = cuts_of(catalog, subscription_of_line(tally, line), &count);
+
+    for (struct day *day = days_next(&tally->days, INT32_MIN); day;
+         day = days_next(&tally->days, (int64_t)day->number + 1))
+        if (may_touch(tally, line, day))
+            note_day(publisher, line, cuts, count, day->number);
+}
+
+void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
+{
+    int64_t catalog_offset;
+    const struct catalog *catalog = catalog_feed_lock(publisher->feed, &catalog_offset);
+    bool *changed = calloc(tally->ledger.count + 1, sizeof(*changed));
+
+    if (!changed)
+        abort();
+    for (uint32_t i = 0; i < tally->ledger.count; i++) {
+        const struct account *account = &tally->ledger.accounts[i];
+        size_t count;
+        const uint16_t *cuts = cuts_of(catalog, account->subscription, &count);
+        uint64_t hash = cuts_hash(cuts, count);
+
+        if (account->cuts == hash)
+            continue;
+        changed[i] = account->cuts != 0;
+        ledger_change(&tally->ledger, i)->cuts = hash;
+        if (!changed[i])
+            continue;
+        /* The new hash is in the store before the windows are on the topic: a crash in between
+         * must find that nothing is certain. */
+        publisher->published->offset = -1;
+        publisher->published->generation++;
+    }
+    for (uint32_t line = 0; line < tally->series.line_count; line++)
+        if (changed[tally->series.series[tally->series.lines[line].first].account])
+            note_account(publisher, catalog, tally, line);
+    publisher->catalog_offset = catalog_offset;
+    catalog_feed_unlock(publisher->feed);
+    free(changed);
+}
+
+void publisher_note_key(struct publisher *publisher, const struct tally *tally, struct text key)
+{
+    for (uint32_t line = 0; line < tally->series.line_count; line++) {
+        uint32_t first = tally->series.lines[line].first;
+        struct changed_window window = {.line = line, .with_uniques = true};
+        CLEANUP(buffer_deinit) struct buffer prefix = {0};
+        struct usage_series series;
+        struct text rest, from, to;
+
+        if (!series_decode(tally->series.series[first].encoded, &series))
+            continue;
+        buffer_printf(&prefix, "%.*s/%.*s/", (int)series.subscription.length,
+                      series.subscription.at, (int)series.meter.length, series.meter.at);
+        if (key.length < prefix.length + 2 || memcmp(key.at + 2, prefix.at, prefix.length) != 0)
+            continue;
+        rest = text_from(key.at + 2 + prefix.length, key.length - 2 - prefix.length);
+        from = text_cut(&rest, '/');
+        to = text_cut(&rest, '/');
+        window.from = strtoll(from.at, NULL, 10);
+        window.to = strtoll(to.at, NULL, 10);
+        if (window.from < window.to && window.to - window.from <= MINUTES_A_DAY)
+            windows_add(&publisher->windows, window);
+    }
+}
+
+/* --- sending --- */
+
+static int send_record(struct publisher *publisher, int32_t partition,
+                       producer_delivered *delivered, void *context)
+{
+    struct kafka_header header = {.name = "tollway_owner", .value = text_of(publisher->instance)};
+    struct kafka_message message = {.partition = partition,
+                                    .key = buffer_text(&publisher->key),
+                                    .value = buffer_text(&publisher->value),
+                                    .headers = &header,
+                                    .header_count = 1};
+    int r = PRODUCER_FULL;
+
+    for (int waits = 0; r == PRODUCER_FULL && waits < FULL_WAITS_MAX; waits++) {
+        r = producer_send(publisher->producer, publisher->topic, &message, delivered, context);
+        if (r == PRODUCER_FULL)
+            producer_poll(publisher->producer, FULL_WAIT_MS);
+    }
+    if (r == PRODUCER_FULL)
+        return fault(FAULT_RETRY, "%s takes no more records just now", publisher->topic);
+    return r ? fault_pass(r) : 0;
+}
+
+static void name_window(struct publisher *publisher, const struct tally *tally, uint32_t line,
+                        int64_t from, int64_t to, struct counters_total *record)
+{
+    const struct series *first = &tally->series.series[tally->series.lines[line].first];
+    struct usage_series series;
+
+    if (!series_decode(first->encoded, &series))
+        assert(!"a registered series can be decoded");
+    buffer_clear(&publisher->dimensions);
+    counters_dimensions(series.dimensions, series.dimension_count, &publisher->dimensions);
+    *record = (struct counters_total){.subscription = series.subscription,
+                                      .meter = series.meter,
+                                      .dimensions = buffer_text(&publisher->dimensions),
+                                      .from_minute = from,
+                                      .to_minute = to,
+                                      .total = {.aggregation = series.aggregation},
+                                      .next_offset = tally->next_offset};
+}
+
+static int send_unique(struct publisher *publisher, const struct tally *tally,
+                       struct counters_total *record, const uint8_t hash[16])
+{
+    record->is_unique = true;
+    memcpy(record->unique, hash, sizeof(record->unique));
+    record->total.count = 1;
+    counters_encode_total(record, &publisher->key, &publisher->value);
+    return send_record(publisher, tally->partition, NULL, NULL);
+}
+
+static int send_window(struct publisher *publisher, struct store_txn *txn,
+                       const struct tally *tally, const struct changed_window *window)
+{
+    CLEANUP(span_read_deinit) struct span_read read = {0};
+    struct counters_total record;
+    int r;
+
+    if (!span_is_stored(tally, window->from, window->to))
+        return 0;
+    name_window(publisher, tally, window->line, window->from, window->to, &record);
+    span_read_init(&read, record.total.aggregation);
+    for (uint32_t id = tally->series.lines[window->line].first; id != INDEX_NONE;
+         id = tally->series.series[id].next_in_line) {
+        r = span_read_series(&read, txn, id, window->from, window->to);
+        if (r)
+            return fault_pass(r);
+    }
+    span_read_finish(&read);
+    if (read.total.count == 0)
+        return 0;
+    record.total = read.total;
+    counters_encode_total(&record, &publisher->key, &publisher->value);
+    r = send_record(publisher, tally->partition, NULL, NULL);
+    for (size_t i = 0; r == 0 && window->with_uniques && i < read.hash_count; i++)
+        r = send_unique(publisher, tally, &record, read.hashes[i]);
+    return r ? fault_pass(r) : 0;
+}
+
+static int send_uniques(struct publisher *publisher, const struct tally *tally)
+{
+    struct windows *windows = &publisher->windows;
+
+    while (windows->unique_count > 0) {
+        const struct changed_unique *unique = &windows->uniques[windows->unique_count - 1];
+        struct counters_total record;
+        int r;
+
+        name_window(publisher, tally, unique->line, unique->from, unique->to, &record);
+        r = send_unique(publisher, tally, &record, unique->hash);
+        if (r)
+            return fault_pass(r);
+        windows->unique_count--;
+    }
+    return 0;
+}
+
+struct sent_mark {
+    struct published *published;
+    int64_t next_offset;
+    uint32_t generation;
+};
+
+static void on_mark(void *context, int64_t offset, const char *why)
+{
+    struct sent_mark *mark = context;
+
+    (void)why;
+    if (offset >= 0 && mark->generation == mark->published->generation &&
+        mark->published->offset < mark->next_offset)
+        mark->published->offset = mark->next_offset;
+    free(mark);
+}
+
+static int send_mark(struct publisher *publisher, const struct vault *vault,
+                     const struct tally *tally)
+{
+    struct account_counts counts = ledger_sum(&tally->ledger);
+    struct counters_mark mark = {.partition = tally->partition,
+                                 .next_offset = tally->next_offset,
+                                 .catalog_offset = publisher->catalog_offset,
+                                 .watermark = instant_from_ms(vault->state.watermark_ms),
+                                 .accepted = counts.accepted,
+                                 .counted = counts.counted,
+                                 .duplicate = counts.duplicate,
+                                 .conflict = counts.conflict,
+                                 .rejected = counts.rejected,
+                                 .late = counts.late};
+    struct sent_mark *sent = malloc(sizeof(*sent));
+    int r;
+
+    if (!sent)
+        abort();
+    *sent =
+        (struct sent_mark){.published = publisher->published, .next_offset = tally->next_offset};
+    digest_format(vault->state.digest, mark.digest);
+    (void)snprintf(mark.owner, sizeof(mark.owner), "%s", publisher->owner);
+    counters_encode_mark(&mark, &publisher->key, &publisher->value);
+    r = send_record(publisher, tally->partition, on_mark, sent);
+    if (r)
+        free(sent);
+    return r ? fault_pass(r) : 0;
+}
+
+int publisher_send(struct publisher *publisher, const struct vault *vault,
+                   const struct tally *tally)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    struct windows *windows = &publisher->windows;
+    int r = store_begin(vault->store, STORE_READ, &txn);
+
+    assert(tally->pending == 0);
+    if (r)
+        return fault_pass(r);
+    for (uint32_t i = 0; i < windows->count; i++) {
+        r = send_window(publisher, txn, tally, &windows->changed[i]);
+        if (r)
+            return fault_pass(r);
+    }
+    r = send_uniques(publisher, tally);
+    if (r)
+        return fault_pass(r);
+    windows_clear(windows);
+    return send_mark(publisher, vault, tally);
+}

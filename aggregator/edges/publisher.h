@@ -1,0 +1,51 @@
+/*
+ * publisher.h - tells the invoicer what a partition has counted: totals that changed, then a mark.
+ *
+ * Totals are absolute and read back from the store after the commit, so publishing them twice, late
+ * or after a crash changes nothing. What a crash kept from being published is found again by the
+ * days that changed after the store's published_offset.
+ *
+ * A window whose minutes or quarter-hours have aged can't be given on new cuts any more and is left
+ * as it was published: a period is long closed by then.
+ *
+ * Errors     FAULT_RETRY when Kafka's queue stays full: what is left stays changed. FAULT_STOP when
+ *            the store is damaged.
+ * Threads    The partition's consumer thread.
+ */
+#pragma once
+
+#include "aggregator/edges/catalog_feed.h"
+#include "aggregator/edges/vault.h"
+#include "aggregator/rules/publish.h"
+
+/* How far a partition is on `counters` for certain. Lives longer than its publisher. */
+struct published {
+    int64_t offset;      /* a confirmed mark's; -1: everything is to be published again */
+    uint32_t generation; /* marks of an earlier one confirm nothing */
+};
+
+struct publisher {
+    struct producer *producer;
+    struct catalog_feed *feed;
+    const char *topic, *owner, *instance; /* borrowed */
+    struct published *published;          /* borrowed */
+    int64_t catalog_offset;               /* whose cuts `windows` are on */
+    struct windows windows;
+    struct buffer key, value, dimensions;
+};
+
+void publisher_init(struct publisher *publisher);
+void publisher_deinit(struct publisher *publisher);
+
+/* Notes the windows of what the tally holds uncommitted: before each commit. */
+MUST_USE int publisher_note(struct publisher *publisher, const struct vault *vault,
+                            struct tally *tally);
+/* Notes every window of the days that changed after `offset`. */
+void publisher_note_days(struct publisher *publisher, const struct tally *tally, int64_t offset);
+/* Notes every window of the subscriptions whose cuts aren't those that they were published on. */
+void publisher_note_cuts(struct publisher *publisher, struct tally *tally);
+/* Notes the window that a key of the topic names; a foreign key is nothing. */
+void publisher_note_key(struct publisher *publisher, const struct tally *tally, struct text key);
+/* Sends what is noted, and the mark of what is committed. */
+MUST_USE int publisher_send(struct publisher *publisher, const struct vault *vault,
+                            const struct tally *tally);

@@ -1,0 +1,315 @@
+#include "aggregator/edges/shard.h"
+
+#include "aggregator/edges/measures.h"
+#include "aggregator/edges/restore.h"
+#include "common/base/fault.h"
+#include "common/io/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+enum { FLUSH_MS = 10000, COMMIT_ATTEMPTS = 3, CUTS_CHECK_MS = 500 };
+
+bool shard_folder(const char *data, const char *bucket, int32_t partition,
+                  char path[SHARD_PATH_MAX])
+{
+    int length = snprintf(path, SHARD_PATH_MAX, "%s/%s/p%d", data, bucket, partition);
+
+    return length > 0 && length < SHARD_PATH_MAX;
+}
+
+/* --- opening --- */
+
+struct wanted {
+    const struct shard_setup *setup;
+    int32_t partition;
+};
+
+static struct tally *make_tally(void *context)
+{
+    const struct wanted *wanted = context;
+
+    return tally_new(wanted->partition, wanted->setup->partitions, wanted->setup->horizon_ms);
+}
+
+static int restore(struct shard *shard)
+{
+    const struct shard_setup *setup = shard->setup;
+    struct wanted wanted = {.setup = setup, .partition = shard->partition};
+    struct restore_place place = {.snapshots = setup->snapshots,
+                                  .bucket = setup->bucket,
+                                  .partition = shard->partition,
+                                  .map_bytes = setup->map_bytes};
+    char folder[SHARD_PATH_MAX];
+    bool found;
+    int r;
+
+    if (!shard_folder(setup->data, setup->bucket, shard->partition, folder))
+        return fault(FAULT_REFUSE, "the path of --data is too long");
+    place.folder = folder;
+    r = restore_open(&place, make_tally, &wanted, &shard->vault, &shard->tally, &found);
+    if (r)
+        return fault_pass(r);
+    log_message(LOG_INFO, "partition_opened", "partition %d at offset %lld%s", shard->partition,
+                (long long)shard->tally->next_offset, found ? "" : ", from the log alone");
+    return 0;
+}
+
+static void begin_publishing(struct shard *shard, struct published *published)
+{
+    const struct shard_setup *setup = shard->setup;
+
+    publisher_init(&shard->publisher);
+    shard->publisher.producer = shard->producer;
+    shard->publisher.feed = setup->feed;
+    shard->publisher.topic = setup->counters_topic;
+    shard->publisher.owner = setup->owner;
+    shard->publisher.instance = setup->instance;
+    shard->publisher.published = published;
+    published->generation++;
+    published->offset = shard->vault.state.published_offset;
+    publisher_note_cuts(&shard->publisher, shard->tally);
+    publisher_note_days(&shard->publisher, shard->tally, shard->vault.state.published_offset);
+}
+
+int shard_open(const struct shard_setup *setup, int32_t partition, struct producer *producer,
+               struct published *published, int64_t now_ms, struct shard **shard)
+{
+    struct shard *opened = calloc(1, sizeof(*opened));
+    int r;
+
+    if (!opened)
+        abort();
+    opened->setup = setup;
+    opened->partition = partition;
+    opened->producer = producer;
+    opened->snapshot_ms = now_ms;
+    r = restore(opened);
+    if (r) {
+        free(opened);
+        return fault_pass(r);
+    }
+    opened->snapshot_offset = opened->tally->next_offset;
+    reject_init(&opened->reject, producer, setup->rejected_topic, setup->usage_topic);
+    begin_publishing(opened, published);
+    owned_add(setup->owned, partition, opened->vault.store);
+    *shard = opened;
+    return 0;
+}
+
+struct shard *shard_close(struct shard *shard)
+{
+    if (!shard)
+        return NULL;
+    owned_remove(shard->setup->owned, shard->partition);
+    publisher_deinit(&shard->publisher);
+    reject_deinit(&shard->reject);
+    tally_free(shard->tally);
+    vault_close(&shard->vault);
+    free(shard);
+    return NULL;
+}
+
+/* --- counting --- */
+
+static int take_foreign(struct shard *shard, const struct kafka_message *message,
+                        const char *reason)
+{
+    const char *name = text_is_absent(message->value) ? "tombstone" : "foreign_bytes";
+    int r = reject_message(&shard->reject, message, name, reason);
+
+    if (r)
+        return fault_pass(r);
+    shard->has_asides = true;
+    tally_reject(shard->tally, message->offset);
+    metrics_add(shard->setup->metrics, MEASURE_EVENTS, VERDICT_REJECTED, 1);
+    return 0;
+}
+
+/* The copies go out after the events are counted, and before they are committed. */
+static int keep_asides(struct shard *shard, const struct kafka_message *message,
+                       const struct usage_batch *batch, const struct aside *asides, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r;
+
+        do
+            r = reject_event(&shard->reject, message, batch, &asides[i]);
+        while (r == FAULT_RETRY && !*shard->setup->is_ending);
+        if (r) {
+            shard->is_torn = true;
+            return fault_pass(r);
+        }
+        shard->has_asides = true;
+    }
+    return 0;
+}
+
+int shard_take(struct shard *shard, struct usage_reader *reader,
+               const struct kafka_message *message, int64_t now_ms)
+{
+    struct aside asides[USAGE_EVENTS_MAX];
+    struct usage_batch batch;
+    const char *reason = "the record has no value";
+    size_t count;
+    int r;
+
+    if (message->offset < shard->tally->next_offset)
+        return 0;
+    if (shard->tally->pending == 0)
+        shard->pending_ms = now_ms;
+    metrics_add(shard->setup->metrics, MEASURE_MESSAGES, 0, 1);
+    shard->vault.state.last_message =
+        XXH3_64bits(message->value.at ? message->value.at : "", message->value.length) | 1;
+    if (text_is_absent(message->value) || usage_decode(reader, message->value, &batch, &reason))
+        return take_foreign(shard, message, reason);
+    tally_count(shard->tally, &batch, message->offset, asides, &count);
+    r = keep_asides(shard, message, &batch, asides, count);
+    return r ? fault_pass(r) : 0;
+}
+
+/* --- committing --- */
+
+static void observe(struct shard *shard, const struct account_counts *before, int64_t took_ns)
+{
+    struct metrics *metrics = shard->setup->metrics;
+    struct account_counts after = ledger_sum(&shard->tally->ledger);
+
+    metrics_add(metrics, MEASURE_EVENTS, VERDICT_COUNTED,
+                (int64_t)(after.counted - before->counted));
+    metrics_add(metrics, MEASURE_EVENTS, VERDICT_DUPLICATE,
+                (int64_t)(after.duplicate - before->duplicate));
+    metrics_add(metrics, MEASURE_EVENTS, VERDICT_LATE, (int64_t)(after.late - before->late));
+    metrics_add(metrics, MEASURE_CONFLICTS, 0, (int64_t)(after.conflict - before->conflict));
+    metrics_add(metrics, MEASURE_COMMITS, 0, 1);
+    metrics_observe(metrics, MEASURE_COMMIT_SECONDS, 0, (double)took_ns / 1e9);
+}
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The rows of the store, summed: what the ledger was at the last commit. */
+static struct account_counts committed_sum(const struct ledger *ledger)
+{
+    struct account_counts sum = ledger_sum(ledger);
+
+    for (uint32_t i = 0; i < ledger->dirty_count; i++) {
+        const struct account *account = &ledger->accounts[ledger->dirty[i]];
+
+        sum.counted -= account->counts.counted - account->committed.counted;
+        sum.duplicate -= account->counts.duplicate - account->committed.duplicate;
+        sum.late -= account->counts.late - account->committed.late;
+        sum.conflict -= account->counts.conflict - account->committed.conflict;
+    }
+    return sum;
+}
+
+int shard_commit(struct shard *shard)
+{
+    struct account_counts before = committed_sum(&shard->tally->ledger);
+    int64_t began_ns = monotonic_ns();
+    int r = 0;
+
+    if (shard->tally->pending == 0)
+        return 0;
+    if (shard->is_torn)
+        return fault(FAULT_RETRY, "partition %d: a copy for %s isn't sent", shard->partition,
+                     shard->setup->rejected_topic);
+    if (shard->has_asides) {
+        r = producer_flush(shard->producer, FLUSH_MS);
+        if (r)
+            return fault_pass(r);
+        shard->has_asides = false;
+    }
+    publisher_note_cuts(&shard->publisher, shard->tally);
+    r = publisher_note(&shard->publisher, &shard->vault, shard->tally);
+    if (r)
+        return fault_pass(r);
+    shard->vault.state.published_offset = shard->publisher.published->offset;
+    for (int attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
+        r = vault_commit(&shard->vault, shard->tally);
+        if (r != FAULT_RETRY)
+            break;
+    }
+    if (r)
+        return fault_pass(r);
+    observe(shard, &before, monotonic_ns() - began_ns);
+    return 0;
+}
+
+/* --- in between --- */
+
+static void take_overwritten(struct shard *shard)
+{
+    char *key;
+
+    while (shard->setup->peers &&
+           peers_take_overwritten(shard->setup->peers, shard->partition, &key)) {
+        publisher_note_key(&shard->publisher, shard->tally, text_of(key));
+        free(key);
+    }
+}
+
+static bool has_news(const struct shard *shard)
+{
+    return shard->publisher.windows.count > 0 || shard->publisher.windows.unique_count > 0;
+}
+
+static int snapshot(struct shard *shard, int64_t now_ms)
+{
+    struct restore_place place = {.snapshots = shard->setup->snapshots,
+                                  .bucket = shard->setup->bucket,
+                                  .partition = shard->partition};
+    int r = restore_snapshot(&place, &shard->vault);
+
+    if (r)
+        return fault_pass(r);
+    shard->snapshot_ms = now_ms;
+    shard->snapshot_offset = shard->vault.state.next_offset;
+    return 0;
+}
+
+int shard_tend(struct shard *shard, int64_t now_ms)
+{
+    const struct shard_setup *setup = shard->setup;
+    int64_t since_ms = now_ms - shard->published_ms;
+    int r;
+
+    if (shard->tally->pending > 0 || since_ms < setup->publish_ms)
+        return 0;
+    take_overwritten(shard);
+    publisher_note_cuts(&shard->publisher, shard->tally);
+    if (has_news(shard) || since_ms >= setup->mark_ms ||
+        shard->publisher.published->offset < shard->tally->next_offset) {
+        r = publisher_send(&shard->publisher, &shard->vault, shard->tally);
+        if (r)
+            return fault_pass(r);
+        shard->published_ms = now_ms;
+    }
+    if (setup->snapshots && now_ms - shard->snapshot_ms >= setup->snapshot_ms &&
+        shard->snapshot_offset < shard->vault.state.next_offset)
+        return snapshot(shard, now_ms);
+    return 0;
+}
+
+int shard_settle(struct shard *shard, int64_t now_ms)
+{
+    int r = shard_commit(shard);
+
+    if (r == 0)
+        r = publisher_send(&shard->publisher, &shard->vault, shard->tally);
+    if (r == 0)
+        r = producer_flush(shard->producer, FLUSH_MS);
+    if (r == 0 && shard->setup->snapshots &&
+        shard->snapshot_offset < shard->vault.state.next_offset)
+        r = snapshot(shard, now_ms);
+    return r ? fault_pass(r) : 0;
+}

@@ -1,0 +1,67 @@
+#include "aggregator/rules/publish.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+enum { WINDOWS_FIRST_ROOM = 64 };
+
+void windows_deinit(struct windows *windows)
+{
+    free(windows->changed);
+    free(windows->uniques);
+    index_deinit(&windows->by_key);
+    *windows = (struct windows){0};
+}
+
+void windows_clear(struct windows *windows)
+{
+    windows->count = windows->unique_count = 0;
+    index_clear(&windows->by_key);
+}
+
+static bool equal(const void *owner, uint32_t id, const void *wanted)
+{
+    const struct windows *windows = owner;
+    const struct changed_window *a = &windows->changed[id], *b = wanted;
+
+    return a->line == b->line && a->from == b->from && a->to == b->to;
+}
+
+static void *grown(void *array, uint32_t count, uint32_t *room, size_t size)
+{
+    if (count < *room)
+        return array;
+    *room = *room ? *room * 2 : WINDOWS_FIRST_ROOM;
+    array = realloc(array, *room * size);
+    if (!array)
+        abort();
+    return array;
+}
+
+void windows_add(struct windows *windows, struct changed_window window)
+{
+    int64_t key[3] = {window.line, window.from, window.to};
+    uint64_t hash = XXH3_64bits(key, sizeof(key));
+    uint32_t id = index_find(&windows->by_key, hash, equal, windows, &window);
+
+    if (id != INDEX_NONE) {
+        windows->changed[id].with_uniques |= window.with_uniques;
+        return;
+    }
+    windows->changed =
+        grown(windows->changed, windows->count, &windows->room, sizeof(*windows->changed));
+    windows->changed[windows->count] = window;
+    index_add(&windows->by_key, hash, windows->count++);
+}
+
+void windows_add_unique(struct windows *windows, const struct changed_unique *unique)
+{
+    windows->uniques = grown(windows->uniques, windows->unique_count, &windows->unique_room,
+                             sizeof(*windows->uniques));
+    windows->uniques[windows->unique_count++] = *unique;
+}
+
+uint64_t cuts_hash(const uint16_t *cuts, size_t count)
+{
+    return XXH3_64bits(cuts, count * sizeof(*cuts)) | 1;
+}

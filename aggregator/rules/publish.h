@@ -1,0 +1,42 @@
+/*
+ * publish.h - which billing windows have changed since they were last published.
+ *
+ * A window is of a line (a subscription's meter and dimensions, whatever the subject: series.h)
+ * and lies between two neighbouring cuts of the subscription (proto/counters.h). Unique values are
+ * kept beside their windows: each is a record of its own.
+ *
+ * Ownership  windows_deinit, which accepts a zeroed one; a zeroed one is empty.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "aggregator/rules/index.h"
+#include "common/base/text.h"
+
+struct changed_window {
+    uint32_t line;
+    int64_t from, to;  /* minutes */
+    bool with_uniques; /* all its unique values are to be published as well */
+};
+
+struct changed_unique {
+    uint32_t line;
+    int64_t from, to;
+    uint8_t hash[16];
+};
+
+struct windows {
+    struct changed_window *changed;
+    uint32_t count, room;
+    struct index by_key;
+    struct changed_unique *uniques;
+    uint32_t unique_count, unique_room;
+};
+
+void windows_deinit(struct windows *windows);
+void windows_clear(struct windows *windows);
+void windows_add(struct windows *windows, struct changed_window window);
+void windows_add_unique(struct windows *windows, const struct changed_unique *unique);
+
+/* What a subscription's cuts are known by; never 0. */
+uint64_t cuts_hash(const uint16_t *cuts, size_t count);
