@@ -105,7 +105,7 @@ class Broker:
     def __init__(self, folder, bucket):
         topics = ",".join(f"{bucket}.{name}:{count}" for name, count in
                           (("events", PARTITIONS), ("usage", PARTITIONS), ("rejected", PARTITIONS),
-                           ("catalog", 1)))
+                           ("catalog", 1), ("counters", PARTITIONS)))
         ready = folder / "broker"
         self.process = subprocess.Popen([BIN / "embedded-broker", "--topics", topics, "--ready-file",
                                          ready], stderr=subprocess.DEVNULL)
