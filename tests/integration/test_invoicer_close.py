@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Closes on a real Kafka: what is billed, twice, late, rebuilt, beside a serve, and by two invoicers."""
+# limit: 300
+import json
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from invoicer_rig import Rig, catalog, get, is_ready, ulid, wait_for  # noqa: E402
+
+PAYG, PRO, FREE = ulid(1), ulid(2), ulid(3)
+FEBRUARY, MARCH = "2026-02-01T01:00:00Z", "2026-03-01T01:00:00Z"
+
+
+def close(rig, at, *more, **how):
+    return rig.json("close", "--at", at, "--wait", "20s", *more, **how)
+
+
+def totals(result):
+    return {invoice["id"]: invoice["total"] for invoice in result["invoices"]}
+
+
+def a_catalog_is_applied_once(rig):
+    assert len(json.loads(rig.apply(catalog(3)))["added"]) == 11
+    again = json.loads(rig.apply(catalog(3)))
+    assert not again["added"] and not again["changed"] and len(again["same"]) == 11, again
+    rig.apply({"plans": [{"key": "x"}]}, status=65)
+    assert rig.json("catalog", "get", "plan/payg@1")["key"] == "payg"
+
+
+def a_get_catalog_applied_again_changes_nothing(rig):
+    again = json.loads(rig.apply(rig.json("catalog", "get")))
+    assert not again["added"] and not again["changed"], again
+
+
+def a_changed_plan_becomes_version_2_and_old_subscriptions_keep_theirs(rig):
+    changed = catalog(4)
+    changed["plans"][0]["phases"][0]["rateCards"][0]["price"]["amount"] = "0.02"
+    applied = json.loads(rig.apply(changed))
+    assert applied["changed"] == ["plan/payg@2"], applied
+    assert rig.json("catalog", "get", "subscription/" + PAYG)["plan"] == {"key": "payg", "version": 1}
+    assert rig.json("catalog", "get", "subscription/" + ulid(4))["plan"] == {"key": "payg", "version": 2}
+    changed["plans"][0]["phases"][0]["rateCards"][0]["price"]["amount"] = "0.01"
+
+
+def a_close_waits_until_the_marks_have_passed_the_ends(rig):
+    rig.count([(PAYG, "2026-01-02T00:00:00", "150"), (PAYG, "2026-01-31T00:00:00", "3.5"),
+               (PRO, "2026-01-15T00:00:00", "1500")], mark=False)
+    rig.run("close", "--at", FEBRUARY, "--wait", "2s", status=75)
+    rig.apply(catalog(3), status=75)  # what is billed from stands still
+    rig.count([])
+
+
+def what_is_due_is_billed(rig):
+    preview = close(rig, FEBRUARY, "--dry-run")
+    assert rig.invoices() == {}, "a dry run writes nothing"
+    closed = close(rig, FEBRUARY, "--out", rig.folder / "out")
+    expected = {f"{PAYG}-20260201T0000Z": "1.54", f"{PRO}-20260101T0000Z": "99.00",
+                f"{PRO}-20260201T0000Z": "124.00", f"{ulid(4)}-20260201T0000Z": "0.00"}
+    assert totals(closed) == expected == totals(preview), (totals(closed), totals(preview))
+    assert rig.invoices() == expected
+    for name, total in expected.items():
+        written = json.loads((rig.folder / "out" / f"{name}.json").read_text())
+        assert written["total"] == total
+        assert sum(round(float(line["total"]) * 100) for line in written["lines"]) == \
+            round(float(total) * 100)
+        assert (rig.folder / "out" / f"{name}.html").read_text().startswith("<!DOCTYPE html>")
+        assert (rig.folder / "out" / f"{name}.csv").exists()
+
+
+def a_close_done_twice_changes_nothing(rig):
+    before = rig.invoices()
+    again = close(rig, FEBRUARY)
+    assert again["billed"] == again["nothing"] == 0 and totals(again) == before, again
+    assert rig.invoices() == before
+
+
+def late_usage_becomes_the_next_invoices_adjustment(rig):
+    rig.count([(PAYG, "2026-01-31T00:00:00", "13.5"), (PAYG, "2026-02-05T00:00:00", "100"),
+               (PRO, "2026-01-15T00:00:00", "1520")])
+    closed = {each["id"]: each for each in close(rig, MARCH)["invoices"]}
+    late = closed[f"{PAYG}-20260301T0000Z"]
+    assert [(line["kind"], line["total"]) for line in late["lines"]] == \
+        [("usage", "1.00"), ("adjustment", "0.10")], late
+    assert late["lines"][1]["billedQuantity"] == "153.5" and late["lines"][1]["quantity"] == "163.5"
+    assert closed[f"{PRO}-20260301T0000Z"]["total"] == "100.00"
+    rig.count([(PAYG, "2026-01-31T00:00:00", "14.5")])
+    again = {each["id"]: each for each in close(rig, "2026-04-01T01:00:00Z")["invoices"]}
+    line = again[f"{PAYG}-20260401T0000Z"]["lines"][1]
+    assert (line["id"].split("/")[-1], line["billedQuantity"], line["quantity"], line["total"]) == \
+        ("adjustment[2]", "163.5", "164.5", "0.01"), line
+
+
+def an_explanation_leads_from_cents_to_offsets(rig):
+    name = f"{PAYG}-20260201T0000Z"
+    explained = rig.json("explain", name)
+    [line] = explained["invoice"]["lines"]
+    assert [window["quantity"] for window in line["windows"]] == ["150", "3.5"]
+    assert line["priceVersion"] == "payg@1/default/api"
+    assert explained["log"]["partition"] == rig.partition(PAYG)
+    [position] = [each for each in explained["close"]["positions"]
+                  if each["partition"] == rig.partition(PAYG)]
+    assert position["nextOffset"] == explained["log"]["nextOffset"] > 0
+    text = rig.run("explain", name)
+    assert "153.5 x 0.01 = 1.54 USD" in text and f"{rig.bucket}.usage partition" in text, text
+    rig.run("explain", "nothing", status=65)
+
+
+def a_lost_folder_comes_back_from_the_topics(rig):
+    other = rig.folder / "other"
+    assert rig.invoices(data=other) == rig.invoices()
+    for name in rig.invoices():
+        assert rig.run("invoices", "show", name, "--json", data=other) == \
+            rig.run("invoices", "show", name, "--json")
+    again = close(rig, MARCH, data=other)
+    assert again["billed"] == again["nothing"] == 0, again
+
+
+def verbs_work_beside_a_serve(rig):
+    process, address = rig.serve("beside")
+    try:
+        wait_for("readiness", 20, lambda: is_ready(address))
+        admin = rig.json("keys", "create", "--role", "admin")["key"]
+        ingest = rig.json("keys", "create")["key"]
+        name = f"{PAYG}-20260201T0000Z"
+        listed = json.loads(get(address + "/v1/invoices?subscription=" + PAYG, admin))["items"]
+        assert name in [each["id"] for each in listed] and len(listed) == 3, listed
+        assert get(f"{address}/v1/invoices/{name}", admin) + "\n" == \
+            rig.run("invoices", "show", name, "--json")
+        for key in (ingest, "nonsense"):
+            try:
+                get(address + "/v1/invoices", key)
+                raise AssertionError("a key that isn't an admin's is taken")
+            except OSError as error:
+                assert "401" in str(error), error
+        closed = close(rig, "2026-05-01T01:00:00Z")
+        assert closed["billed"] == 3, closed
+        rig.run("keys", "revoke", admin.split("_")[2])
+        try:
+            get(address + "/v1/invoices", admin)
+            raise AssertionError("a revoked key is taken")
+        except OSError as error:
+            assert "401" in str(error), error
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def a_second_invoicer_waits_and_takes_over(rig):
+    first, one = rig.serve("first")
+    second, two = None, None
+    try:
+        wait_for("the first", 20, lambda: is_ready(one))
+        second, two = rig.serve("second", data=rig.folder / "second-data")
+        for _ in range(20):
+            assert not (is_ready(one) and is_ready(two)), "two act at once"
+        holder, waiter = (first, two) if is_ready(one) else (second, one)
+        holder.kill()
+        holder.wait()
+        wait_for("the other to take over", 60, lambda: is_ready(waiter))
+    finally:
+        for process in (first, second):
+            if process:
+                process.terminate()
+                process.wait(20)
+    assert rig.invoices(data=rig.folder / "second-data") == rig.invoices()
+
+
+def main():
+    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
+    if not brokers:
+        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
+        sys.exit(77)
+    rig = Rig(brokers)
+    try:
+        for test in (a_catalog_is_applied_once, a_get_catalog_applied_again_changes_nothing,
+                     a_changed_plan_becomes_version_2_and_old_subscriptions_keep_theirs,
+                     a_close_waits_until_the_marks_have_passed_the_ends, what_is_due_is_billed,
+                     a_close_done_twice_changes_nothing, late_usage_becomes_the_next_invoices_adjustment,
+                     an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
+                     verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over):
+            test(rig)
+            print("passed:", test.__name__.replace("_", " "), flush=True)
+    finally:
+        rig.end()
+
+
+if __name__ == "__main__":
+    main()
