@@ -147,6 +147,14 @@ static void set_gauges(struct ingest *ingest, bool is_ready)
     metrics_set(metrics, MEASURE_READY, 0, is_ready);
 }
 
+/* Why events aren't taken in though the catalog is loaded. */
+static const char *why_closed(const struct ingest *ingest)
+{
+    const char *wrong = ingest->watch ? topics_watch_wrong(ingest->watch) : "";
+
+    return *wrong ? wrong : "the bucket's record has changed: ingest is about to end";
+}
+
 static bool is_ready(void *context, struct buffer *reason)
 {
     const struct ingest *ingest = context;
@@ -156,7 +164,7 @@ static bool is_ready(void *context, struct buffer *reason)
     else if (!catalog_feed_is_loaded(ingest->feed))
         buffer_add_string(reason, catalog_feed_missing(ingest->feed));
     else if (!intake_is_open(&ingest->intake))
-        buffer_add_string(reason, topics_watch_wrong(ingest->watch));
+        buffer_add_string(reason, why_closed(ingest));
     else if (!delivery_is_connected(ingest->delivery, ingest->config->broker_grace_ms))
         buffer_printf(reason, "no Kafka broker answers at %s: start it, or correct `brokers`",
                       ingest->config->common.brokers);

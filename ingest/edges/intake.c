@@ -29,12 +29,16 @@ void intake_open(struct intake *intake, const struct catalog *catalog)
 {
     assert(catalog_has_bucket(catalog));
     intake->admission.catalog = catalog;
+    intake->partitions = catalog_partitions(catalog);
     fingerprint_key_init(&intake->admission.key, catalog_seed(catalog));
 }
 
 bool intake_is_open(const struct intake *intake)
 {
-    return intake->admission.catalog != NULL;
+    const struct catalog *catalog = intake->admission.catalog;
+
+    return catalog && catalog_has_bucket(catalog) &&
+           catalog_partitions(catalog) == intake->partitions;
 }
 
 void intake_begin(struct intake *intake)

@@ -21,6 +21,7 @@ enum {
 
 struct intake {
     struct admission admission; /* its catalog is NULL until one is loaded */
+    int32_t partitions;         /* those that batches are packed for */
     struct delivery *delivery;
     struct metrics *metrics;
     struct arena nodes, arena;
@@ -33,6 +34,7 @@ void intake_init(struct intake *intake, struct delivery *delivery, struct metric
 void intake_deinit(struct intake *intake);
 /* The catalog is whole: from now on events are weighed by it. */
 void intake_open(struct intake *intake, const struct catalog *catalog);
+/* Not before that, and not when the bucket's record has been changed or removed since. */
 bool intake_is_open(const struct intake *intake);
 
 /* Forgets the last request's events. */

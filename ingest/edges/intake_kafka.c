@@ -258,8 +258,8 @@ static bool has_room(const struct intake_kafka *kafka)
 {
     const struct delivery *delivery = kafka->intake->delivery;
 
-    return kafka->count < INTAKE_KAFKA_RUNS_MAX && delivery_has_room(delivery, 0) &&
-           delivery_is_connected(delivery, CONNECTED_MS);
+    return kafka->count < INTAKE_KAFKA_RUNS_MAX && intake_is_open(kafka->intake) &&
+           delivery_has_room(delivery, 0) && delivery_is_connected(delivery, CONNECTED_MS);
 }
 
 static void take_run(struct intake_kafka *kafka, const struct kafka_message *records, size_t count)

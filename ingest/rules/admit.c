@@ -150,6 +150,17 @@ static void take_amount(struct weighing *weighing, const struct catalog_meter *m
         *amount = value;
 }
 
+/* Digits alone, short, not led by 0: a number that is its own shortest decimal. Most are. */
+static bool is_shortest(struct text number)
+{
+    if (number.length > 15 || (number.at[0] == '0' && number.length > 1))
+        return false;
+    for (size_t i = 0; i < number.length; i++)
+        if (number.at[i] < '0' || number.at[i] > '9')
+            return false;
+    return true;
+}
+
 /* Strings as they are, numbers as their shortest decimal, true, false; absent where a scalar has no
  * such form. *outcome is the decimal's. */
 static struct text text_of_scalar(struct weighing *weighing, const struct json_node *node,
@@ -167,6 +178,8 @@ static struct text text_of_scalar(struct weighing *weighing, const struct json_n
     case NODE_FALSE:
         return text_of("false");
     case NODE_NUMBER:
+        if (is_shortest(json_text(node)))
+            return json_text(node);
         *outcome = decimal_parse_json(json_text(node), &value);
         if (*outcome)
             return text_of(NULL);

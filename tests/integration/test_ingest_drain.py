@@ -10,7 +10,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from ingest_rig import BATCH, KEY, STRUCTURED, Rig, event, main, memory_bytes, wait_for  # noqa: E402
+from ingest_rig import BATCH, KEY, STRUCTURED, Rig, catalog, event, main, memory_bytes, wait_for  # noqa: E402
 
 
 class Sender(threading.Thread):
@@ -140,6 +140,17 @@ def test_a_changed_catalog_counts_for_events_that_arrive_later():
         wait_for("the new meter", 10, lambda: rig.post(event("c2", type="new"))[0] == 202)
         rig.put("catalog", [{"key": "key/" + KEY.split("_")[2], "value": None}])
         wait_for("the key's end", 5, lambda: rig.post(event("c3"))[0] == 401)
+
+
+def test_a_bucket_whose_partitions_change_is_left_with_a_reason():
+    with Rig(settings=["--kafka-intake=false"]) as rig:
+        rig.put_catalog()
+        rig.start()
+        key, record = catalog(rig.bucket)[0]
+        rig.put("catalog", [{"key": key, "value": json.dumps({**record, "partitions": 8})}])
+        status = rig.process.wait(15)
+        assert status == 70, status
+        assert "has changed its partitions" in (rig.folder / "log").read_text()
 
 
 if __name__ == "__main__":
