@@ -11,7 +11,6 @@ phase with monthly cadence. Anything else ends it, rather than being passed over
 
 Exits 1 with the first figure that differs, and says how many agreed.
 """
-import calendar
 import collections
 import datetime
 import json
@@ -356,7 +355,8 @@ def month_after(ns, count):
     moment = EPOCH + datetime.timedelta(seconds=ns // NS)
     months = moment.year * 12 + moment.month - 1 + count
     year, month = months // 12, months % 12 + 1
-    day = min(moment.day, calendar.monthrange(year, month)[1])
+    following = datetime.date(year + month // 12, month % 12 + 1, 1)
+    day = min(moment.day, (following - datetime.date(year, month, 1)).days)
     return int((moment.replace(year=year, month=month, day=day) - EPOCH).total_seconds()) * NS
 
 
