@@ -89,10 +89,11 @@ static const uint8_t hours[24] = {3,  2,  2,  2,  2,  3,  5,  8,  12, 15, 16, 15
                                   13, 14, 16, 16, 15, 13, 11, 10, 9,  8,  6,  4};
 enum { HOURS_SUM = 220 };
 
-/* Where the event in place `at` of all lies in the month: by the hours. */
+/* Where the event in place `at` of all lies in the days that plain events happen in: by the hours.
+ */
 static int64_t place_ms(const struct load_scenario *scenario, uint64_t at)
 {
-    int64_t hour_ms = 3600 * 1000, from = instant_ms(scenario->plan.from);
+    int64_t hour_ms = 3600 * 1000, from = instant_ms(scenario->plan.plain_from);
     uint64_t days = (uint64_t)((instant_ms(scenario->plan.to) - from) / (24 * hour_ms));
     uint64_t place =
         (uint64_t)((uint128)at * days * HOURS_SUM * 1000 / (uint64_t)scenario->plan.events);
@@ -105,15 +106,13 @@ static int64_t place_ms(const struct load_scenario *scenario, uint64_t at)
            (int64_t)rest * hour_ms / (hours[hour] * 1000);
 }
 
-/* Up to two minutes out of order; what would be too early is in the first hour that isn't. */
+/* Up to two minutes out of order. */
 static struct instant time_of(struct load_scenario *scenario, uint64_t at)
 {
     int64_t ms = place_ms(scenario, at) - (int64_t)load_random(&scenario->random, 120 * 1000);
     int64_t least = instant_ms(scenario->plan.plain_from);
 
-    if (ms < least)
-        ms = least + (int64_t)load_random(&scenario->random, 3600 * 1000);
-    return instant_from_ms(ms);
+    return instant_from_ms(ms < least ? least : ms);
 }
 
 static struct instant late_time(struct load_scenario *scenario)

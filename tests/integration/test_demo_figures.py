@@ -105,11 +105,13 @@ def check_printed(shown, explained, verdicts, bills, invoices):
                 [counts[name] for name in ("accepted", "counted", "duplicate", "rejected", "late")])
     largest = max(invoices.values(), key=lambda invoice: (oracle.Fraction(invoice["total"])))
     lines = bills.invoices[(largest["subscription"], largest["boundary"])]
+    plain = explained.replace(",", "")
     for quantity, line_total, _ in lines.values():
-        oracle.same("explained line", dollars(line_total) in explained, True, dollars(line_total))
+        shown_total = f": {dollars(line_total).replace(',', '')} {largest['currency']}"
+        oracle.same("explained line", shown_total in plain, True, shown_total)
         if quantity:
-            plain = explained.replace(",", "")
-            oracle.same("explained quantity", oracle.shortest(quantity) in plain, True, quantity)
+            shown_quantity = f": {oracle.shortest(quantity)} in "
+            oracle.same("explained quantity", shown_quantity in plain, True, shown_quantity)
 
 
 def largest_of(folder):
