@@ -8,6 +8,7 @@
  */
 #include "aggregator/settings.h"
 
+#include "aggregator/edges/answer.h"
 #include "aggregator/edges/consume.h"
 #include "aggregator/edges/inspect.h"
 #include "aggregator/edges/measures.h"
@@ -44,6 +45,7 @@ struct aggregator {
     uv_work_t check;
     struct metrics *metrics;
     struct http_server *server;
+    struct answers answers;
     struct catalog_feed *feed;
     struct owned *owned;
     struct peers *peers;
@@ -173,6 +175,8 @@ static void on_loaded(struct aggregator *aggregator)
     catalog_feed_unlock(aggregator->feed);
     aggregator->owned = self.owned = owned_new(aggregator->partitions);
     aggregator->peers = peers_new(&self, on_failed, aggregator);
+    aggregator->answers.peers = aggregator->peers;
+    aggregator->answers.owned = aggregator->owned;
     aggregator->setup.partitions = aggregator->partitions;
     aggregator->setup.owned = aggregator->owned;
     aggregator->setup.peers = aggregator->peers;
@@ -320,9 +324,16 @@ static void set_up(struct aggregator *aggregator)
 static int begin(struct aggregator *aggregator)
 {
     const struct common_config *common = &aggregator->config->common;
+    struct http_route routes[ANSWER_ROUTES];
     int r;
 
-    r = http_server_new(&aggregator->loop, common->listen, NULL, 0, NULL, &aggregator->server);
+    aggregator->answers = (struct answers){.loop = &aggregator->loop,
+                                           .bucket = common->bucket,
+                                           .kafka = &aggregator->kafka_config,
+                                           .catalog = aggregator->feed};
+    answer_routes(&aggregator->answers, routes);
+    r = http_server_new(&aggregator->loop, common->listen, routes, ANSWER_ROUTES, NULL,
+                        &aggregator->server);
     if (r)
         return fault_pass(r);
     http_serve_operations(aggregator->server, is_ready, aggregator, aggregator->metrics,
@@ -344,6 +355,15 @@ static void free_all(struct aggregator *aggregator)
     metrics_free(aggregator->metrics);
 }
 
+/* Queries and parts of peers' queries share libuv's pool: twice as many threads as may query. */
+static void size_pool(int64_t query_threads)
+{
+    char size[24];
+
+    (void)snprintf(size, sizeof(size), "%lld", (long long)query_threads * 2);
+    setenv("UV_THREADPOOL_SIZE", size, 0);
+}
+
 static int serve(void *config, int argc, char **argv)
 {
     struct aggregator aggregator = {.config = config};
@@ -361,6 +381,7 @@ static int serve(void *config, int argc, char **argv)
     topic_name(TOPIC_REJECTED, bucket, aggregator.rejected_topic);
     topic_name(TOPIC_COUNTERS, bucket, aggregator.counters_topic);
     topic_name(TOPIC_CATALOG, bucket, aggregator.catalog_topic);
+    size_pool(aggregator.config->query_threads);
     uv_loop_init(&aggregator.loop);
     aggregator.metrics = measures_new();
     watch_signals(&aggregator);

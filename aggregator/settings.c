@@ -109,9 +109,9 @@ const struct setting aggregator_settings[] = {
     {
         .name = "query-threads",
         .kind = SETTING_NUMBER,
-        .usual = "4",
-        .least = 1,
-        .most = 64,
+        .usual = "16",
+        .least = 2,
+        .most = 256,
         .help = "How many queries are answered at once, and as many parts of other aggregators' "
                 "queries. More wait.",
         .offset = offsetof(struct aggregator_config, query_threads),

@@ -173,7 +173,7 @@ int shard_take(struct shard *shard, struct usage_reader *reader,
 
 /* --- committing --- */
 
-static void observe(struct shard *shard, const struct account_counts *before, int64_t took_ns)
+static void observe(struct shard *shard, const struct account_counts *before, int32_t took_us)
 {
     struct metrics *metrics = shard->setup->metrics;
     struct account_counts after = ledger_sum(&shard->tally->ledger);
@@ -185,7 +185,7 @@ static void observe(struct shard *shard, const struct account_counts *before, in
     metrics_add(metrics, MEASURE_EVENTS, VERDICT_LATE, (int64_t)(after.late - before->late));
     metrics_add(metrics, MEASURE_CONFLICTS, 0, (int64_t)(after.conflict - before->conflict));
     metrics_add(metrics, MEASURE_COMMITS, 0, 1);
-    metrics_observe(metrics, MEASURE_COMMIT_SECONDS, 0, (double)took_ns / 1e9);
+    metrics_observe(metrics, MEASURE_COMMIT_SECONDS, 0, took_us / 1e6);
 }
 
 static int64_t monotonic_ns(void)
@@ -241,7 +241,7 @@ int shard_commit(struct shard *shard)
     }
     if (r)
         return fault_pass(r);
-    observe(shard, &before, monotonic_ns() - began_ns);
+    observe(shard, &before, (int32_t)((monotonic_ns() - began_ns) / 1000));
     return 0;
 }
 

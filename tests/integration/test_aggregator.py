@@ -6,13 +6,12 @@ Each case runs a broker, ingest and one or two aggregators of its own.
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from aggregator_rig import CountingRig, partition_of
-from ingest_rig import OTHER, SUBSCRIPTION, catalog, event, main, subscription, tool, wait_for
+from ingest_rig import KEY, OTHER, SUBSCRIPTION, Broker, catalog, event, main, subscription, wait_for
 
 PICO = 10 ** 12
 SUBSCRIPTIONS = [f"01ARZ3NDEKTSV4RRFFQ69G6{i:03d}" for i in range(20)]
@@ -70,6 +69,274 @@ def test_totals_and_marks_say_what_was_sent():
         digests = {f"p{p}": [str(m["nextOffset"]), m["digest"]] for p, m in
                    rig.counters()[2].items() if m["nextOffset"] > 0}
         assert digests == a.digests(), (digests, a.digests())
+
+
+def await_ledger(aggregator, accepted, seconds=30):
+    def settled():
+        status, ledger = aggregator.get("/v1/ledger")
+        return status == 200 and ledger["lag"] == 0 and ledger["accepted"] == accepted and ledger
+    return wait_for(f"a ledger of {accepted}", seconds, settled)
+
+
+def balances(entry):
+    return entry["accepted"] == sum(entry[k] for k in ("counted", "duplicate", "rejected", "late"))
+
+
+def query(aggregator, body=None, meter="api", **more):
+    return aggregator.request("POST", f"/v3/metering/{aggregator.rig.bucket}/meters/{meter}/query",
+                              {} if body is None else body, **more)
+
+
+def traffic(seed, count, subscriptions=SUBSCRIPTIONS):
+    """Random events of the last two days, one in twenty sent again."""
+    dice = random.Random(seed)
+    events = []
+    for i in range(count):
+        if events and dice.random() < 0.05:
+            events.append(dice.choice(events))
+            continue
+        events.append(event(f"{seed}-{i}", subscription=dice.choice(subscriptions),
+                            time=now(-dice.randrange(2 * 86400)),
+                            data={"total": dice.randrange(1000) / 4,
+                                  "method": dice.choice(["GET", "PUT"])}))
+    return events
+
+
+def expected_totals(events):
+    totals = {}
+    for e in {e["id"]: e for e in events}.values():
+        totals[e["subscription"]] = totals.get(e["subscription"], 0) + e["data"]["total"]
+    return totals
+
+
+def queried_totals(aggregator):
+    status, answer = query(aggregator, {"groupBy": ["subscription"]})
+    assert status == 200, answer
+    return {row["subscription"]: float(row["value"]) for row in answer["data"]}
+
+
+def test_the_ledger_balances_for_every_subscription():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        events = traffic(1, 800)
+        rig.send(events)
+        rig.put("usage", [{"value": "foreign bytes", "partition": 2}])
+        ledger = await_ledger(a, 801)
+        assert balances(ledger) and ledger["rejected"] == 1, ledger
+        assert all(balances(s) for s in ledger["subscriptions"])
+        assert {s["subscription"] for s in ledger["subscriptions"]} == {None, *SUBSCRIPTIONS}
+        one = a.get(f"/v1/ledger?filterSubscription={SUBSCRIPTIONS[3]}")[1]
+        mine = [e for e in events if e["subscription"] == SUBSCRIPTIONS[3]]
+        assert one["accepted"] == len(mine) and one["counted"] == len({e["id"] for e in mine}), one
+        assert rig.rejected()[0]["headers"]["tollway_reason"] == "foreign_bytes"
+        assert a.get("/v1/ledger", key=None)[0] == 401
+        assert a.get("/v1/ledger?nonsense=1")[1]["code"] == "unknown_parameter"
+
+
+def test_queries_answer_by_window_group_and_filter():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400))
+        rig.send([
+            event("1", time=f"{day}T10:00:10Z", subject="al", data={"total": 1.5, "method": "GET"}),
+            event("2", time=f"{day}T10:59:59Z", subject="bo", data={"total": 2, "method": "PUT"}),
+            event("3", time=f"{day}T11:00:00Z", subject="al", data={"total": 4}),
+            event("4", time=f"{day}T23:59:59Z", subscription=OTHER,
+                  data={"total": 8, "method": "=GET"}),
+        ])
+        await_ledger(a, 4)
+        status, answer = query(a, {"from": f"{day}T00:00:00Z", "to": f"{day}T12:00:00Z",
+                                   "windowSize": "HOUR"})
+        assert status == 200 and answer["data"] == [
+            {"value": "3.5", "windowStart": f"{day}T10:00:00Z", "windowEnd": f"{day}T11:00:00Z",
+             "subject": None, "subscription": None, "groupBy": {}},
+            {"value": "4", "windowStart": f"{day}T11:00:00Z", "windowEnd": f"{day}T12:00:00Z",
+             "subject": None, "subscription": None, "groupBy": {}}], answer
+        status, answer = query(a, {"groupBy": ["subject", "method"],
+                                   "filterSubscription": [SUBSCRIPTION]})
+        assert [(r["subject"], r["groupBy"]["method"], r["value"]) for r in answer["data"]] == [
+            ("al", None, "4"), ("al", "GET", "1.5"), ("bo", "PUT", "2")], answer
+        assert query(a, {"filterGroupBy": {"method": [None]}})[1]["data"][0]["value"] == "4"
+        assert query(a, {"subject": ["nobody"]})[1]["data"] == []
+        assert query(a, meter="calls")[1]["data"][0]["value"] == "4"
+        path = f"/v3/metering/{rig.bucket}/meters/api/query"
+        status, answer = a.get(f"{path}?subject=al&subject=bo&filterGroupBy%5Bmethod%5D=PUT")
+        assert [r["value"] for r in answer["data"]] == ["2"], answer
+        status, text = a.get(f"{path}?groupBy=method&filterSubscription={OTHER}",
+                             headers={"Accept": "text/csv"})
+        assert text.splitlines() == ["window_start,window_end,subject,method,value",
+                                     ",,,'=GET,8"], text
+
+
+def test_every_code_of_a_refused_query():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        cases = [
+            ("unknown_meter", 404, {}, "nothing"),
+            ("invalid_json", 400, "{", "api"),
+            ("invalid_json", 400, '{"from":null,"from":null}', "api"),
+            ("invalid_parameter", 400, {"from": "yesterday"}, "api"),
+            ("invalid_parameter", 400, {"windowSize": "WEEK"}, "api"),
+            ("invalid_parameter", 400, {"windowTimeZone": "Mars/Base"}, "api"),
+            ("invalid_parameter", 400, {"subject": ["s"] * 101}, "api"),
+            ("invalid_parameter", 400, {"clientId": "c" * 37}, "api"),
+            ("unknown_parameter", 400, {"form": "2026-01-01T00:00:00Z"}, "api"),
+            ("unsupported_parameter", 400, {"filterCustomerId": ["acme"]}, "api"),
+            ("unsupported_parameter", 400, {"advancedMeterGroupByFilters": {"a": {}}}, "api"),
+            ("unknown_dimension", 400, {"groupBy": ["colour"]}, "api"),
+            ("unknown_dimension", 400, {"filterGroupBy": {"colour": ["red"]}}, "api"),
+            ("invalid_range", 400, {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"},
+             "api"),
+        ]
+        for code, status, body, meter in cases:
+            got = query(a, body, meter)
+            assert got[0] == status and got[1]["code"] == code, (code, body, got)
+        for key in (None, "mk_test_wrong", KEY):
+            assert query(a, key=key)[1]["code"] == "unauthorized"
+        assert a.request("POST", "/v3/metering/other/meters/api/query", {})[0] == 404
+
+
+def test_a_question_for_more_than_a_hundred_thousand_rows_is_refused():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        base = int(time.time()) // 86400 * 86400 - 86400
+        for part in range(13):  # 10,000 subjects a day: as many as a day may have, on eleven days
+            rig.send([event(f"{part}-{i}", subject=f"s{i}",
+                            time=time.strftime("%Y-%m-%dT00:00:00Z",
+                                               time.gmtime(base - part * 86400)),
+                            data={"total": 1}) for i in range(8000)])
+        await_ledger(a, 104000, 60)
+        got = query(a, {"windowSize": "DAY", "groupBy": ["subject"]})
+        assert got[0] == 400 and got[1]["code"] == "too_many_rows", str(got)[:300]
+        assert len(query(a, {"windowSize": "DAY"})[1]["data"]) == 13
+
+
+def test_two_aggregators_share_and_hand_over():
+    with ready_rig() as rig:
+        a, b = rig.aggregator("a").start(), rig.aggregator("b").start()
+        first, second, third = traffic(2, 600), traffic(3, 600), traffic(4, 600)
+        wait_for("both own partitions", 40, lambda: all(
+            0 < next(x.metric("tollway_aggregator_partitions")) < 4 for x in (a, b)))
+        wait_for("both ready", 20, lambda: all(x.get("/readyz")[0] == 200 for x in (a, b)))
+        rig.send(first)
+        for asked in (a, b):
+            await_ledger(asked, 600)
+            assert queried_totals(asked) == expected_totals(first)
+        began = time.monotonic()
+        assert b.stop() == 0 and time.monotonic() - began < 10
+        rig.send(second)
+        await_ledger(a, 1200, 60)
+        assert queried_totals(a) == expected_totals(first + second)
+        b.start()
+        rig.send(third)
+        await_ledger(b, 1800, 60)
+        assert queried_totals(b) == expected_totals(first + second + third)
+        assert a.stop() == 0
+        await_ledger(b, 1800, 60)
+        assert queried_totals(b) == expected_totals(first + second + third)
+        assert b.stop() == 0
+        # A third, alone and from nothing, comes to the same digests.
+        c = rig.aggregator("c").start()
+        await_ledger(c, 1800, 60)
+        assert c.stop() == 0
+        theirs = b.digests()
+        assert {p: d for p, d in c.digests().items()} == theirs, (c.digests(), theirs)
+
+
+def test_a_killed_aggregator_goes_on_without_loss_or_doubling():
+    with ready_rig() as rig:
+        a = rig.aggregator().start(settings=["--commit-interval=20ms"])
+        events = []
+        for round_number in range(4):
+            part = traffic(10 + round_number, 500)
+            rig.send(part)
+            events += part
+            a.stop(signal.SIGKILL)
+            a.start(ready=False, settings=["--commit-interval=20ms"])
+            wait_for("its address", 20, a.ready.exists)
+            a.url = a.ready.read_text().strip()
+        await_ledger(a, 2000, 60)
+        assert queried_totals(a) == expected_totals(events)
+        assert a.stop() == 0
+        c = rig.aggregator("c").start()
+        await_ledger(c, 2000, 60)
+        assert c.stop() == 0
+        assert c.digests() == a.digests()
+        assert a.inspect("verify")[0] == 0
+
+
+def test_a_partition_is_restored_from_a_snapshot_and_from_the_log_alone():
+    with ready_rig() as rig:
+        snapshots = rig.folder / "snapshots"
+        a = rig.aggregator("a", [f"--snapshots={snapshots}"]).start()
+        events = traffic(20, 600)
+        rig.send(events)
+        await_ledger(a, 600)
+        assert a.stop() == 0
+        assert len(list(snapshots.glob("*.mdb"))) == 4, list(snapshots.iterdir())
+        more = traffic(21, 300)
+        rig.send(more)
+        b = rig.aggregator("b", [f"--snapshots={snapshots}"]).start()
+        await_ledger(b, 900, 60)
+        assert b.log().count("snapshot_restored") == 4, b.log()
+        assert queried_totals(b) == expected_totals(events + more)
+        assert b.stop() == 0
+        # Every snapshot damaged: the log alone.
+        for path in snapshots.glob("*.mdb"):
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2:] = bytes(len(content) - len(content) // 2)
+            path.write_bytes(content)
+        c = rig.aggregator("c", [f"--snapshots={rig.folder / 'none'}"]).start()
+        await_ledger(c, 900, 60)
+        assert c.stop() == 0
+        assert c.digests() == b.digests()
+
+
+def test_a_damaged_partition_is_set_aside_and_rebuilt():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        events = traffic(30, 600)
+        rig.send(events)
+        await_ledger(a, 600)
+        assert a.stop() == 0
+        before = a.digests()
+        path = next(a.data.glob(f"{rig.bucket}/p1/data.mdb"))
+        content = path.read_bytes()
+        # One bit of a counter: LMDB sees nothing wrong with it.
+        at = content.index(SUBSCRIPTIONS[0].encode()) if SUBSCRIPTIONS[0].encode() in content else \
+            next(content.index(s.encode()) for s in SUBSCRIPTIONS if s.encode() in content)
+        damaged = bytearray(content)
+        for place in range(len(damaged)):
+            if damaged[place:place + 26] == content[at:at + 26]:
+                damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert a.inspect("verify")[0] == 82
+        a.start()
+        await_ledger(a, 600, 60)
+        assert "partition_set_aside" in a.log()
+        assert queried_totals(a) == expected_totals(events)
+        assert a.stop() == 0
+        assert a.digests() == before
+
+
+def test_a_stored_position_that_the_log_does_not_hold_stops_it():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        rig.send(traffic(40, 300))
+        await_ledger(a, 300)
+        assert a.stop() == 0
+        a.start(ready=False, settings=["--dedup-horizon=P40D"])
+        assert a.process.wait(30) == 78
+        assert "dedup horizon" in a.log()
+        rig.stop()
+        rig.broker.stop()
+        (rig.folder / "broker").unlink()
+        rig.broker = Broker(rig.folder, rig.bucket)
+        rig.brokers = rig.broker.address
+        rig.put_catalog(wide_catalog(rig))
+        a.start(ready=False)
+        assert a.process.wait(40) == 82, a.log()[-2000:]
+        a.process = None
 
 
 if __name__ == "__main__":
