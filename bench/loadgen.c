@@ -282,6 +282,8 @@ static int run_to_end(struct loadgen *loadgen)
         if (loadgen->is_made && !loadgen->held && load_sender_is_idle(loadgen->sender))
             break;
         r = load_sender_turn(loadgen->sender, TURN_MS, &loadgen->answered);
+        if (r == 0 && load_lag_is_hopeless(&loadgen->lag))
+            r = LOAD_GAVE_UP;
         show_progress(loadgen, false);
     }
     show_progress(loadgen, true);
@@ -376,7 +378,10 @@ static int run(void *context, int argc, char **argv)
     const struct loadgen_config *config = context;
     struct loadgen loadgen = {
         .config = config,
-        .lag = {.url = config->lag_url, .key = config->admin_key, .most = config->lag_max},
+        .lag = {.url = config->lag_url,
+                .key = config->admin_key,
+                .most = config->lag_max,
+                .give_up_ms = config->give_up_ms},
         .started_ms = instant_ms(instant_now()),
     };
     int r;

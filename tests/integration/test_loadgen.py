@@ -58,6 +58,22 @@ class Ingest(http.server.BaseHTTPRequestHandler):
         assert self.headers["Content-Type"] == "application/x-ndjson"
         return [parsed(line) for line in body.decode().splitlines()]
 
+    def do_GET(self):
+        """The ledger: what was taken, half of it read."""
+        assert self.path == "/v1/ledger?filterSubscription=-"
+        if self.headers["Authorization"] != "Bearer the-admin":
+            return self.answer(401, {"code": "unauthorized"})
+        state = self.server.state
+        with state["lock"]:
+            taken = sum(len(self.lines_of(body)) for body in state["bodies"])
+            state["lags"].append(taken - state["read"])
+            state["read"] = (state["read"] + taken + 1) // 2
+            return self.answer(200, {"lag": taken - state["read"]})
+
+    @staticmethod
+    def lines_of(body):
+        return json.loads(body) if body[:1] == b"[" else body.splitlines()
+
     def answer(self, status, body):
         text = json.dumps(body).encode()
         self.send_response(status)
@@ -77,11 +93,16 @@ def parsed(line):
         return None
 
 
-def run(seed_of_moods, *arguments):
+def serve(seed_of_moods):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ingest)
     server.random = random.Random(seed_of_moods)
-    server.state = {"bodies": [], "lock": threading.Lock()}
+    server.state = {"bodies": [], "lock": threading.Lock(), "lags": [], "read": 0}
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def run(seed_of_moods, *arguments):
+    server = serve(seed_of_moods)
     command = [LOADGEN, "--url", f"http://127.0.0.1:{server.server_port}/", "--key", "the-key", "--json",
                *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -179,8 +200,23 @@ def test_file(folder):
     assert summary["plain"] == 1234 and summary["duplicate"] == 120
 
 
+def test_lag(folder):
+    (folder / "events").write_text("".join(f'{{"id":"{i}"}}\n' for i in range(10000)))
+    server = serve(4)
+    url = f"http://127.0.0.1:{server.server_port}"
+    command = [LOADGEN, "--url", url, "--key", "the-key", "--events-file", folder / "events", "--batch", "50",
+               "--connections", "2", "--lag-url", url, "--lag-max", "1000"]
+    subprocess.run([*command, "--admin-key", "the-admin"], check=True)
+    assert sum(len(body.splitlines()) for body in server.state["bodies"]) == 10000
+    assert 0 < max(server.state["lags"]) <= 1000 + 2 * 50, "no more than was in flight beyond the limit"
+
+    done = subprocess.run([*command, "--admin-key", "wrong"], check=False, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 69 and "the admin key is refused" in done.stderr, done
+    server.shutdown()
+
+
 def main():
-    for test in (test_scenario, test_file):
+    for test in (test_scenario, test_file, test_lag):
         with tempfile.TemporaryDirectory() as folder:
             test(pathlib.Path(folder))
         print(f"{test.__name__}: ok")
