@@ -3,13 +3,13 @@
  *
  * 1. Each member's name is [a-z0-9]+, but for data_base64. A null attribute is an absent one.
  * 2. id, source, specversion and type are there. Each known attribute is a string, not empty, not
- * too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339, dataschema a
- *    URI, datacontenttype a media type.
+ *    too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339,
+ * dataschema a URI, datacontenttype a media type.
  * 3. Other extensions are strings, booleans or 32-bit integers, and ignored.
- * 4. sampledrate other than 1 and dataref are refused: each would make the event count for
- * something else than it says.
+ * 4. sampledrate other than 1 and dataref are refused: with each, the event would count for
+ *    something else than it says.
  * 5. The content is application/json in UTF-8. data and data_base64 exclude each other; the latter
- * is decoded and read as JSON.
+ *    is decoded and read as JSON.
  */
 #include "ingest/rules/cloudevents.h"
 
