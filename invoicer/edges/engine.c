@@ -31,6 +31,7 @@ struct engine {
     struct tenure *tenure;
     struct outbox *outbox;
     bool was_acting;
+    bool is_started; /* false: the parts are to be started, again */
 };
 
 struct store *engine_store(const struct engine *engine)
@@ -95,6 +96,7 @@ static int start_parts(struct engine *engine)
         engine->mirror = mirror_new(&config->kafka, config->bucket, engine->store);
     if (!r && config->role == ENGINE_ACTS)
         r = start_acting_parts(engine);
+    engine->is_started = r == 0;
     return r ? fault_pass(r) : 0;
 }
 
@@ -204,6 +206,12 @@ static int step_acting(struct engine *engine, int timeout_ms)
     producer_poll(engine->producer, 0);
     r = tenure_step(engine->tenure, timeout_ms, follow_next(engine->catalog),
                     follow_next(engine->invoices));
+    if (r == TENURE_OVERTAKEN) {
+        log_event(LOG_WARN, "store_overtaken", NULL);
+        stop_parts(engine);
+        r = start_parts(engine);
+        return r ? fault_pass(r) : 0;
+    }
     if (!r)
         r = check_fences(engine);
     if (!r)
@@ -219,8 +227,12 @@ int engine_step(struct engine *engine, int timeout_ms)
         r = step_shared(engine, timeout_ms);
         return r ? fault_pass(r) : 0;
     }
-    if (!engine->catalog || !engine->invoices)
-        return fault(FAULT_STOP, "the engine has no topics to follow");
+    if (!engine->is_started) {
+        stop_parts(engine);
+        r = start_parts(engine);
+        if (r)
+            return fault_pass(r);
+    }
     r = follow_step(engine->catalog, engine->tenure ? 0 : timeout_ms / 2);
     if (r >= 0) {
         taken += r;
@@ -280,6 +292,8 @@ static int is_followed(void *context, struct store_txn *txn)
     (void)txn;
     if (!engine_is_owner(engine))
         return true;
+    if (!engine->is_started)
+        return false;
     if (!follow_is_caught_up(engine->catalog) || !follow_is_caught_up(engine->invoices))
         return false;
     return engine->config.role != ENGINE_LOOKS || mirror_is_caught_up(engine->mirror);

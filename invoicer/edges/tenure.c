@@ -267,9 +267,7 @@ static int move_on(struct tenure *tenure, int64_t catalog_next, int64_t invoices
             return 0;
         r = forget_if_overtaken(tenure, &wiped);
         if (wiped)
-            return fault(FAULT_STOP,
-                         "another invoicer acted while this store held writes that Kafka "
-                         "doesn't have: they are dropped; start again");
+            return TENURE_OVERTAKEN;
         return r ? fault_pass(r) : act(tenure);
     default:
         return 0;
@@ -285,7 +283,7 @@ int tenure_step(struct tenure *tenure, int timeout_ms, int64_t catalog_next, int
     if (count < 0)
         return fault_pass(count);
     r = move_on(tenure, catalog_next, invoices_next);
-    return r ? fault_pass(r) : 0;
+    return r < 0 ? fault_pass(r) : r;
 }
 
 enum tenure_state tenure_state(const struct tenure *tenure)

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -167,6 +168,39 @@ def a_second_invoicer_waits_and_takes_over(rig):
     assert rig.invoices(data=rig.folder / "second-data") == rig.invoices()
 
 
+def a_sleepers_write_is_neither_answered_nor_kept(rig):
+    """It has lost the tenure in its sleep; what it sends afterwards stands behind the other's fence."""
+    sleeper, one = rig.serve("sleeper")
+    other, two = None, None
+    try:
+        wait_for("the sleeper", 30, lambda: is_ready(one))
+        sleeper.send_signal(signal.SIGSTOP)
+        verb = rig.start("catalog", "apply", write(rig, "Sleeping"), "--wait", "25s")
+        other, two = rig.serve("other", data=rig.folder / "second-data")
+        wait_for("the other", 60, lambda: is_ready(two))
+        rig.run("catalog", "apply", write(rig, "Awake"), data=rig.folder / "second-data")
+        sleeper.send_signal(signal.SIGCONT)
+        assert verb.wait(60) == 75, "a write of a lost tenure was answered"
+        other.terminate()
+        assert other.wait(20) == 0
+        wait_for("the sleeper to act again", 60, lambda: is_ready(one))
+        for data in (rig.data, rig.folder / "third"):
+            name = rig.json("catalog", "get", "customer/sleeper", data=data)["name"]
+            assert name == "Awake", name
+        assert rig.invoices() == rig.invoices(data=rig.folder / "third")
+    finally:
+        for process in (sleeper, other):
+            if process:
+                process.kill()
+                process.wait()
+
+
+def write(rig, name):
+    path = rig.folder / f"{name}.json"
+    path.write_text(json.dumps({"customers": [{"key": "sleeper", "name": name}]}))
+    return path
+
+
 def main():
     brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
     if not brokers:
@@ -179,7 +213,8 @@ def main():
                      a_close_waits_until_the_marks_have_passed_the_ends, what_is_due_is_billed,
                      a_close_done_twice_changes_nothing, late_usage_becomes_the_next_invoices_adjustment,
                      an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
-                     verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over):
+                     verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over,
+                     a_sleepers_write_is_neither_answered_nor_kept):
             test(rig)
             print("passed:", test.__name__.replace("_", " "), flush=True)
     finally:

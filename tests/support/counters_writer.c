@@ -30,9 +30,12 @@ static void send(struct producer *producer, enum topic topic, int partition, str
 {
     struct kafka_message message = {.partition = partition, .key = key, .value = value};
     char name[TOPIC_NAME_MAX];
+    int r;
 
     topic_name(topic, bucket, name);
-    if (producer_send(producer, name, &message, NULL, NULL))
+    while ((r = producer_send(producer, name, &message, NULL, NULL)) == PRODUCER_FULL)
+        producer_poll(producer, 100);
+    if (r)
         fail("send");
     producer_poll(producer, 0);
 }

@@ -3,6 +3,7 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -74,8 +75,7 @@ class Rig:
     def __init__(self, brokers, partitions=2):
         self.brokers, self.partitions = brokers, partitions
         self.bucket = "inv_" + uuid.uuid4().hex[:10]
-        self.scratch = tempfile.TemporaryDirectory(prefix="tollway-invoicer-")
-        self.folder = pathlib.Path(self.scratch.name)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tollway-invoicer-"))
         self.data = self.folder / "data"
         self.next = [0] * partitions
         self.run("topics", "create", "--partitions", partitions)
@@ -123,14 +123,14 @@ class Rig:
         return {each["id"]: each["total"] for each in listed}
 
     def serve(self, name, data=None):
-        ready = self.folder / name
+        ready = self.folder / f"{name}.ready"
         process = self.start("serve", "--listen", "127.0.0.1:0", "--ready-file", ready, data=data,
                              stderr=subprocess.DEVNULL)
         wait_for("the address", 20, lambda: ready.exists() and ready.read_text().strip())
         return process, ready.read_text().strip()
 
     def end(self):
-        self.scratch.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def is_ready(address):
