@@ -144,12 +144,16 @@ def check_demo(folder):
         print(f"{count:>9,}  {what}")
 
 
-def main():
+def skip_without_the_chain():
     needed = [ROOT / "scripts/up", ROOT / "examples/demo/catalog.json", BIN / "aggregator"]
     for path in needed:
         if not path.exists():
             print(f"{path} isn't there")
             sys.exit(77)
+
+
+def main():
+    skip_without_the_chain()
     with tempfile.TemporaryDirectory(prefix="tollway-demo-") as folder:
         check_demo(pathlib.Path(folder))
 

@@ -18,6 +18,7 @@ import math
 import pathlib
 import re
 import sys
+import zoneinfo
 from fractions import Fraction
 
 DIGITS = {"USD": 2, "EUR": 2, "JPY": 0}
@@ -304,28 +305,50 @@ def aggregate(kind, values):
     return {"MIN": min, "MAX": max}[kind](plain) if kind != "LATEST" else max(values)[1]
 
 
-def window_of(ns, size):
+def midnight(date, zone):
+    """A day's first instant there; zones that skip midnight aren't known here."""
+    local = datetime.datetime(date.year, date.month, date.day, tzinfo=zone)
+    return (local.astimezone(UTC) - EPOCH) // datetime.timedelta(seconds=1) * NS
+
+
+def window_of(ns, size, zone=UTC):
+    """Start and end of the window that holds an instant, metering.md 19."""
     if size is None:
         return None, None
-    if size != "DAY":
+    local = (EPOCH + datetime.timedelta(seconds=ns // NS)).astimezone(zone)
+    date = local.date()
+    if size == "DAY":
+        start, end = midnight(date, zone), midnight(date + datetime.timedelta(days=1), zone)
+    elif size == "MONTH":
+        following = datetime.date(date.year + date.month // 12, date.month % 12 + 1, 1)
+        start, end = midnight(date.replace(day=1), zone), midnight(following, zone)
+    elif size in ("HOUR", "MINUTE"):
+        length = (3600 if size == "HOUR" else 60) * NS
+        offset = int(local.utcoffset().total_seconds()) * NS
+        start = (ns + offset) // length * length - offset
+        end = start + length
+    else:
         unsupported(f"windowSize {size}")
-    day = ns // (86400 * NS) * 86400 * NS
-    return text_of(day), text_of(day + 86400 * NS)
+    return text_of(start), text_of(end)
 
 
 def rows_of(catalog, counted, slug, query):
     """The rows of a meter query: every combination that has events."""
     meter, groups = catalog.meters[slug], collections.defaultdict(list)
-    unknown = set(query) - {"windowSize", "groupBy"}
+    unknown = set(query) - {"windowSize", "windowTimeZone", "groupBy", "filterSubscription"}
     if unknown:
         unsupported(f"the query parameters {unknown}")
-    wanted = query.get("groupBy", [])
+    wanted, zone = query.get("groupBy", []), zoneinfo.ZoneInfo(query.get("windowTimeZone", "UTC"))
+    only = query.get("filterSubscription")
     for event in counted:
+        if only and event["subscription"] not in only:
+            continue
         for name, value, dimensions in event["entries"]:
             if name != slug:
                 continue
             own = {**dimensions, "subject": event["subject"], "subscription": event["subscription"]}
-            key = (window_of(event["ns"], query.get("windowSize")), tuple(own[each] for each in wanted))
+            window = window_of(event["ns"], query.get("windowSize"), zone)
+            key = (window, tuple(own[each] for each in wanted))
             groups[key].append((event["ns"], value))
     for ((start, end), names), values in groups.items():
         group = dict(zip(wanted, names))
