@@ -1,0 +1,193 @@
+/*
+ * The small parts: ids, blocks, runs, windows to publish.
+ */
+#include "aggregator/rules/block.h"
+#include "aggregator/rules/dedup.h"
+#include "aggregator/rules/publish.h"
+#include "aggregator/rules/runs.h"
+#include "aggregator/rules/series.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct fingerprint id_of(uint64_t number, uint32_t payload)
+{
+    struct fingerprint id = {.payload = payload};
+    uint64_t scattered = number * 0x9e3779b97f4a7c15u;
+
+    memcpy(id.identity, &scattered, sizeof(scattered));
+    memcpy(id.identity + 8, &number, 4);
+    return id;
+}
+
+Test(dedup, every_id_is_found_again_and_no_other_while_the_table_doubles)
+{
+    struct dedup dedup = {0};
+
+    for (uint64_t i = 1; i <= 200000; i++) {
+        struct fingerprint id = id_of(i, 1);
+
+        cr_assert_eq(dedup_look(&dedup, &id), DEDUP_NEW);
+        dedup_add(&dedup, &id);
+    }
+    for (uint64_t i = 1; i <= 200000; i++) {
+        struct fingerprint id = id_of(i, 1), other = id_of(i, 2);
+
+        cr_assert_eq(dedup_look(&dedup, &id), DEDUP_DUPLICATE);
+        cr_assert_eq(dedup_look(&dedup, &other), DEDUP_CONFLICT);
+    }
+    cr_assert_eq(dedup.count, 200000);
+    cr_assert_eq(dedup.fresh_count, 200000);
+    cr_assert_leq(dedup.count * 5, dedup.room * 3);
+    dedup_deinit(&dedup);
+}
+
+Test(dedup, an_identity_of_zeros_is_an_id_like_any_other)
+{
+    struct dedup dedup = {0};
+    struct fingerprint zeros = {0};
+
+    cr_assert_eq(dedup_look(&dedup, &zeros), DEDUP_NEW);
+    dedup_add(&dedup, &zeros);
+
+    cr_assert_eq(dedup_look(&dedup, &zeros), DEDUP_DUPLICATE);
+    dedup_deinit(&dedup);
+}
+
+Test(dedup, loaded_ids_are_not_fresh_and_sum_up_as_added_ones)
+{
+    struct dedup added = {0}, loaded = {0};
+
+    for (uint64_t i = 1; i <= 1000; i++) {
+        struct fingerprint a = id_of(i, 1), b = id_of(1001 - i, 1);
+
+        dedup_add(&added, &a);
+        dedup_load(&loaded, &b);
+    }
+
+    cr_assert(added.sum == loaded.sum);
+    cr_assert_eq(loaded.fresh_count, 0);
+    dedup_deinit(&added);
+    dedup_deinit(&loaded);
+}
+
+Test(block, every_changed_bit_is_noticed)
+{
+    struct block block = {.bitmap = 1u << 3 | 1u << 17}, read;
+    uint8_t key[BLOCK_KEY_BYTES], bytes[BLOCK_BYTES_MAX];
+    size_t length;
+
+    block.cells[3] = (struct block_cell){.value = {.units = -5}, .count = 9, .time = {.ns = 7}};
+    block.cells[17] = (struct block_cell){.count = 1};
+    block_key_encode((struct block_key){.level = LEVEL_DAY, .window = -3, .number = 2}, key);
+    length = block_encode(&block, text_from(key, sizeof(key)), bytes);
+    cr_assert(block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read));
+    cr_assert_eq(read.cells[3].count, 9);
+
+    for (size_t bit = 0; bit < length * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        cr_assert_not(block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read));
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    key[4] ^= 1;
+    cr_assert_not(block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read),
+                  "a block stands under its own key");
+}
+
+Test(runs, a_range_is_covered_once_in_order_by_whole_windows)
+{
+    srand(7);
+    for (size_t round = 0; round < 20000; round++) {
+        int64_t from = random() % 10000 - 5000, to = from + 1 + random() % 6000, at = from;
+        struct run runs[RUNS_MAX];
+        size_t count = runs_of(from, to, LEVEL_DAY, runs);
+
+        cr_assert_leq(count, RUNS_MAX);
+        for (size_t i = 0; i < count; i++) {
+            int64_t length = level_minutes(runs[i].level);
+
+            cr_assert_eq(runs[i].from, at);
+            cr_assert_lt(runs[i].from, runs[i].to);
+            cr_assert_eq(runs[i].from % length, 0);
+            cr_assert_eq(runs[i].to % length, 0);
+            at = runs[i].to;
+        }
+        cr_assert_eq(at, to);
+    }
+}
+
+Test(runs, a_whole_day_is_one_run)
+{
+    struct run runs[RUNS_MAX];
+
+    cr_assert_eq(runs_of(-1440, 0, LEVEL_DAY, runs), 1);
+    cr_assert_eq(runs[0].level, LEVEL_DAY);
+}
+
+Test(windows, one_window_is_noted_once)
+{
+    struct windows windows = {0};
+
+    windows_add(&windows, (struct changed_window){.line = 1, .from = 0, .to = 1440});
+    windows_add(&windows,
+                (struct changed_window){.line = 1, .from = 0, .to = 1440, .with_uniques = true});
+    windows_add(&windows, (struct changed_window){.line = 2, .from = 0, .to = 1440});
+
+    cr_assert_eq(windows.count, 2);
+    cr_assert(windows.changed[0].with_uniques);
+    windows_deinit(&windows);
+}
+
+Test(series, null_and_empty_are_two_and_survive_encoding)
+{
+    CLEANUP(buffer_deinit) struct buffer null = {0};
+    CLEANUP(buffer_deinit) struct buffer empty = {0};
+    struct usage_series series = {.aggregation = AGGREGATION_MAX,
+                                  .subscription = text_of("s"),
+                                  .meter = text_of("m"),
+                                  .dimension_count = 1};
+    struct usage_series read;
+
+    series.dimensions[0].name = text_of("d");
+    series_encode(&series, &null);
+    series.dimensions[0].value = text_of("");
+    series_encode(&series, &empty);
+
+    cr_assert_not(text_equal(buffer_text(&null), buffer_text(&empty)));
+    cr_assert(series_decode(buffer_text(&null), &read));
+    cr_assert(text_is_absent(read.subject) && text_is_absent(read.dimensions[0].value));
+    cr_assert(series_decode(buffer_text(&empty), &read));
+    cr_assert_not(text_is_absent(read.dimensions[0].value));
+    for (size_t cut = 0; cut < empty.length; cut++)
+        cr_assert_not(series_decode(text_from(empty.at, cut), &read));
+}
+
+Test(series, a_line_joins_subjects_and_a_group_joins_dimensions)
+{
+    struct registry registry = {0};
+    CLEANUP(buffer_deinit) struct buffer encoded = {0};
+    const char *const rows[][2] = {{"al", "GET"}, {"bo", "GET"}, {"al", "PUT"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct usage_series series = {.subscription = text_of("s"),
+                                      .meter = text_of("m"),
+                                      .subject = text_of(rows[i][0]),
+                                      .dimension_count = 1};
+        struct series_name name;
+
+        series.dimensions[0].name = text_of("method");
+        series.dimensions[0].value = text_of(rows[i][1]);
+        buffer_clear(&encoded);
+        series_encode(&series, &encoded);
+        name = series_name_of(buffer_text(&encoded));
+        cr_assert_eq(registry_find(&registry, &name), INDEX_NONE);
+        cr_assert_eq(registry_add(&registry, &name, 0), i);
+        cr_assert_eq(registry_find(&registry, &name), i);
+    }
+
+    cr_assert_eq(registry.group_count, 1);
+    cr_assert_eq(registry.line_count, 2);
+    cr_assert_eq(registry.series[0].line, registry.series[1].line);
+    registry_deinit(&registry);
+}
