@@ -44,23 +44,11 @@ static void tell(const struct run *run, enum close_stage stage, size_t done, siz
 
 static int bucket_partitions(struct store_txn *txn, const char *bucket, int32_t *partitions)
 {
-    struct buffer key = {0};
-    struct text json;
-    int64_t offset;
-    int r;
+    int r = mirror_partitions(txn, bucket, partitions);
 
-    buffer_printf(&key, "bucket/%s", bucket);
-    r = books_catalog_get(txn, buffer_text(&key), &json, &offset);
-    buffer_deinit(&key);
-    if (r == 0) {
-        json_t *record = json_loadb(json.at, json.length, 0, NULL);
-
-        *partitions = (int32_t)json_integer_value(json_object_get(record, "partitions"));
-        json_decref(record);
-    }
-    if (r < 0)
+    if (r)
         return fault_pass(r);
-    if (r || *partitions < 1)
+    if (*partitions == 0)
         return fault(FAULT_RETRY, "there is no bucket %s yet: `invoicer topics create` makes it",
                      bucket);
     return 0;

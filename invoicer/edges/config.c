@@ -16,6 +16,16 @@ struct kafka_config config_kafka(const struct invoicer_config *config)
     };
 }
 
+void config_topics(const struct invoicer_config *config, int32_t partitions,
+                   struct config_topics *topics)
+{
+    for (enum topic i = 0; i < TOPIC_COUNT; i++) {
+        topic_name(i, config->common.bucket, topics->names[i]);
+        topics->specs[i] = (struct topic_spec){topics->names[i], topic_partitions_of(i, partitions),
+                                               topic_settings(i)};
+    }
+}
+
 int config_engine(const struct invoicer_config *config, enum engine_role role,
                   struct engine **engine)
 {

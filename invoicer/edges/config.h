@@ -28,6 +28,14 @@ struct invoicer_config {
     bool as_csv, as_html; /* invoices show */
 };
 
+/* What the bucket's topics must be; the specs point to the names. */
+struct config_topics {
+    char names[TOPIC_COUNT][TOPIC_NAME_MAX];
+    struct topic_spec specs[TOPIC_COUNT];
+};
+void config_topics(const struct invoicer_config *config, int32_t partitions,
+                   struct config_topics *topics);
+
 struct kafka_config config_kafka(const struct invoicer_config *config);
 MUST_USE int config_engine(const struct invoicer_config *config, enum engine_role role,
                            struct engine **engine);

@@ -84,8 +84,7 @@ static void name_of(const char *kind, int32_t partition, char name[32])
     snprintf(name, 32, "%s/%d", kind, (int)partition);
 }
 
-/* 0 while there is no bucket record. */
-static int bucket_partitions(struct store_txn *txn, const char *bucket, int32_t *partitions)
+int mirror_partitions(struct store_txn *txn, const char *bucket, int32_t *partitions)
 {
     struct buffer key = {0};
     struct text json;
@@ -133,7 +132,7 @@ static int start_following(struct mirror *mirror)
     int r = store_begin(mirror->store, STORE_READ, &txn);
 
     if (!r)
-        r = bucket_partitions(txn, mirror->bucket, &partitions);
+        r = mirror_partitions(txn, mirror->bucket, &partitions);
     if (r || partitions == 0)
         return r ? fault_pass(r) : 0;
     mirror->partitions = partitions;

@@ -32,6 +32,9 @@ MUST_USE int mirror_step(struct mirror *mirror, int timeout_ms);
 /* Whether it has taken what stood in the topic when it began to follow. */
 bool mirror_is_caught_up(const struct mirror *mirror);
 
+/* How many partitions the bucket's record names; 0 while there is none. */
+MUST_USE int mirror_partitions(struct store_txn *txn, const char *bucket, int32_t *partitions);
+
 enum mirror_outcome { MIRROR_NONE = 1 };
 /* The mark at which a partition stands; MIRROR_NONE before the first, or amid a stretch without
  * one. */

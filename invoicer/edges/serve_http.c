@@ -10,23 +10,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METRIC_REQUESTS, METRIC_INVOICES, METRICS };
+enum {
+    METRIC_REQUESTS,
+    METRIC_INVOICES,
+    METRIC_ACTING,
+    METRIC_EPOCH,
+    METRIC_OUTBOX,
+    METRIC_CLOSE,
+    METRIC_STORE,
+    METRICS
+};
 
 static const struct metric table[METRICS] = {
     [METRIC_REQUESTS] = {"tollway_invoicer_requests_total", "Requests for invoices.",
                          METRIC_COUNTER, NULL, NULL},
     [METRIC_INVOICES] = {"tollway_invoicer_invoices_read_total", "Invoices that were read out.",
                          METRIC_COUNTER, NULL, NULL},
+    [METRIC_ACTING] = {"tollway_invoicer_acting", "1 while this invoicer acts for the bucket.",
+                       METRIC_GAUGE, NULL, NULL},
+    [METRIC_EPOCH] = {"tollway_invoicer_epoch", "The epoch of the last tenure on this store.",
+                      METRIC_GAUGE, NULL, NULL},
+    [METRIC_OUTBOX] = {"tollway_invoicer_outbox_messages", "Messages that Kafka is yet to have.",
+                       METRIC_GAUGE, NULL, NULL},
+    [METRIC_CLOSE] = {"tollway_invoicer_close_under_way", "1 while a close isn't done.",
+                      METRIC_GAUGE, NULL, NULL},
+    [METRIC_STORE] = {"tollway_invoicer_store_bytes", "Bytes used in the store.", METRIC_GAUGE,
+                      NULL, NULL},
 };
 
-enum { ROUTES = 2 };
+enum { ROUTES = 2, MEASURE_MS = 1000 };
 
 struct serve_http {
     struct store *store;
     const char *bucket;
     struct metrics *metrics;
     struct http_route routes[ROUTES];
+    uint64_t measured_ms;
 };
+
+void serve_http_measure(struct serve_http *http)
+{
+    static const struct {
+        size_t row;
+        const char *name;
+    } numbers[] = {{METRIC_ACTING, "tenure/acting"}, {METRIC_EPOCH, "tenure/epoch"}};
+    uint64_t now = uv_hrtime() / 1000000;
+    int64_t value, next, confirmed;
+
+    if (http->measured_ms && now - http->measured_ms < MEASURE_MS)
+        return;
+    http->measured_ms = now;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (books_read_number(http->store, numbers[i].name, 0, &value) == 0)
+            metrics_set(http->metrics, numbers[i].row, 0, value);
+    if (books_read_number(http->store, "outbox/next", 0, &next) == 0 &&
+        books_read_number(http->store, "outbox/confirmed", -1, &confirmed) == 0)
+        metrics_set(http->metrics, METRIC_OUTBOX, 0, next - confirmed - 1);
+    if (books_read_number(http->store, "frozen", 0, &value) == 0)
+        metrics_set(http->metrics, METRIC_CLOSE, 0, value != 0);
+    metrics_set(http->metrics, METRIC_STORE, 0, store_bytes_used(http->store));
+}
 
 /* Whether the record of the key's id allows an admin's requests now. */
 static bool record_allows(const json_t *record, struct text key)

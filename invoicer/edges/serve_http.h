@@ -16,4 +16,6 @@ struct serve_http;
 struct serve_http *serve_http_new(struct store *store, const char *bucket);
 struct serve_http *serve_http_free(struct serve_http *http);
 const struct http_route *serve_http_routes(struct serve_http *http, size_t *count);
+/* Takes the gauges' values from the store, at most once a second; from one thread, any. */
+void serve_http_measure(struct serve_http *http);
 const struct metrics *serve_http_metrics(const struct serve_http *http);

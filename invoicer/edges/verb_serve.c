@@ -9,6 +9,7 @@
 #include "common/io/log.h"
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/config.h"
+#include "invoicer/edges/mirror.h"
 #include "invoicer/edges/serve_http.h"
 
 #include <assert.h>
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SERVE_STEP_MS = 20, RETRY_MS = 500 };
+enum { SERVE_STEP_MS = 20, RETRY_MS = 500, TOPICS_CHECK_MS = 60000, TOPICS_WRONG_MS = 1000 };
 
 struct serve {
     const struct invoicer_config *config;
@@ -34,7 +35,57 @@ struct serve {
     struct http_server *server;
     struct serve_http *http;
     bool is_draining;
+
+    pthread_mutex_t gate;    /* of the next two */
+    struct buffer topics;    /* what is wrong with them; empty: nothing */
+    bool topics_are_checked; /* at least once */
+    uint64_t topics_at_ms;   /* the engine's thread: when they were checked */
 };
+
+/* What is wrong with the topics, if anything. False: it can't be said now. */
+static bool judge_topics(struct serve *serve, struct buffer *reason)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    const struct invoicer_config *config = serve->config;
+    struct kafka_config kafka = config_kafka(config);
+    struct config_topics topics;
+    int32_t partitions = 0;
+
+    if (store_begin(engine_store(serve->engine), STORE_READ, &txn) ||
+        mirror_partitions(txn, config->common.bucket, &partitions))
+        return false;
+    store_abort(&txn);
+    if (partitions == 0) {
+        buffer_add_string(reason, "the bucket has no record: `invoicer topics create` makes it");
+        return true;
+    }
+    config_topics(config, partitions, &topics);
+    if (config->common.topics_check && !topics_check(&kafka, topics.specs, TOPIC_COUNT, reason))
+        buffer_add_string(reason, " ");
+    return true;
+}
+
+/* At the start and now and then: topics can be changed under us. */
+static void check_topics(struct serve *serve)
+{
+    uint64_t now = uv_hrtime() / 1000000;
+    struct buffer reason = {0};
+
+    if (serve->topics_at_ms && now - serve->topics_at_ms < TOPICS_CHECK_MS)
+        return;
+    if (!judge_topics(serve, &reason)) {
+        buffer_deinit(&reason);
+        return;
+    }
+    serve->topics_at_ms = reason.length ? now - TOPICS_CHECK_MS + TOPICS_WRONG_MS : now;
+    pthread_mutex_lock(&serve->gate);
+    if (reason.length && !text_equal(buffer_text(&reason), buffer_text(&serve->topics)))
+        log_message(LOG_WARN, "topics_wrong", "%.*s", (int)reason.length, reason.at);
+    buffer_deinit(&serve->topics);
+    serve->topics = reason;
+    serve->topics_are_checked = true;
+    pthread_mutex_unlock(&serve->gate);
+}
 
 static void *run_engine(void *context)
 {
@@ -44,6 +95,8 @@ static void *run_engine(void *context)
     while (!atomic_load(&serve->ends)) {
         int r = engine_step(serve->engine, SERVE_STEP_MS);
 
+        check_topics(serve);
+        serve_http_measure(serve->http);
         if (r == FAULT_RETRY) {
             if (!was_ill)
                 log_fault(LOG_WARN, "engine_retries");
@@ -57,6 +110,19 @@ static void *run_engine(void *context)
         was_ill = r == FAULT_RETRY;
     }
     return NULL;
+}
+
+static bool topics_are_right(struct serve *serve, struct buffer *reason)
+{
+    bool are_right;
+
+    pthread_mutex_lock(&serve->gate);
+    are_right = serve->topics_are_checked && serve->topics.length == 0;
+    if (!serve->topics_are_checked)
+        buffer_add_string(reason, "the topics aren't checked yet");
+    buffer_add_text(reason, buffer_text(&serve->topics));
+    pthread_mutex_unlock(&serve->gate);
+    return are_right;
 }
 
 static bool is_ready(void *context, struct buffer *reason)
@@ -74,7 +140,7 @@ static bool is_ready(void *context, struct buffer *reason)
     }
     if (!acting)
         buffer_add_string(reason, "another invoicer acts for the bucket, or none is elected yet");
-    return acting != 0;
+    return topics_are_right(serve, reason) && acting != 0;
 }
 
 static void on_closed(void *context)
@@ -183,7 +249,7 @@ static int open_patiently(const struct invoicer_config *config, struct engine **
 
 int verb_serve(void *context, int argc, char **argv)
 {
-    struct serve serve = {.config = context};
+    struct serve serve = {.config = context, .gate = PTHREAD_MUTEX_INITIALIZER};
     int r = open_patiently(serve.config, &serve.engine);
 
     (void)argc;
@@ -191,6 +257,7 @@ int verb_serve(void *context, int argc, char **argv)
     if (!r)
         r = serve_until_drained(&serve);
     engine_close(serve.engine);
+    buffer_deinit(&serve.topics);
     if (r < 0)
         return config_exit(r, "serve_failed");
     log_event(LOG_INFO, "stopped", NULL);

@@ -19,17 +19,12 @@ enum { SEED_BYTES = 16, BUCKET_OTHER = 1 };
 
 static int create_topics(const struct invoicer_config *config)
 {
-    char names[TOPIC_COUNT][TOPIC_NAME_MAX];
-    struct topic_spec specs[TOPIC_COUNT];
     struct kafka_config kafka = config_kafka(config);
+    struct config_topics topics;
     int r;
 
-    for (enum topic i = 0; i < TOPIC_COUNT; i++) {
-        topic_name(i, config->common.bucket, names[i]);
-        specs[i] = (struct topic_spec){
-            names[i], topic_partitions_of(i, (int32_t)config->partitions), topic_settings(i)};
-    }
-    r = topics_create(&kafka, specs, TOPIC_COUNT, (int)config->replication);
+    config_topics(config, (int32_t)config->partitions, &topics);
+    r = topics_create(&kafka, topics.specs, TOPIC_COUNT, (int)config->replication);
     return r ? fault_pass(r) : 0;
 }
 
