@@ -243,7 +243,7 @@ static int apply_total(struct store_txn *txn, const struct counters_total *total
     return r ? fault_pass(r) : 0;
 }
 
-static int apply_record(struct store_txn *txn, struct text key, struct text value)
+int mirror_take(struct store_txn *txn, struct text key, struct text value)
 {
     struct counters_total total;
     struct counters_mark mark;
@@ -271,8 +271,8 @@ static int apply_held(struct store_txn *txn, struct held *held, int32_t partitio
         const char *record = held->records.at + at + sizeof(lengths);
 
         memcpy(lengths, held->records.at + at, sizeof(lengths));
-        r = apply_record(txn, text_from(record, lengths[0]),
-                         text_from(record + lengths[0], lengths[1]));
+        r = mirror_take(txn, text_from(record, lengths[0]),
+                        text_from(record + lengths[0], lengths[1]));
         at += sizeof(lengths) + lengths[0] + lengths[1];
     }
     name_of("position/counters", partition, position);

@@ -29,6 +29,8 @@ struct mirror *mirror_free(struct mirror *mirror);
 /* Takes what has come; the number of messages or a fault. */
 MUST_USE int mirror_step(struct mirror *mirror, int timeout_ms);
 
+/* Takes one record of the topic into the store; what isn't one of ours changes nothing. */
+MUST_USE int mirror_take(struct store_txn *txn, struct text key, struct text value);
 /* Whether it has taken what stood in the topic when it began to follow. */
 bool mirror_is_caught_up(const struct mirror *mirror);
 

@@ -1,0 +1,136 @@
+#include "invoicer/edges/billed.h"
+
+#include "invoicer/edges/outbox.h"
+#include "tests/unit/invoicer/shelf.h"
+
+enum { FEBRUARY = 29498400 /* 2026-02-01 in minutes */, JANUARY = FEBRUARY - 31 * 1440 };
+
+#define PERIOD                                                                                     \
+    "\"period\":{\"index\":0,\"from\":\"2026-01-01T00:00:00Z\",\"to\":\"2026-02-01T00:00:00Z\"}"
+#define USAGE                                                                                      \
+    "{\"kind\":\"usage\",\"phaseKey\":\"p\",\"rateCardKey\":\"api\"," PERIOD                       \
+    ",\"quantity\":\"153.5\",\"total\":\"1.54\"}"
+#define ADJUSTMENT                                                                                 \
+    "{\"kind\":\"adjustment\",\"phaseKey\":\"p\",\"rateCardKey\":\"api\"," PERIOD                  \
+    ",\"quantity\":\"163.5\",\"total\":\"0.10\"}"
+#define FEE                                                                                        \
+    "{\"kind\":\"fee\",\"phaseKey\":\"p\",\"rateCardKey\":\"base\"," PERIOD ",\"total\":\"99."     \
+    "00\"}"
+#define INVOICE(id, boundary, lines)                                                               \
+    "{\"close\":\"C\",\"id\":\"" id "\",\"subscription\":\"S\",\"currency\":\"USD\",\"boundary\":" \
+    "\"" boundary "\",\"lines\":[" lines "]}"
+
+static void take(struct shelf *shelf, const char *key, const char *json)
+{
+    cr_assert_eq(billed_take(shelf->txn, text_of(key), text_of(json)), 0);
+}
+
+static struct billed_period billed(struct shelf *shelf)
+{
+    struct billed_period billed;
+
+    cr_assert_eq(billed_of(shelf->txn, text_of("S"), text_of("p"), text_of("api"), JANUARY,
+                           FEBRUARY, &billed),
+                 0);
+    return billed;
+}
+
+Test(billed, an_invoice_is_taken_once_without_its_close)
+{
+    struct shelf shelf;
+    struct text json;
+
+    shelf_open(&shelf);
+    take(&shelf, "A", INVOICE("A", "2026-02-01T00:00:00Z", FEE "," USAGE));
+    take(&shelf, "A", INVOICE("A", "2026-02-01T00:00:00Z", USAGE "," USAGE));
+
+    cr_assert_eq(store_get(shelf.txn, BOOKS_INVOICES, text_of("A"), &json), 0);
+    cr_assert(text_starts(json, "{\"id\":\"A\","));
+    cr_assert_str_eq(billed(&shelf).total, "1.54");
+    cr_assert_eq(store_get(shelf.txn, BOOKS_CLOSES, text_from("C\0A", 3), &json), 0);
+    shelf_close(&shelf);
+}
+
+Test(billed, adjustments_add_up_and_the_last_quantity_counts)
+{
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    cr_assert_str_eq(billed(&shelf).quantity, "0");
+    take(&shelf, "A", INVOICE("A", "2026-02-01T00:00:00Z", USAGE));
+    take(&shelf, "B", INVOICE("B", "2026-03-01T00:00:00Z", ADJUSTMENT));
+
+    cr_assert_str_eq(billed(&shelf).quantity, "163.5");
+    cr_assert_str_eq(billed(&shelf).total, "1.64");
+    cr_assert_eq(billed(&shelf).adjustments, 1);
+    shelf_close(&shelf);
+}
+
+Test(billed, the_last_boundary_is_the_subscriptions_own_with_an_invoice_or_without)
+{
+    int64_t minute = 0;
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    cr_assert_eq(billed_last(shelf.txn, text_of("S"), &minute), BILLED_NOT);
+    take(&shelf, "A", INVOICE("A", "2026-02-01T00:00:00Z", USAGE));
+    cr_assert_eq(billed_nothing(shelf.txn, text_of("T"), FEBRUARY + 9), 0);
+    cr_assert_eq(billed_last(shelf.txn, text_of("S"), &minute), 0);
+    cr_assert_eq(minute, FEBRUARY);
+
+    take(&shelf, "nothing/C/0", "{\"boundaries\":[[\"S\",29498500]]}");
+
+    cr_assert_eq(billed_last(shelf.txn, text_of("S"), &minute), 0);
+    cr_assert_eq(minute, 29498500);
+    cr_assert_eq(billed_last(shelf.txn, text_of("R"), &minute), BILLED_NOT);
+    shelf_close(&shelf);
+}
+
+Test(billed, what_is_no_record_of_ours_stops)
+{
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    cr_assert_lt(billed_take(shelf.txn, text_of("A"), text_of("{]")), 0);
+    cr_assert_lt(billed_take(shelf.txn, text_of("A"), text_of("{\"id\":\"A\"}")), 0);
+    shelf_close(&shelf);
+}
+
+Test(outbox, a_message_waits_until_it_is_confirmed_and_only_under_its_own_key)
+{
+    int64_t first, second, confirmed;
+    bool waits, is_empty;
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    cr_assert_eq(outbox_is_empty(shelf.txn, &is_empty), 0);
+    cr_assert(is_empty);
+
+    cr_assert_eq(outbox_put(shelf.txn, TOPIC_CATALOG, text_of("k"), text_of("{\"a\":1}"), &first),
+                 0);
+    cr_assert_eq(outbox_put(shelf.txn, TOPIC_INVOICES, text_of("k"), text_of("{\"a\":1}"), &second),
+                 0);
+
+    cr_assert_eq(second, first + 1);
+    cr_assert_eq(outbox_has(shelf.txn, TOPIC_CATALOG, text_of("k"), &waits), 0);
+    cr_assert(waits);
+    cr_assert_eq(outbox_has(shelf.txn, TOPIC_CATALOG, text_of("l"), &waits), 0);
+    cr_assert_not(waits);
+    cr_assert_eq(outbox_confirmed(shelf.txn, &confirmed), 0);
+    cr_assert_eq(confirmed, -1);
+    shelf_close(&shelf);
+}
+
+Test(books, numbers_sort_as_bytes)
+{
+    const int64_t numbers[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
+    struct buffer keys[ARRAY_LEN(numbers)] = {{0}};
+
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        books_add_be64(&keys[i], numbers[i]);
+        cr_assert_eq(books_be64(keys[i].at), numbers[i]);
+        cr_assert(i == 0 || text_compare(buffer_text(&keys[i - 1]), buffer_text(&keys[i])) < 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        buffer_deinit(&keys[i]);
+}

@@ -1,0 +1,223 @@
+#include "invoicer/edges/usage.h"
+
+#include "invoicer/edges/mirror.h"
+#include "tests/unit/invoicer/shelf.h"
+
+#include <string.h>
+
+enum { DAY = 1440, JANUARY = 29453760 /* 2026-01-01 */ };
+
+/* A total of one day's window, cut at midnight, in the store. */
+struct entry {
+    int day;
+    enum aggregation aggregation;
+    const char *value;
+    uint64_t count;
+    const char *dimensions;
+    int unique; /* > 0: a unique value of this number */
+    int64_t next_offset;
+};
+
+static void put(struct shelf *shelf, const struct entry *entry)
+{
+    struct counters_total total = {
+        .subscription = text_of("S"),
+        .meter = text_of("api"),
+        .dimensions = text_of(entry->dimensions ? entry->dimensions : "{}"),
+        .from_minute = JANUARY + entry->day * DAY,
+        .to_minute = JANUARY + (entry->day + 1) * DAY,
+        .is_unique = entry->unique > 0,
+        .total = {.aggregation = entry->aggregation, .count = entry->count},
+        .next_offset = entry->next_offset ? entry->next_offset : 1,
+    };
+    struct buffer key = {0}, value = {0};
+
+    if (entry->value)
+        cr_assert_eq(decimal_parse(text_of(entry->value), &total.total.value), 0);
+    total.unique[0] = (uint8_t)entry->unique;
+    counters_encode_total(&total, &key, &value);
+    cr_assert_eq(mirror_take(shelf->txn, buffer_text(&key), buffer_text(&value)), 0);
+    buffer_deinit(&key);
+    buffer_deinit(&value);
+}
+
+/* The usage of the days from `first` up to (not including) `end`, as text, and its windows. */
+static size_t usage_of_days(struct shelf *shelf, int first, int end, char text[DECIMAL_TEXT_MAX])
+{
+    static const uint16_t midnight[] = {0};
+    struct arena arena;
+    struct usage_source source = {shelf->txn, text_of("S"), midnight, 1, &arena};
+    struct window period = {instant_from_minute(JANUARY + first * DAY),
+                            instant_from_minute(JANUARY + end * DAY)};
+    struct invoice_usage usage;
+    size_t windows;
+
+    arena_init(&arena, 1 << 20);
+    cr_assert_eq(usage_in(&source, text_of("api"), period, &usage), 0);
+    decimal_format(usage.quantity, text);
+    windows = usage.window_count;
+    arena_deinit(&arena);
+    return windows;
+}
+
+static void put_all(struct shelf *shelf, const struct entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        put(shelf, &entries[i]);
+}
+
+Test(usage, a_sum_adds_windows_and_dimensions_of_the_period_alone)
+{
+    const struct entry entries[] = {
+        {.day = -1, .aggregation = AGGREGATION_SUM, .value = "1000", .count = 1},
+        {.day = 0,
+         .aggregation = AGGREGATION_SUM,
+         .value = "1.5",
+         .count = 1,
+         .dimensions = "{\"a\":\"x\"}"},
+        {.day = 0,
+         .aggregation = AGGREGATION_SUM,
+         .value = "2",
+         .count = 1,
+         .dimensions = "{\"a\":\"y\"}"},
+        {.day = 30, .aggregation = AGGREGATION_SUM, .value = "0.25", .count = 1},
+        {.day = 31, .aggregation = AGGREGATION_SUM, .value = "1000", .count = 1},
+    };
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put_all(&shelf, entries, ARRAY_LEN(entries));
+
+    cr_assert_eq(usage_of_days(&shelf, 0, 31, text), 2);
+
+    cr_assert_str_eq(text, "3.75");
+    shelf_close(&shelf);
+}
+
+Test(usage, an_average_is_that_of_all_events_not_of_the_windows)
+{
+    const struct entry entries[] = {
+        {.day = 0, .aggregation = AGGREGATION_AVG, .value = "10", .count = 1},
+        {.day = 1, .aggregation = AGGREGATION_AVG, .value = "6", .count = 3},
+    };
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put_all(&shelf, entries, ARRAY_LEN(entries));
+
+    (void)usage_of_days(&shelf, 0, 31, text);
+
+    cr_assert_str_eq(text, "4");
+    shelf_close(&shelf);
+}
+
+Test(usage, unique_values_count_once_in_a_period_however_many_windows_saw_them)
+{
+    const struct entry entries[] = {
+        {.day = 0, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 2},
+        {.day = 0, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1, .unique = 1},
+        {.day = 0, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1, .unique = 2},
+        {.day = 0,
+         .aggregation = AGGREGATION_UNIQUE_COUNT,
+         .count = 1,
+         .unique = 2,
+         .dimensions = "{\"a\":null}"},
+        {.day = 3, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1, .unique = 2},
+        {.day = 3, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1, .unique = 3},
+    };
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put_all(&shelf, entries, ARRAY_LEN(entries));
+
+    cr_assert_eq(usage_of_days(&shelf, 0, 31, text), 2);
+
+    cr_assert_str_eq(text, "3");
+    (void)usage_of_days(&shelf, 0, 1, text);
+    cr_assert_str_eq(text, "2");
+    shelf_close(&shelf);
+}
+
+Test(usage, windows_of_other_cuts_are_left_out)
+{
+    struct counters_total total = {
+        .subscription = text_of("S"),
+        .meter = text_of("api"),
+        .dimensions = text_of("{}"),
+        .from_minute = JANUARY + 600,
+        .to_minute = JANUARY + 600 + DAY,
+        .total = {.aggregation = AGGREGATION_COUNT, .count = 7},
+        .next_offset = 1,
+    };
+    const struct entry entry = {.day = 0, .aggregation = AGGREGATION_COUNT, .count = 5};
+    struct buffer key = {0}, value = {0};
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put(&shelf, &entry);
+    counters_encode_total(&total, &key, &value);
+    cr_assert_eq(mirror_take(shelf.txn, buffer_text(&key), buffer_text(&value)), 0);
+
+    cr_assert_eq(usage_of_days(&shelf, 0, 31, text), 1);
+
+    cr_assert_str_eq(text, "5");
+    buffer_deinit(&key);
+    buffer_deinit(&value);
+    shelf_close(&shelf);
+}
+
+Test(mirror, an_older_total_doesnt_replace_a_newer_one)
+{
+    const struct entry newer = {
+        .aggregation = AGGREGATION_SUM, .value = "9", .count = 2, .next_offset = 5};
+    const struct entry older = {
+        .aggregation = AGGREGATION_SUM, .value = "4", .count = 1, .next_offset = 4};
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put(&shelf, &newer);
+    put(&shelf, &older);
+
+    (void)usage_of_days(&shelf, 0, 31, text);
+
+    cr_assert_str_eq(text, "9");
+    shelf_close(&shelf);
+}
+
+Test(mirror, a_freeze_is_reached_when_every_partition_has_passed_offset_and_catalog)
+{
+    const int64_t targets[] = {10, 0};
+    struct counters_mark mark = {.next_offset = 9, .catalog_offset = 3};
+    struct mirror_progress progress;
+    struct buffer key = {0}, value = {0};
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    memset(mark.digest, '0', sizeof(mark.digest) - 1);
+    cr_assert_eq(mirror_freeze(shelf.txn, targets, 2, 3), 0);
+    for (int step = 0; step < 3; step++) {
+        mark.partition = step == 2;
+        mark.next_offset += step == 1;
+        counters_encode_mark(&mark, &key, &value);
+        cr_assert_eq(mirror_take(shelf.txn, buffer_text(&key), buffer_text(&value)), 0);
+
+        cr_assert_eq(mirror_frozen(shelf.txn, &progress), 0);
+
+        cr_assert_eq(progress.standing, step);
+        cr_assert_eq(progress.behind, step == 0 ? 0 : step == 1 ? 1 : -1);
+    }
+    mark.catalog_offset = 2; /* a catalog that doesn't know the subscriptions yet */
+    counters_encode_mark(&mark, &key, &value);
+    cr_assert_eq(mirror_take(shelf.txn, buffer_text(&key), buffer_text(&value)), 0);
+    cr_assert_eq(mirror_frozen(shelf.txn, &progress), 0);
+    cr_assert_eq(progress.behind, 1);
+    cr_assert(progress.is_catalog);
+    buffer_deinit(&key);
+    buffer_deinit(&value);
+    shelf_close(&shelf);
+}
