@@ -1,6 +1,5 @@
 /*
- * answer.h - the bodies of ingest's answers:
- * {"accepted","rejected":[{"index","id","code","detail","pointer"}]}.
+ * answer.h - the bodies of ingest's answers: what was accepted, what rejected and why.
  *
  * Limits     At most INTAKE_EVENTS_MAX refusals of bounded texts each.
  * Ownership  The buffer is the caller's.

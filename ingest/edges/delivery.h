@@ -1,6 +1,5 @@
 /*
- * delivery.h - from admitted events to acknowledged batches: packing, producing, and telling who
- * waits.
+ * delivery.h - from admitted events to acknowledged batches, and telling who waits.
  *
  * A waiter is whoever must not go on before Kafka has every batch that holds one of its events: an
  * HTTP request, or a run of Kafka records whose offsets are to be committed. It is told once, when
@@ -11,8 +10,9 @@
  * idle system answers fast and a busy one packs densely, by itself.
  *
  * Limits     `in_flight_bytes_max` over open and unconfirmed batches: delivery_has_room says
- * whether more may be taken in. Ownership  A waiter belongs to its maker and must live until it was
- * told. Threads    The loop's own.
+ *            whether more may be taken in.
+ * Ownership  A waiter belongs to its maker and must live until it was told.
+ * Threads    The loop's own.
  */
 #pragma once
 

@@ -5,8 +5,8 @@
  * of the request's events is acknowledged; a request whose acknowledgement takes too long, or
  * fails, is answered 503, and may be sent again whole: what had come through is a duplicate then.
  *
- * Limits     A request waits `answer_ms` at the most. Nothing is taken in beyond the delivery's
- * room. Threads    The loop's own.
+ * Limits     A request waits `answer_ms` at the most; nothing is taken in without room for it.
+ * Threads    The loop's own.
  */
 #pragma once
 

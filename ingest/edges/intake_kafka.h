@@ -1,6 +1,5 @@
 /*
- * intake_kafka.h - usage events from <bucket>.events: read, weighed, packed, committed (metering.md
- * 32, 33).
+ * intake_kafka.h - usage events from <bucket>.events (metering.md 32, 33).
  *
  * The group's offset is committed once everything before it is acknowledged on `usage` or
  * `rejected`, so a crash reads some records again and loses none: what comes twice is a duplicate.

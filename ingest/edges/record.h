@@ -1,6 +1,5 @@
 /*
- * record.h - the event that one record of <bucket>.events holds, by the Kafka binding and
- * metering.md 32.
+ * record.h - the event that one record of <bucket>.events holds (metering.md 32).
  *
  * Threads    The loop's own.
  */

@@ -1,13 +1,12 @@
 /*
- * admit.h - the verdict on one event: what it counts for, or why it isn't taken (metering.md 8 to
- * 18).
+ * admit.h - what an event counts for, or why it isn't taken (metering.md 8 to 18).
  *
  * The event is the unit: one bad value refuses it whole.
  *
  * Units      Arrival in ms since the epoch: the clock when an HTTP body was complete, or the
- * record's timestamp. No other clock is used, so a replay gives the same verdicts. Ownership  The
- * verdict's texts are the event's, the catalog's or the arena's. Threads    Any, with the catalog
- * at rest.
+ *            record's timestamp. No other clock is used, so a replay gives the same verdicts.
+ * Ownership  The verdict's texts are the event's, the catalog's or the arena's.
+ * Threads    Any, with the catalog at rest.
  */
 #pragma once
 

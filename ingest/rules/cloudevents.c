@@ -2,9 +2,9 @@
  * The rules, in the order of the code. Which refusal is given when several apply: refusal.h.
  *
  * 1. Each member's name is [a-z0-9]+, but for data_base64. A null attribute is an absent one.
- * 2. id, source, specversion and type are there. Each known attribute is a string, not empty, not
- *    too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339,
- * dataschema a URI, datacontenttype a media type.
+ * 2. id, source, specversion and type are there. Each known attribute is a string, not empty,
+ *    not too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339,
+ *    dataschema a URI, datacontenttype a media type.
  * 3. Other extensions are strings, booleans or 32-bit integers, and ignored.
  * 4. sampledrate other than 1 and dataref are refused: with each, the event would count for
  *    something else than it says.

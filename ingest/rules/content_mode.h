@@ -1,6 +1,5 @@
 /*
- * content_mode.h - in which form events come, told from the content type and the attributes beside
- * the body.
+ * content_mode.h - in which form events come, by content type and headers.
  *
  * metering.md 31 and 32; facts.md E.1. Names compare in either case. A charset that isn't UTF-8 is
  * refused in every form.

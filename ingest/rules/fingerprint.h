@@ -1,6 +1,5 @@
 /*
- * fingerprint.h - 128 bits that stand for an event: 96 of who it is, 32 of what it says
- * (metering.md 13, 14).
+ * fingerprint.h - who an event is, in 96 bits, and what it says, in 32 (metering.md 13, 14).
  *
  * XXH3-128 under a secret that is grown from the bucket's seed: fast, and nobody without the seed
  * can choose events that collide. Every part is hashed with its length, so that no two different

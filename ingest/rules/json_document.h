@@ -1,6 +1,5 @@
 /*
- * json_document.h - a JSON value as a flat array of nodes: what the scanner writes and the rules
- * read.
+ * json_document.h - a JSON value as a flat array of nodes.
  *
  * Nodes stand in document order, a container right before its children. The same form is built by
  * hand for events that don't arrive as JSON (binary mode, the gateway's batch), so that every rule
@@ -8,8 +7,8 @@
  *
  * Limits     JSON_NODES_MAX: more than an event of JSON_EVENT_BYTES_MAX can need.
  * Errors     Building returns JSON_NONE, and lookups too, when there is no room or no such member.
- * Ownership  Nodes and decoded strings are in the document's arenas; other texts point into the
- * input. Threads    One at a time.
+ * Ownership  Nodes and decoded strings are in the document's arenas; other texts are the input's.
+ * Threads    One at a time.
  */
 #pragma once
 

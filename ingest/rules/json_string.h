@@ -1,6 +1,5 @@
 /*
- * json_string.h - one JSON string: where it ends, whether its content may stand, and what it
- * spells.
+ * json_string.h - where a JSON string ends, whether it may stand, what it spells.
  *
  * Errors     A broken string (grammar) is told from one whose content is refused: behind the latter
  *            the scan can go on, so that one bad event of a batch never costs its neighbours.

@@ -1,6 +1,5 @@
 /*
- * plain.h - how far a JSON string goes on without anything special: the best scan that this target
- * has.
+ * plain.h - how far a JSON string goes on without anything special, on this target.
  *
  * Special are the quote, the backslash, control characters and every byte of 0x80 or more. Reads no
  * byte at or behind `end`.

@@ -1,6 +1,5 @@
 /*
- * plain_scalar.h - the string scan of plain.h, byte by byte: for targets without SSE2, and for
- * tails.
+ * plain_scalar.h - the string scan of plain.h, byte by byte: for other targets and tails.
  *
  * Threads    Any.
  */

@@ -1,6 +1,5 @@
 /*
- * refusal.h - why an event isn't taken: a code, the place in the event, and a sentence that says
- * what to do.
+ * refusal.h - why an event isn't taken: a code, a place, and what to do about it.
  *
  * Where several things are wrong with one event the code that stands first below is given, and of
  * several places with that code the first one looked at. So the answer never depends on the order

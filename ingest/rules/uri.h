@@ -1,6 +1,5 @@
 /*
- * uri.h - whether a text is a URI or a reference to one (RFC 3986), as CloudEvents asks of `source`
- * and `dataschema`.
+ * uri.h - whether a text is a URI or a reference to one (RFC 3986).
  *
  * Threads    Any.
  */
