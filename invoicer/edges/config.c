@@ -3,6 +3,7 @@
 #include "common/base/fault.h"
 #include "common/io/log.h"
 
+#include <string.h>
 #include <unistd.h>
 
 enum { OPEN_RETRY_MS = 200 };
@@ -47,8 +48,21 @@ int config_engine(const struct invoicer_config *config, enum engine_role role,
     return r ? fault_pass(r) : 0;
 }
 
+/* What Kafka stops at is how it is set up: topics, partitions, properties. */
+static bool came_from_kafka(const char *trace)
+{
+    static const char *const doors[] = {"follower_", "consumer_", "producer_", "topics_", "topic_"};
+
+    for (size_t i = 0; i < ARRAY_LEN(doors); i++)
+        if (strstr(trace, doors[i]))
+            return true;
+    return false;
+}
+
 int config_exit(int fault, const char *event)
 {
     log_fault(LOG_ERROR, event);
-    return fault == FAULT_RETRY ? EX_TEMPFAIL : EXIT_STATE_CORRUPT;
+    if (fault == FAULT_RETRY)
+        return EX_TEMPFAIL;
+    return came_from_kafka(fault_trace()) ? EX_CONFIG : EXIT_STATE_CORRUPT;
 }

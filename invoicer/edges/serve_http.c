@@ -38,7 +38,7 @@ static const struct metric table[METRICS] = {
                       NULL, NULL},
 };
 
-enum { ROUTES = 2, MEASURE_MS = 1000 };
+enum { ROUTES = 2, MEASURE_MS = 1000, PAGE_USUAL = 100, PAGE_MAX = 1000, PAGES_MAX = 1000000000 };
 
 struct serve_http {
     struct store *store;
@@ -134,52 +134,101 @@ static bool begin(struct http_request *request, struct store_txn **txn)
     return true;
 }
 
+/* A page of the list. */
 struct listing {
     struct buffer json;
-    struct text subscription; /* absent: all */
-    size_t count;
+    int64_t first, end; /* numbers of the items shown, from 0 */
+    int64_t count;      /* of all */
 };
+
+static void add_item(struct listing *listing, struct text value)
+{
+    static const char *const shown[] = {"id", "subscription", "currency", "boundary", "total"};
+    json_t *invoice = json_loadb(value.at, value.length, 0, NULL);
+
+    buffer_add_string(&listing->json, listing->count > listing->first ? ",{" : "{");
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        buffer_printf(&listing->json, "%s\"%s\":", i ? "," : "", shown[i]);
+        buffer_add_json_string(&listing->json,
+                               text_of(json_string_value(json_object_get(invoice, shown[i]))));
+    }
+    buffer_add_char(&listing->json, '}');
+    json_decref(invoice);
+}
 
 static int list_one(void *context, struct text key, struct text value)
 {
-    static const char *const shown[] = {"id", "subscription", "currency", "boundary", "total"};
     struct listing *listing = context;
-    json_t *invoice = json_loadb(value.at, value.length, 0, NULL);
-    const char *subscription = json_string_value(json_object_get(invoice, "subscription"));
 
     (void)key;
-    if (text_is_absent(listing->subscription) ||
-        (subscription && text_is(listing->subscription, subscription))) {
-        buffer_add_string(&listing->json, listing->count++ ? ",{" : "{");
-        for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
-            buffer_printf(&listing->json, "%s\"%s\":", i ? "," : "", shown[i]);
-            buffer_add_json_string(&listing->json,
-                                   text_of(json_string_value(json_object_get(invoice, shown[i]))));
-        }
-        buffer_add_char(&listing->json, '}');
-    }
-    json_decref(invoice);
+    if (listing->count >= listing->first && listing->count < listing->end)
+        add_item(listing, value);
+    listing->count++;
     return 0;
 }
 
-static void on_list(struct http_request *request)
+/* A number from 1 to `most`; false when it is written but isn't one. */
+static bool read_number(struct http_request *request, const char *name, int64_t most,
+                        int64_t *number)
 {
-    CLEANUP(store_abort) struct store_txn *txn = NULL;
-    struct listing listing = {.subscription = http_query(request, "subscription", 0)};
+    struct text text = http_query(request, name, 0);
+    int64_t value = 0;
+
+    if (text_is_absent(text))
+        return true;
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9' || value > most)
+            return false;
+        value = value * 10 + (text.at[i] - '0');
+    }
+    if (value < 1 || value > most)
+        return false;
+    *number = value;
+    return true;
+}
+
+static void answer_list(struct http_request *request, struct store_txn *txn, int64_t page,
+                        int64_t page_size)
+{
+    struct text subscription = http_query(request, "subscription", 0);
+    struct listing listing = {.first = (page - 1) * page_size, .end = page * page_size};
     struct serve_http *http = request->context;
+    struct buffer prefix = {0}; /* an invoice's id begins with its subscription's */
     int r;
 
-    if (!begin(request, &txn))
-        return;
+    if (!text_is_absent(subscription)) {
+        buffer_add_text(&prefix, subscription);
+        buffer_add_char(&prefix, '-');
+    }
     buffer_add_string(&listing.json, "{\"items\":[");
-    r = books_each(txn, BOOKS_INVOICES, text_from("", 0), list_one, &listing);
-    buffer_add_string(&listing.json, "]}");
-    metrics_add(http->metrics, METRIC_INVOICES, 0, (int64_t)listing.count);
+    r = prefix.length > STORE_KEY_BYTES_MAX
+            ? 0
+            : books_each(txn, BOOKS_INVOICES, text_from(prefix.at ? prefix.at : "", prefix.length),
+                         list_one, &listing);
+    buffer_printf(&listing.json, "],\"page\":%lld,\"pageSize\":%lld,\"totalCount\":%lld}",
+                  (long long)page, (long long)page_size, (long long)listing.count);
+    metrics_add(http->metrics, METRIC_INVOICES, 0, listing.count);
     if (r)
         http_answer_problem(request, 503, "unavailable", fault_text(), NULL);
     else
         http_answer_json(request, 200, buffer_text(&listing.json));
     buffer_deinit(&listing.json);
+    buffer_deinit(&prefix);
+}
+
+static void on_list(struct http_request *request)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int64_t page = 1, page_size = PAGE_USUAL;
+
+    if (!begin(request, &txn))
+        return;
+    if (read_number(request, "page", PAGES_MAX, &page) &&
+        read_number(request, "pageSize", PAGE_MAX, &page_size))
+        answer_list(request, txn, page, page_size);
+    else
+        http_answer_problem(request, 400, "invalid_parameter",
+                            "page counts from 1, pageSize from 1 to 1000", NULL);
 }
 
 static void on_show(struct http_request *request)

@@ -1,8 +1,9 @@
 /*
  * serve_http.h - what `invoicer serve` answers: invoices as JSON, for the admin key.
  *
- *   GET /v1/invoices[?subscription=ID]   {"items":[{"id","subscription",…,"total"},…]}
- *   GET /v1/invoices/{id}                the invoice, byte for byte as issued
+ *   GET /v1/invoices[?subscription=ID&page=1&pageSize=100]
+ *                          {"items":[{"id","subscription",…,"total"},…],"page","pageSize","totalCount"}
+ *   GET /v1/invoices/{id}  the invoice, byte for byte as issued
  *
  * Threads    The loop's own.
  */

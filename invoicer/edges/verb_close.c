@@ -174,6 +174,29 @@ static int run(struct shown *shown, struct engine *engine, const struct close_re
     return r ? fault_pass(r) : 0;
 }
 
+enum only_outcome { ONLY_UNKNOWN = 1 };
+
+/* A mistyped id would bill nothing and look well. */
+static int check_only(const struct invoicer_config *config, struct engine *engine)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    struct buffer key = {0};
+    struct text json;
+    int64_t offset;
+    int r;
+
+    if (!config->only)
+        return 0;
+    buffer_printf(&key, "subscription/%s", config->only);
+    r = store_begin(engine_store(engine), STORE_READ, &txn);
+    if (!r && key.length > STORE_KEY_BYTES_MAX)
+        r = BOOKS_NOT_FOUND;
+    if (!r)
+        r = books_catalog_get(txn, buffer_text(&key), &json, &offset);
+    buffer_deinit(&key);
+    return r < 0 ? fault_pass(r) : r == BOOKS_NOT_FOUND ? ONLY_UNKNOWN : 0;
+}
+
 static bool read_request(const struct invoicer_config *config, struct close_request *request)
 {
     *request = (struct close_request){
@@ -211,12 +234,18 @@ int verb_close(void *context, int argc, char **argv)
     if (!r)
         r = engine_until_followed(engine);
     if (!r)
+        r = check_only(shown.config, engine);
+    if (!r)
         r = run(&shown, engine, &request, &report);
     if (!r)
         print_report(&shown, &report);
     arena_deinit(&shown.arena);
     buffer_deinit(&shown.json);
     buffer_deinit(&shown.rows);
+    if (r == ONLY_UNKNOWN) {
+        fprintf(stderr, "invoicer: there is no subscription %s\n", shown.config->only);
+        return EX_DATAERR;
+    }
     if (r)
         return config_exit(r, "close_failed");
     return report.failed ? EXIT_PARTIAL : EX_OK;

@@ -70,6 +70,12 @@ def what_is_due_is_billed(rig):
         assert (rig.folder / "out" / f"{name}.csv").exists()
 
 
+def one_subscription_is_billed_alone(rig):
+    rig.run("close", "--at", FEBRUARY, "--only", ulid(99), status=65)
+    alone = close(rig, FEBRUARY, "--only", PRO)
+    assert alone["billed"] == 0 and not alone["invoices"], alone
+
+
 def a_close_done_twice_changes_nothing(rig):
     before = rig.invoices()
     again = close(rig, FEBRUARY)
@@ -129,6 +135,9 @@ def verbs_work_beside_a_serve(rig):
         assert name in [each["id"] for each in listed] and len(listed) == 3, listed
         assert get(f"{address}/v1/invoices/{name}", admin) + "\n" == \
             rig.run("invoices", "show", name, "--json")
+        paged = json.loads(get(address + "/v1/invoices?page=2&pageSize=3", admin))
+        assert (len(paged["items"]), paged["page"], paged["pageSize"]) == (3, 2, 3), paged
+        assert paged["totalCount"] == len(rig.invoices()), paged
         for key in (ingest, "nonsense"):
             try:
                 get(address + "/v1/invoices", key)
@@ -211,6 +220,7 @@ def main():
         for test in (a_catalog_is_applied_once, a_get_catalog_applied_again_changes_nothing,
                      a_changed_plan_becomes_version_2_and_old_subscriptions_keep_theirs,
                      a_close_waits_until_the_marks_have_passed_the_ends, what_is_due_is_billed,
+                     one_subscription_is_billed_alone,
                      a_close_done_twice_changes_nothing, late_usage_becomes_the_next_invoices_adjustment,
                      an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
                      verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over,
