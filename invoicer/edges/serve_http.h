@@ -2,7 +2,8 @@
  * serve_http.h - what `invoicer serve` answers: invoices as JSON, for the admin key.
  *
  *   GET /v1/invoices[?subscription=ID&page=1&pageSize=100]
- *       {"items":[{"id","subscription","currency","boundary","total"}],"page","pageSize","totalCount"}
+ *       {"items":[{"id","subscription","currency","boundary","total"}],"page","pageSize",
+ *        "totalCount"}
  *   GET /v1/invoices/{id}  the invoice, byte for byte as issued
  *
  * Threads    The loop's own.
