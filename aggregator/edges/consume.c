@@ -10,7 +10,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { MESSAGES_MAX = 1000, POLL_MS = 20, RETRY_MS = 200, GAUGES_MS = 1000, GROUP_MAX = 96 };
+enum {
+    MESSAGES_MAX = 1000,
+    POLL_MS = 20,
+    RETRY_MS = 200,
+    GAUGES_MS = 1000,
+    GROUP_MAX = 96,
+    SHORT_LOG_MS = 10000
+};
 enum { GAUGES = 6 };
 
 struct consume {
@@ -69,7 +76,7 @@ static int on_assigned(void *context, int32_t partition, int64_t *offset)
     if (r)
         return fault_pass(r);
     metrics_add(consume->setup->metrics, MEASURE_REBALANCES, 0, 1);
-    *offset = consume->shards[partition]->tally->next_offset;
+    *offset = shard_start(consume->shards[partition]);
     if (*offset == 0)
         *offset = -2;
     return 0;
@@ -195,6 +202,33 @@ static void set_gauges(struct consume *consume)
     set_part(consume, 5, MEASURE_STORE_BYTES, values[5]);
 }
 
+/* A log that ends before our position has lost what we counted. Just after a change of leaders its
+ * end may be told too low for a moment. */
+static int check_ends(struct consume *consume)
+{
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        struct shard *shard = consume->shards[i];
+        int64_t end;
+
+        if (!shard || consumer_end_offset(consume->consumer, i, &end))
+            continue;
+        if (end >= shard->vault.state.next_offset) {
+            shard->short_ms = 0;
+            continue;
+        }
+        if (shard->short_ms == 0)
+            shard->short_ms = monotonic_ms();
+        if (monotonic_ms() - shard->short_ms > SHORT_LOG_MS)
+            return fault(FAULT_STOP,
+                         "%s/%d ends at offset %lld and our position is %lld: the topic was made "
+                         "anew or has lost its end; remedy: a new bucket, or an empty --data and "
+                         "--snapshots to count this log from its beginning",
+                         consume->setup->usage_topic, i, (long long)end,
+                         (long long)shard->vault.state.next_offset);
+    }
+    return 0;
+}
+
 static void set_watermark_age(struct consume *consume)
 {
     int64_t oldest_ms = 0, now_ms = instant_ms(instant_now());
@@ -231,6 +265,7 @@ static int round_once(struct consume *consume)
         consume->gauges_ms = monotonic_ms();
         set_gauges(consume);
         set_watermark_age(consume);
+        return check_ends(consume);
     }
     return 0;
 }

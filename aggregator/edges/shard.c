@@ -115,6 +115,11 @@ struct shard *shard_close(struct shard *shard)
 
 /* --- counting --- */
 
+static uint64_t hash_of(const struct kafka_message *message)
+{
+    return XXH3_64bits(message->value.at ? message->value.at : "", message->value.length) | 1;
+}
+
 static int take_foreign(struct shard *shard, const struct kafka_message *message,
                         const char *reason)
 {
@@ -125,6 +130,7 @@ static int take_foreign(struct shard *shard, const struct kafka_message *message
         return fault_pass(r);
     shard->has_asides = true;
     tally_reject(shard->tally, message->offset);
+    shard->vault.state.last_message = hash_of(message);
     metrics_add(shard->setup->metrics, MEASURE_EVENTS, VERDICT_REJECTED, 1);
     return 0;
 }
@@ -148,6 +154,28 @@ static int keep_asides(struct shard *shard, const struct kafka_message *message,
     return 0;
 }
 
+int64_t shard_start(const struct shard *shard)
+{
+    bool has_last = shard->vault.state.last_message != 0;
+
+    return shard->vault.state.next_offset - (has_last ? 1 : 0);
+}
+
+/* The last message that was counted comes once more after an assignment: is it still the same? */
+static int check_passed(const struct shard *shard, const struct kafka_message *message)
+{
+    const struct vault_state *state = &shard->vault.state;
+
+    if (shard->tally->pending > 0 || message->offset != state->next_offset - 1 ||
+        state->last_message == 0 || state->last_message == hash_of(message))
+        return 0;
+    return fault(FAULT_STOP,
+                 "%s/%d: offset %lld holds another message than the one that was counted: the "
+                 "topic was made anew; remedy: a new bucket, or an empty --data and --snapshots "
+                 "to count this log from its beginning",
+                 shard->setup->usage_topic, shard->partition, (long long)message->offset);
+}
+
 int shard_take(struct shard *shard, struct usage_reader *reader,
                const struct kafka_message *message, int64_t now_ms)
 {
@@ -158,15 +186,14 @@ int shard_take(struct shard *shard, struct usage_reader *reader,
     int r;
 
     if (message->offset < shard->tally->next_offset)
-        return 0;
+        return check_passed(shard, message);
     if (shard->tally->pending == 0)
         shard->pending_ms = now_ms;
     metrics_add(shard->setup->metrics, MEASURE_MESSAGES, 0, 1);
-    shard->vault.state.last_message =
-        XXH3_64bits(message->value.at ? message->value.at : "", message->value.length) | 1;
     if (text_is_absent(message->value) || usage_decode(reader, message->value, &batch, &reason))
         return take_foreign(shard, message, reason);
     tally_count(shard->tally, &batch, message->offset, asides, &count);
+    shard->vault.state.last_message = hash_of(message);
     r = keep_asides(shard, message, &batch, asides, count);
     return r ? fault_pass(r) : 0;
 }

@@ -52,6 +52,7 @@ struct shard {
     bool is_torn;                      /* an event is counted whose copy isn't sent: never commit */
     int64_t published_ms, snapshot_ms; /* when last */
     int64_t snapshot_offset;
+    int64_t short_ms;   /* since when the log ends before our position; 0: it doesn't */
     int64_t pending_ms; /* when the first of what isn't committed came */
 };
 
@@ -65,6 +66,9 @@ MUST_USE int shard_open(const struct shard_setup *setup, int32_t partition,
                         struct shard **shard);
 /* Ends without writing. */
 struct shard *shard_close(struct shard *shard);
+/* The offset to read from: that of the last message counted, which shows whether the log is still
+ * the one that it was counted from. */
+int64_t shard_start(const struct shard *shard);
 /* Counts a message; one that was counted already is passed over. */
 MUST_USE int shard_take(struct shard *shard, struct usage_reader *reader,
                         const struct kafka_message *message, int64_t now_ms);

@@ -352,6 +352,11 @@ def test_a_stored_position_that_the_log_does_not_hold_stops_it():
         rig.put_catalog(wide_catalog(rig))
         a.start(ready=False)
         assert a.process.wait(40) == 82, a.log()[-2000:]
+        # A log that is longer than the old one, but another.
+        rig.put("usage", [{"value": f"other {i}", "partition": i % 4} for i in range(400)])
+        a.start(ready=False)
+        assert a.process.wait(40) == 82, a.log()[-2000:]
+        assert "made anew" in a.log()
         a.process = None
 
 
