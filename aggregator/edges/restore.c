@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES_MAX = 1400, SNAPSHOTS_KEPT = 2, COPY_BYTES = 1 << 20 };
+enum { PATH_BYTES_MAX = 1400, SNAPSHOTS_KEPT = 2, COPY_BYTES = 1 << 20, LOAD_ATTEMPTS_MAX = 3 };
 
 struct snapshot {
     int64_t offset;
@@ -197,6 +197,36 @@ static bool is_there(const char *folder)
     return access(path, F_OK) == 0;
 }
 
+/*
+ * A damaged map can end the process by a signal while it is read (a file that was cut short does).
+ * So a mark is left before loading and taken away after it: a byte an attempt. After
+ * LOAD_ATTEMPTS_MAX of them that ended so, the folder is set aside unread. Fewer wouldn't do: a
+ * process may be killed while it loads.
+ */
+static size_t begin_loading(const char *folder)
+{
+    char path[PATH_BYTES_MAX];
+    struct stat mark = {0};
+    int file;
+
+    (void)snprintf(path, sizeof(path), "%s/loading", folder);
+    file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0)
+        return 0;
+    if (fstat(file, &mark) || write(file, ".", 1) != 1)
+        mark.st_size = 0;
+    close(file);
+    return (size_t)mark.st_size;
+}
+
+static void end_loading(const char *folder)
+{
+    char path[PATH_BYTES_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/loading", folder);
+    (void)unlink(path);
+}
+
 /* The folder's own state: its position, or -1 when there is none or it had to be set aside. */
 static int try_own(struct attempt *attempt, int64_t *offset)
 {
@@ -205,7 +235,10 @@ static int try_own(struct attempt *attempt, int64_t *offset)
     *offset = -1;
     if (!is_there(attempt->place->folder))
         return 0;
+    if (begin_loading(attempt->place->folder) >= LOAD_ATTEMPTS_MAX)
+        return set_aside(attempt->place->folder, "the process ended each time that it was loaded");
     r = try_folder(attempt, false);
+    end_loading(attempt->place->folder);
     if (r < 0)
         return fault_pass(r);
     if (r == 0)

@@ -332,6 +332,27 @@ def test_a_damaged_partition_is_set_aside_and_rebuilt():
         assert a.digests() == before
 
 
+def test_a_store_that_was_cut_short_is_set_aside_after_three_starts():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        events = traffic(50, 3000)
+        rig.send(events)
+        await_ledger(a, 3000)
+        assert a.stop() == 0
+        before = a.digests()
+        path = next(a.data.glob(f"{rig.bucket}/p1/data.mdb"))
+        os.truncate(path, path.stat().st_size // 2)
+        for _ in range(3):
+            a.start(ready=False)
+            if a.process.wait(30) >= 0:
+                break
+        a.start()
+        await_ledger(a, 3000, 60)
+        assert queried_totals(a) == expected_totals(events)
+        assert a.stop() == 0
+        assert a.digests() == before
+
+
 def test_a_stored_position_that_the_log_does_not_hold_stops_it():
     if os.environ.get("TOLLWAY_BROKERS"):
         print("skipped: needs the embedded broker, which forgets")
