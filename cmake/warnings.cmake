@@ -20,7 +20,7 @@ set(TOLLWAY_SANITIZE "" CACHE STRING "address,undefined or thread")
 if(TOLLWAY_SANITIZE)
   # gcc's guesses about lengths are worse in instrumented code; the release build has the better ones.
   add_compile_options(-Wno-format-truncation -Wno-stringop-overflow -Wno-maybe-uninitialized)
-  add_compile_options(-fsanitize=${TOLLWAY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_compile_options(-O1 -fsanitize=${TOLLWAY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${TOLLWAY_SANITIZE})
 endif()
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang")

@@ -61,7 +61,9 @@ static struct model_cell *take_cell(struct model *model, enum level level, int64
 
     if (cell)
         return cell;
-    model->cells = realloc(model->cells, (model->cell_count + 1) * sizeof(*model->cells));
+    if (model->cell_count % MODEL_STEP == 0)
+        model->cells =
+            realloc(model->cells, (model->cell_count + MODEL_STEP) * sizeof(*model->cells));
     cell = &model->cells[model->cell_count++];
     memset(cell, 0, sizeof(*cell));
     cell->level = level;
@@ -206,7 +208,8 @@ static void count_event(struct model *model, const struct usage_batch *batch,
         return;
     }
     counts->counted++;
-    model->ids = realloc(model->ids, (model->id_count + 1) * sizeof(*model->ids));
+    if (model->id_count % MODEL_STEP == 0)
+        model->ids = realloc(model->ids, (model->id_count + MODEL_STEP) * sizeof(*model->ids));
     model->ids[model->id_count++] = (struct model_id){.day = day, .id = event->fingerprint};
     for (size_t i = 0; i < event->entry_count; i++) {
         struct usage_entry entry = usage_entry_at(batch, event->first_entry + i);

@@ -9,7 +9,7 @@
 #include "aggregator/rules/count.h"
 #include "proto/usage.h"
 
-enum { MODEL_SERIES_TEXT_MAX = 160, MODEL_HASHES_MAX = 64 };
+enum { MODEL_SERIES_TEXT_MAX = 160, MODEL_HASHES_MAX = 64, MODEL_STEP = 4096 };
 
 struct model_cell {
     enum level level;

@@ -17,7 +17,7 @@
 enum { MESSAGES = 150, QUERIES = 400, EXPECTED_MAX = 20000 };
 #define HORIZON_MS (INT64_C(400) * 86400000)
 
-static char folder[] = "/tmp/tollway-query-XXXXXX";
+static char folder[] = "/dev/shm/tollway-query-XXXXXX";
 static const char *const meters[] = {"sum", "count", "min", "max", "avg", "latest", "uniq"};
 
 static void make_folder(void)

@@ -18,7 +18,7 @@
 
 enum { MAP_BYTES = 1 << 20, MESSAGES = 220 };
 
-static char folder[] = "/tmp/tollway-vault-XXXXXX";
+static char folder[] = "/dev/shm/tollway-vault-XXXXXX";
 
 static void make_folder(void)
 {
@@ -242,7 +242,7 @@ Test(vault, crashes_and_commit_boundaries_change_no_verdict_total_or_digest)
                          (int)reason.length, reason.at);
             engine_close(&engine);
             remove_folder();
-            strcpy(folder, "/tmp/tollway-vault-XXXXXX");
+            strcpy(folder, "/dev/shm/tollway-vault-XXXXXX");
         }
         cr_assert(digests[0] == digests[1] && digests[1] == digests[2]);
         make_folder();
