@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CASE_SECONDS_MAX = 120 };
+enum { CASE_SECONDS_MAX = 600 };
 
 extern struct criterion_test *const __start_cr_tst[], *const __stop_cr_tst[];
 extern struct criterion_suite *const __start_cr_sts[] __attribute__((weak));
