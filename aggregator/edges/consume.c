@@ -291,6 +291,13 @@ static void abandon(struct consume *consume)
         consume->shards[i] = shard_close(consume->shards[i]);
 }
 
+static void distrust(struct shard *shard, int code)
+{
+    shard->is_torn = true;
+    if (code == FAULT_STOP)
+        shard_suspect(shard);
+}
+
 static void *run(void *context)
 {
     struct consume *consume = context;
@@ -303,7 +310,7 @@ static void *run(void *context)
         consume->failed(consume->context, r);
         for (int32_t i = 0; i < consume->setup->partitions; i++)
             if (consume->shards[i])
-                consume->shards[i]->is_torn = true;
+                distrust(consume->shards[i], r);
     }
     consumer_free(consume->consumer);
     abandon(consume);

@@ -227,17 +227,37 @@ static void end_loading(const char *folder)
     (void)unlink(path);
 }
 
+static void suspect_path(const char *folder, char path[PATH_BYTES_MAX])
+{
+    (void)snprintf(path, PATH_BYTES_MAX, "%s/suspect", folder);
+}
+
+void restore_suspect(const char *folder)
+{
+    char path[PATH_BYTES_MAX];
+    int file;
+
+    suspect_path(folder, path);
+    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file >= 0)
+        close(file);
+}
+
 /* The folder's own state: its position, or -1 when there is none or it had to be set aside. */
 static int try_own(struct attempt *attempt, int64_t *offset)
 {
+    char suspect[PATH_BYTES_MAX];
     int r;
 
     *offset = -1;
+    suspect_path(attempt->place->folder, suspect);
     if (!is_there(attempt->place->folder))
         return 0;
     if (begin_loading(attempt->place->folder) >= LOAD_ATTEMPTS_MAX)
         return set_aside(attempt->place->folder, "the process ended each time that it was loaded");
-    r = try_folder(attempt, false);
+    r = try_folder(attempt, access(suspect, F_OK) == 0);
+    if (r == 0)
+        (void)unlink(suspect);
     end_loading(attempt->place->folder);
     if (r < 0)
         return fault_pass(r);

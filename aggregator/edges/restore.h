@@ -25,3 +25,6 @@ MUST_USE int restore_open(const struct restore_place *place, struct tally *(*mak
                           void *context, struct vault *vault, struct tally **tally, bool *found);
 /* Writes a snapshot of what is committed and deletes older ones. */
 MUST_USE int restore_snapshot(const struct restore_place *place, struct vault *vault);
+/* Marks a folder whose state ended the process: the next restore_open reads every row of it before
+ * it goes on from there, and sets it aside if one is damaged. */
+void restore_suspect(const char *folder);

@@ -100,6 +100,14 @@ int shard_open(const struct shard_setup *setup, int32_t partition, struct produc
     return 0;
 }
 
+void shard_suspect(const struct shard *shard)
+{
+    char folder[SHARD_PATH_MAX];
+
+    if (shard_folder(shard->setup->data, shard->setup->bucket, shard->partition, folder))
+        restore_suspect(folder);
+}
+
 struct shard *shard_close(struct shard *shard)
 {
     if (!shard)

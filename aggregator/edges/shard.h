@@ -64,6 +64,8 @@ MUST_USE bool shard_folder(const char *data, const char *bucket, int32_t partiti
 MUST_USE int shard_open(const struct shard_setup *setup, int32_t partition,
                         struct producer *producer, struct published *published, int64_t now_ms,
                         struct shard **shard);
+/* The process ends by what it read of this shard, or of another: see restore_suspect. */
+void shard_suspect(const struct shard *shard);
 /* Ends without writing. */
 struct shard *shard_close(struct shard *shard);
 /* The offset to read from: that of the last message counted, which shows whether the log is still

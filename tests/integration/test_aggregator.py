@@ -7,6 +7,7 @@ but the case that needs a broker that forgets run on that real Kafka, topics che
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -330,6 +331,35 @@ def test_a_damaged_partition_is_set_aside_and_rebuilt():
         assert queried_totals(a) == expected_totals(events)
         assert a.stop() == 0
         assert a.digests() == before
+
+
+def test_a_counter_that_is_found_damaged_while_counting_is_rebuilt_at_the_next_start():
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        name = next(s for s in SUBSCRIPTIONS if partition_of(s) == 1)
+        minute = int(time.time()) // 60 - 60
+        at = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(minute * 60))
+        first = event("d-1", subscription=name, time=f"{at}:30Z")
+        rig.send([first])
+        await_ledger(a, 1)
+        assert a.stop() == 0
+        path = next(a.data.glob(f"{rig.bucket}/p1/data.mdb"))
+        content = bytearray(path.read_bytes())
+        key = bytes([0]) + (minute + 2 ** 31).to_bytes(4, "big") + bytes(4)
+        places = [m.start() for m in re.finditer(re.escape(key), bytes(content))]
+        assert places
+        for place in places:
+            content[place + len(key) + 8 + 2] ^= 1  # of the value, behind the bitmap
+        path.write_bytes(content)
+        a.start()
+        second = event("d-2", subscription=name, time=f"{at}:40Z")
+        rig.send([second])
+        assert a.process.wait(30) == 82
+        a.start()
+        await_ledger(a, 2, 60)
+        assert "partition_set_aside" in a.log()
+        assert queried_totals(a) == expected_totals([first, second])
+        assert a.stop() == 0
 
 
 def test_a_store_that_was_cut_short_is_set_aside_after_three_starts():
