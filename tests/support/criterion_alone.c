@@ -126,8 +126,10 @@ static bool ended_as_asked(const struct criterion_test *test, int status)
 static bool run_case(const struct criterion_test *test)
 {
     int status;
-    pid_t child = fork();
+    pid_t child;
 
+    fflush(NULL); /* else the child writes once more what waits to be written */
+    child = fork();
     if (child == 0) {
         running = test;
         alarm(CASE_SECONDS_MAX);
