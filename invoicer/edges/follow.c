@@ -124,6 +124,27 @@ static int take_tombstone(struct follow *follow, struct store_txn *txn, struct t
     return r ? fault_pass(r) : 0;
 }
 
+/*
+ * A record of an older epoch is ignored, but compaction will keep it and drop the valid one before
+ * it. So whoever acts writes the valid one again, behind it.
+ */
+static int write_again(struct follow *follow, struct store_txn *txn, struct text key)
+{
+    CLEANUP(buffer_deinit) struct buffer held = {.length = 0};
+    int64_t acting, offset, sequence;
+    struct text json;
+    int r = books_number(txn, "tenure/acting", 0, &acting);
+
+    if (r || !acting || follow->topic != TOPIC_CATALOG || text_starts(key, "tenure/"))
+        return r ? fault_pass(r) : 0;
+    r = books_catalog_get(txn, key, &json, &offset);
+    if (r)
+        return r == STORE_NOT_FOUND ? 0 : fault_pass(r);
+    buffer_add_text(&held, json);
+    r = outbox_put(txn, TOPIC_CATALOG, key, buffer_text(&held), &sequence);
+    return r ? fault_pass(r) : 0;
+}
+
 static int take_record(struct follow *follow, struct store_txn *txn,
                        const struct kafka_message *message, int64_t *epoch_seen)
 {
@@ -140,6 +161,8 @@ static int take_record(struct follow *follow, struct store_txn *txn,
     if (epoch >= *epoch_seen) {
         *epoch_seen = epoch;
         r = store_record(follow, txn, message->key, text_of(json), message->offset);
+    } else {
+        r = write_again(follow, txn, message->key);
     }
     free(json);
     return r ? fault_pass(r) : 0;

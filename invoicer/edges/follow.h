@@ -2,7 +2,9 @@
  * follow.h - the topics catalog and invoices, read into the store in the order in which they stand.
  *
  * A record of an older epoch than the newest seen in its topic is ignored, as every reader does.
- * One whose key waits in the outbox is older than what the store holds, and ignored too.
+ * One on `catalog` that stands behind the valid record would outlive it in compaction: who acts
+ * writes the valid one again. One whose key waits in the outbox is older than what the store holds,
+ * and ignored too.
  *
  * Errors     Faults of kafka.h and store.h; FAULT_STOP for a record that isn't one of ours.
  * Threads    One.

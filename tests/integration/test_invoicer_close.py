@@ -8,6 +8,7 @@ import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from ingest_rig import tool  # noqa: E402
 from invoicer_rig import Rig, catalog, get, is_ready, ulid, wait_for  # noqa: E402
 
 PAYG, PRO, FREE = ulid(1), ulid(2), ulid(3)
@@ -204,6 +205,30 @@ def a_sleepers_write_is_neither_answered_nor_kept(rig):
                 process.wait()
 
 
+def a_fenced_record_does_not_outlive_the_valid_one(rig):
+    """Compaction keeps the last record of a key, readers take the last of the newest epoch."""
+    process, address = rig.serve("rewriter")
+    topic = rig.bucket + ".catalog"
+    key = "customer/customer1"
+    try:
+        wait_for("readiness", 60, lambda: is_ready(address))
+        old = json.dumps({"epoch": 0, "key": "customer1", "name": "Old"})
+        tool("put", rig.brokers, topic, json.dumps({"key": key, "value": old}) + "\n")
+        records = []
+
+        def written_again():
+            records[:] = [r["value"] for r in tool("get", rig.brokers, topic) if r["key"] == key]
+            return json.loads(records[-1])["epoch"] > 0
+
+        wait_for("the valid record behind it", 20, written_again)
+        assert json.loads(records[-2])["name"] == "Old", records
+        assert json.loads(records[-1])["name"] == "Customer 1", records
+        assert rig.json("catalog", "get", key)["name"] == "Customer 1"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 def write(rig, name):
     path = rig.folder / f"{name}.json"
     path.write_text(json.dumps({"customers": [{"key": "sleeper", "name": name}]}))
@@ -224,7 +249,8 @@ def main():
                      a_close_done_twice_changes_nothing, late_usage_becomes_the_next_invoices_adjustment,
                      an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
                      verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over,
-                     a_sleepers_write_is_neither_answered_nor_kept):
+                     a_sleepers_write_is_neither_answered_nor_kept,
+                     a_fenced_record_does_not_outlive_the_valid_one):
             test(rig)
             print("passed:", test.__name__.replace("_", " "), flush=True)
     finally:
