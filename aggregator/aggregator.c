@@ -15,9 +15,9 @@
 #include "common/base/fault.h"
 #include "common/io/http.h"
 #include "common/io/log.h"
+#include "common/io/ready_file.h"
 #include "proto/topics.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,24 +249,6 @@ static void on_tick(uv_timer_t *timer)
 
 /* --- beginning --- */
 
-static int write_ready_file(const struct aggregator *aggregator)
-{
-    const char *path = aggregator->config->common.ready_file;
-    char aside[4096];
-    FILE *file;
-
-    if (!path)
-        return 0;
-    (void)snprintf(aside, sizeof(aside), "%s.new", path);
-    file = fopen(aside, "w");
-    if (!file)
-        return fault(FAULT_REFUSE, "%s can't be written: %s", aside, strerror(errno));
-    (void)fprintf(file, "http://%s\n", http_server_address(aggregator->server));
-    if (fclose(file) != 0 || rename(aside, path) != 0)
-        return fault(FAULT_REFUSE, "%s can't be written: %s", path, strerror(errno));
-    return 0;
-}
-
 static void watch_signals(struct aggregator *aggregator)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -341,7 +323,8 @@ static int begin(struct aggregator *aggregator)
     name_self(aggregator);
     set_up(aggregator);
     log_event(LOG_INFO, "listening", "address", http_server_address(aggregator->server), NULL);
-    return write_ready_file(aggregator);
+    return ready_file_write(aggregator->config->common.ready_file,
+                            http_server_address(aggregator->server));
 }
 
 static void free_all(struct aggregator *aggregator)

@@ -11,6 +11,7 @@
 
 #include "common/base/fault.h"
 #include "common/io/log.h"
+#include "common/io/ready_file.h"
 #include "ingest/edges/catalog_feed.h"
 #include "ingest/edges/intake_http.h"
 #include "ingest/edges/intake_kafka.h"
@@ -233,25 +234,6 @@ static void on_loaded(void *context)
         on_topics_right(ingest);
 }
 
-/* Whole or not at all: a script may read it at any moment. */
-static int write_ready_file(const struct ingest *ingest)
-{
-    const char *path = ingest->config->common.ready_file;
-    char aside[4096];
-    FILE *file;
-
-    if (!path)
-        return 0;
-    snprintf(aside, sizeof(aside), "%s.new", path);
-    file = fopen(aside, "w");
-    if (!file)
-        return fault(FAULT_STOP, "%s can't be written: %s", aside, strerror(errno));
-    fprintf(file, "http://%s\n", http_server_address(ingest->server));
-    if (fclose(file) != 0 || rename(aside, path) != 0)
-        return fault(FAULT_STOP, "%s can't be written: %s", path, strerror(errno));
-    return 0;
-}
-
 static void watch_signals(struct ingest *ingest)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -286,7 +268,7 @@ static int listen_http(struct ingest *ingest)
         return fault_pass(r);
     http_serve_operations(ingest->server, is_ready, ingest, ingest->metrics, "ingest");
     log_event(LOG_INFO, "listening", "address", http_server_address(ingest->server), NULL);
-    return write_ready_file(ingest);
+    return ready_file_write(ingest->config->common.ready_file, http_server_address(ingest->server));
 }
 
 static void wire(struct ingest *ingest)

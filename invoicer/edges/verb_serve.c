@@ -7,6 +7,7 @@
 #include "common/base/fault.h"
 #include "common/io/http.h"
 #include "common/io/log.h"
+#include "common/io/ready_file.h"
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/mirror.h"
@@ -172,18 +173,6 @@ static void on_engine_fault(uv_async_t *handle)
     drain(handle->data);
 }
 
-static int write_ready_file(const struct invoicer_config *config, const char *address)
-{
-    FILE *file;
-
-    if (!config->common.ready_file)
-        return 0;
-    file = fopen(config->common.ready_file, "we");
-    if (!file || fprintf(file, "http://%s\n", address) < 0 || fclose(file))
-        return fault(FAULT_STOP, "%s can't be written", config->common.ready_file);
-    return 0;
-}
-
 static int start_http(struct serve *serve)
 {
     size_t count;
@@ -196,7 +185,7 @@ static int start_http(struct serve *serve)
     http_serve_operations(serve->server, is_ready, serve, serve_http_metrics(serve->http),
                           "invoicer");
     log_event(LOG_INFO, "listening", "address", http_server_address(serve->server), NULL);
-    r = write_ready_file(serve->config, http_server_address(serve->server));
+    r = ready_file_write(serve->config->common.ready_file, http_server_address(serve->server));
     return r ? fault_pass(r) : 0;
 }
 
