@@ -208,6 +208,30 @@ int money_percent(struct money amount, struct decimal percent, enum rounding rou
     return round_places(product, DECIMAL_PLACES + PERCENT_PLACES, part);
 }
 
+/* Long division, bit by bit: the quotient has at most the amount's 127 bits, and what is left over,
+ * below a divisor of 127 bits, always has room for another one. */
+struct money money_share(struct money amount, int128 part, int128 whole, enum rounding rounding)
+{
+    struct exact product = multiply(size_of(amount.minor), (uint128)part, amount.minor < 0);
+    uint128 rest = (uint128)product.limbs[3] << 64 | product.limbs[2];
+    uint128 low = (uint128)product.limbs[1] << 64 | product.limbs[0];
+    uint128 divisor = (uint128)whole, size = 0;
+
+    assert(rounding == HALF_AWAY_FROM_ZERO);
+    assert(part >= 0 && part <= whole && whole > 0);
+
+    for (int bit = 127; bit >= 0; bit--) {
+        rest = rest << 1 | (low >> bit & 1);
+        size <<= 1;
+        if (rest >= divisor) {
+            rest -= divisor;
+            size |= 1;
+        }
+    }
+    size += rest >= divisor - rest;
+    return (struct money){product.negative ? -(int128)size : (int128)size};
+}
+
 int money_add(struct money a, struct money b, struct money *sum)
 {
     int128 minor;

@@ -52,6 +52,8 @@ MUST_USE int money_round(struct exact amount, const struct currency *currency,
 /* amount × percent / 100, rounded: what a percentage discount takes off a line. */
 MUST_USE int money_percent(struct money amount, struct decimal percent, enum rounding rounding,
                            struct money *part);
+/* amount × part / whole, rounded. 0 ≤ part ≤ whole, whole > 0: it is never more than the amount. */
+struct money money_share(struct money amount, int128 part, int128 whole, enum rounding rounding);
 MUST_USE int money_add(struct money a, struct money b, struct money *sum);
 MUST_USE int money_subtract(struct money a, struct money b, struct money *difference);
 int money_compare(struct money a, struct money b);
