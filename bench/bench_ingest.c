@@ -1,42 +1,80 @@
 /*
  * bench_ingest.c - what one event costs ingest, stage by stage, on one core.
  *
- *   bench-ingest [EVENTS [ROUNDS]]
+ *   build/bin/bench-ingest [--events N] [--rounds N] [--subscriptions N] [--stage NAME]
  *
- * Events of some 340 bytes as performance.md 2 has them: scanned, read as CloudEvents, weighed
- * against a catalog of 1,000 subscriptions, packed. Each stage includes those before it; prints the
- * median round. Run it alone on a quiet core (taskset -c 1).
+ * Events of some 340 bytes as JSON: scanned, read as CloudEvents, weighed against a catalog,
+ * packed; each stage includes those before it. `gateway` takes the same events in batches of 100 as
+ * a gateway packs them, all the way. What comes out is checked against the events once, before
+ * anything is measured. Prints the median round's CPU time. For instructions of a stage:
+ *
+ *   valgrind --tool=callgrind --toggle-collect=stage_admit \
+ *            build/bin/bench-ingest --stage admit --rounds 1 --events 5000
  */
 #include "ingest/rules/pack.h"
+#include "proto/gateway_batch.h"
+#include "proto/wire.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <zlib.h>
 
-enum { EVENT_ROOM = 512, SUBSCRIPTIONS = 1000, ROUNDS_MAX = 99, PARTITIONS = 8 };
+enum { EVENT_ROOM = 512, ROUNDS_MAX = 99, PARTITIONS = 8, BATCH = 100 };
+
+/* Functions of their own, whatever the optimizer thinks, so that callgrind finds them. */
+#define STAGE __attribute__((noinline)) static void
+
+static const int64_t arrival_ms = 1795608000000;
+static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
+static const unsigned statuses[] = {200, 201, 404, 500};
 
 struct bench {
     char *events; /* EVENT_ROOM apart */
-    uint16_t *lengths;
-    size_t count;
+    struct text *texts;
+    size_t count, subscriptions;
+    struct buffer *batches; /* as a gateway packs them */
     struct catalog *catalog;
     struct admission admission;
     struct pack *pack;
     struct arena nodes, arena;
     struct json_document document;
-    size_t batches, bytes;
+    struct gateway_reader *gateway;
+    struct usage_reader *reader; /* while what is packed is checked */
+    size_t packed, packed_bytes, messages;
+    int128 sum;
 };
-
-enum stage { STAGE_SCAN, STAGE_READ, STAGE_ADMIT, STAGE_PACK, STAGE_COUNT };
-static const char *const stage_names[] = {"scan", "+ read attributes", "+ admit", "+ pack"};
-
-static const int64_t arrival_ms = 1795608000000;
 
 static void fail(const char *what)
 {
     fprintf(stderr, "bench-ingest: %s\n", what);
     exit(1);
+}
+
+/* --- what is taken in --- */
+
+struct facts {
+    unsigned random, value; /* tenths */
+    char id[40], subscription[32], subject[32], path[32];
+    int64_t time_ms;
+};
+
+/* The same event for the same index, on every machine. */
+static struct facts facts_of(const struct bench *bench, size_t index)
+{
+    unsigned random = (unsigned)(index * 2654435761u);
+    struct facts facts = {.random = random,
+                          .value = random % 1000 * 10 + random % 10,
+                          .time_ms = arrival_ms - (int64_t)(random % 86400000)};
+
+    snprintf(facts.id, sizeof(facts.id), "%08x-0000-4000-8000-%012zx", random, index);
+    snprintf(facts.subscription, sizeof(facts.subscription), "01ARZ3NDEKTSV4RRF%09zu",
+             random % bench->subscriptions);
+    snprintf(facts.subject, sizeof(facts.subject), "consumer-%u", random % 100);
+    snprintf(facts.path, sizeof(facts.path), "/v1/things/%u", random % 5000);
+    return facts;
 }
 
 static void apply(struct bench *bench, const char *key, const char *value)
@@ -60,10 +98,10 @@ static void make_catalog(struct bench *bench)
           "{\"epoch\":1,\"slug\":\"api\",\"eventType\":\"request\","
           "\"aggregation\":\"SUM\",\"valueProperty\":\"$.value\","
           "\"groupBy\":{\"method\":\"$.method\",\"status\":\"$.status\"}}");
-    for (int i = 0; i < SUBSCRIPTIONS; i++) {
-        snprintf(key, sizeof(key), "subscription/01ARZ3NDEKTSV4RRFFQ69G%04d", i);
+    for (size_t i = 0; i < bench->subscriptions; i++) {
+        snprintf(key, sizeof(key), "subscription/01ARZ3NDEKTSV4RRF%09zu", i);
         snprintf(value, sizeof(value),
-                 "{\"epoch\":1,\"id\":\"01ARZ3NDEKTSV4RRFFQ69G%04d\",\"customerKey\":\"c%d\","
+                 "{\"epoch\":1,\"id\":\"01ARZ3NDEKTSV4RRF%09zu\",\"customerKey\":\"c%zu\","
                  "\"plan\":{\"key\":\"p\",\"version\":1},\"activeFrom\":\"2026-01-01T00:00:00Z\","
                  "\"billingAnchor\":\"2026-01-01T00:00:00Z\",\"cuts\":[0]}",
                  i, i);
@@ -74,63 +112,262 @@ static void make_catalog(struct bench *bench)
     fingerprint_key_init(&bench->admission.key, catalog_seed(bench->catalog));
 }
 
-static void make_events(struct bench *bench)
+static void make_json(struct bench *bench)
 {
-    static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
-    static const int statuses[] = {200, 201, 404, 500};
-
     bench->events = malloc(bench->count * EVENT_ROOM);
-    bench->lengths = malloc(bench->count * sizeof(*bench->lengths));
-    if (!bench->events || !bench->lengths)
+    bench->texts = malloc(bench->count * sizeof(*bench->texts));
+    if (!bench->events || !bench->texts)
         fail("no memory");
     for (size_t i = 0; i < bench->count; i++) {
-        unsigned r = (unsigned)(i * 2654435761u);
-        int length = snprintf(
-            bench->events + i * EVENT_ROOM, EVENT_ROOM,
-            "{\"specversion\":\"1.0\",\"id\":\"%08x-0000-4000-8000-%012zx\",\"source\":"
-            "\"monetization-policy\",\"type\":\"request\",\"subject\":\"consumer-%u\","
-            "\"subscription\":\"01ARZ3NDEKTSV4RRFFQ69G%04u\",\"time\":\"2026-11-24T%02u:%02u:%02u."
-            "%03uZ\",\"datacontenttype\":\"application/json\",\"data\":{\"value\":%u.%u,\"path\":"
-            "\"/v1/things/%u\",\"method\":\"%s\",\"status\":%d,\"bytes\":%u}}",
-            r, i, r % 100, r % SUBSCRIPTIONS, r % 24, r / 24 % 60, r / 1440 % 60, r % 1000,
-            r % 1000, r % 10, r % 5000, methods[r % 4], statuses[r / 4 % 4], r % 100000);
-        bench->lengths[i] = (uint16_t)length;
+        struct facts facts = facts_of(bench, i);
+        char *at = bench->events + i * EVENT_ROOM, time[INSTANT_TEXT_MAX];
+        unsigned r = facts.random;
+        int length;
+
+        instant_format(instant_from_ms(facts.time_ms), time);
+        length =
+            snprintf(at, EVENT_ROOM,
+                     "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":"
+                     "\"monetization-policy\",\"type\":\"request\",\"subject\":\"%s\","
+                     "\"subscription\":\"%s\",\"time\":\"%s\",\"datacontenttype\":"
+                     "\"application/json\",\"data\":{\"value\":%u.%u,\"path\":\"%s\","
+                     "\"method\":\"%s\",\"status\":%u,\"bytes\":%u}}",
+                     facts.id, facts.subject, facts.subscription, time, facts.value / 10,
+                     facts.value % 10, facts.path, methods[r % 4], statuses[r / 4 % 4], r % 100000);
+        bench->texts[i] = text_from(at, (size_t)length);
     }
+}
+
+/* --- a gateway's batch: its strings, then its events, as proto/README.md has it --- */
+
+enum string_of_batch { TYPE, SOURCE, VALUE, METHOD, STATUS, FIRST_METHOD, FIRST_OWN = 9 };
+
+static void add_varint(struct buffer *batch, uint64_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        buffer_add_char(batch, (char)(number | 0x80));
+    buffer_add_char(batch, (char)number);
+}
+
+static void add_string(struct buffer *batch, const char *string)
+{
+    add_varint(batch, strlen(string));
+    buffer_add_string(batch, string);
+}
+
+/* Two strings of its own an event: subscription and subject. */
+static void add_strings(struct bench *bench, struct buffer *batch, size_t first, size_t count)
+{
+    static const char *const shared[] = {
+        "request", "monetization-policy", "$.value", "$.method", "$.status", "GET", "POST", "PUT",
+        "DELETE"};
+
+    add_varint(batch, FIRST_OWN + 2 * count);
+    for (size_t i = 0; i < FIRST_OWN; i++)
+        add_string(batch, shared[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct facts facts = facts_of(bench, first + i);
+
+        add_string(batch, facts.subscription);
+        add_string(batch, facts.subject);
+    }
+}
+
+static void add_decimal(struct buffer *batch, enum string_of_batch path, unsigned scale,
+                        uint64_t mantissa)
+{
+    add_varint(batch, path);
+    buffer_add_char(batch, GATEWAY_DECIMAL);
+    buffer_add_char(batch, (char)scale);
+    add_varint(batch, mantissa * 2);
+}
+
+static void add_event(struct bench *bench, struct buffer *batch, size_t index, size_t first)
+{
+    struct facts facts = facts_of(bench, index);
+    uint8_t time[8];
+
+    buffer_add_char(batch, 7); /* time, subscription and subject are there */
+    add_string(batch, facts.id);
+    add_varint(batch, TYPE);
+    add_varint(batch, SOURCE);
+    add_varint(batch, FIRST_OWN + 2 * (index - first));
+    add_varint(batch, FIRST_OWN + 2 * (index - first) + 1);
+    wire_store_i64(time, facts.time_ms * 1000000);
+    buffer_add(batch, time, sizeof(time));
+    add_varint(batch, 3);
+    add_decimal(batch, VALUE, 1, facts.value);
+    add_varint(batch, METHOD);
+    buffer_add_char(batch, GATEWAY_STRING);
+    add_varint(batch, FIRST_METHOD + facts.random % 4);
+    add_decimal(batch, STATUS, 0, statuses[facts.random / 4 % 4]);
+}
+
+static void make_gateway(struct bench *bench)
+{
+    bench->batches = calloc(bench->count / BATCH, sizeof(*bench->batches));
+    if (!bench->batches)
+        fail("no memory");
+    for (size_t i = 0; i < bench->count / BATCH; i++) {
+        struct buffer *batch = &bench->batches[i];
+        uint8_t crc[4];
+
+        buffer_add_string(batch, "TWG1");
+        add_strings(bench, batch, i * BATCH, BATCH);
+        add_varint(batch, BATCH);
+        for (size_t j = 0; j < BATCH; j++)
+            add_event(bench, batch, i * BATCH + j, i * BATCH);
+        wire_store_u32(crc,
+                       (uint32_t)crc32(0, (const uint8_t *)batch->at, (unsigned)batch->length));
+        buffer_add(batch, crc, sizeof(crc));
+    }
+}
+
+/* --- the stages --- */
+
+static void check_packed(struct bench *bench, struct text message)
+{
+    struct usage_batch batch;
+    const char *reason;
+
+    if (usage_decode(bench->reader, message, &batch, &reason))
+        fail(reason);
+    for (size_t i = 0; i < batch.entry_count; i++)
+        bench->sum += usage_entry_at(&batch, i).value.amount.units;
 }
 
 static void on_finished(void *context, const struct pack_batch *batch)
 {
     struct bench *bench = context;
 
-    bench->batches++;
-    bench->bytes += batch->message.length;
+    bench->packed += batch->events;
+    bench->packed_bytes += batch->message.length;
+    bench->messages++;
+    if (bench->reader)
+        check_packed(bench, batch->message);
 }
 
-static void take(struct bench *bench, struct text text, enum stage stage)
+STAGE stage_scan(struct bench *bench, struct text text)
 {
     struct json_place root = {.parent = JSON_NONE};
-    struct refusal refusal = {.code = REFUSAL_NONE};
     struct json_error error;
-    struct admitted admitted;
-    struct event event;
     size_t position = 0;
 
-    if (stage == STAGE_SCAN) {
-        json_document_reset(&bench->document);
-        if (json_scan(&bench->document, text, &position, &root, 1, &error))
-            fail(error.what);
-        return;
+    json_document_reset(&bench->document);
+    if (json_scan(&bench->document, text, &position, &root, 1, &error))
+        fail(error.what);
+}
+
+static void read_event(struct bench *bench, struct text text, struct event *event)
+{
+    struct refusal refusal = {.code = REFUSAL_NONE};
+    size_t position = 0;
+
+    if (event_from_json(&bench->document, text, &position, event, &refusal))
+        fail(refusal_name(refusal.code));
+}
+
+STAGE stage_read(struct bench *bench, struct text text)
+{
+    struct event event;
+
+    read_event(bench, text, &event);
+}
+
+static void weigh(struct bench *bench, const struct event *event, struct admitted *admitted)
+{
+    struct refusal refusal = {.code = REFUSAL_NONE};
+
+    if (admit(&bench->admission, event, arrival_ms, &bench->arena, admitted, &refusal))
+        fail(refusal_name(refusal.code));
+}
+
+STAGE stage_admit(struct bench *bench, struct text text)
+{
+    struct admitted admitted;
+    struct event event;
+
+    read_event(bench, text, &event);
+    weigh(bench, &event, &admitted);
+}
+
+static void pack(struct bench *bench, const struct admitted *admitted)
+{
+    pack_add(bench->pack, admitted, 0);
+    pack_settle(bench->pack, admitted->subscription->partition);
+}
+
+STAGE stage_pack(struct bench *bench, struct text text)
+{
+    struct admitted admitted;
+    struct event event;
+
+    read_event(bench, text, &event);
+    weigh(bench, &event, &admitted);
+    pack(bench, &admitted);
+}
+
+/* One batch. */
+STAGE stage_gateway(struct bench *bench, struct text text)
+{
+    struct gateway_event gateway;
+    const char *reason;
+    size_t count;
+
+    if (gateway_batch_open(bench->gateway, text, &count, &reason))
+        fail(reason);
+    while (gateway_batch_next(bench->gateway, &gateway)) {
+        struct refusal refusal = {.code = REFUSAL_NONE};
+        struct admitted admitted;
+        struct event event;
+
+        if (event_from_gateway(&bench->document, &gateway, &event, &refusal))
+            fail(refusal_name(refusal.code));
+        weigh(bench, &event, &admitted);
+        pack(bench, &admitted);
     }
-    if (event_from_json(&bench->document, text, &position, &event, &refusal))
-        fail(refusal_name(refusal.code));
-    if (stage == STAGE_READ)
-        return;
-    if (admit(&bench->admission, &event, arrival_ms, &bench->arena, &admitted, &refusal))
-        fail(refusal_name(refusal.code));
-    if (stage == STAGE_ADMIT)
-        return;
-    pack_add(bench->pack, &admitted, 0);
-    pack_settle(bench->pack, admitted.subscription->partition);
+}
+
+static const struct stage {
+    const char *name;
+    void (*take)(struct bench *bench, struct text text);
+} stages[] = {
+    {"scan", stage_scan}, {"read", stage_read},       {"admit", stage_admit},
+    {"pack", stage_pack}, {"gateway", stage_gateway},
+};
+
+/* --- rounds --- */
+
+/* A hundred events are a request: the arena is reset behind each. */
+static void take_all(struct bench *bench, const struct stage *stage)
+{
+    for (size_t i = 0; i < bench->count / BATCH; i++) {
+        arena_reset(&bench->arena);
+        if (stage->take == stage_gateway)
+            stage->take(bench, buffer_text(&bench->batches[i]));
+        for (size_t j = 0; j < BATCH && stage->take != stage_gateway; j++)
+            stage->take(bench, bench->texts[i * BATCH + j]);
+    }
+}
+
+/* Everything comes out once, with the right sum. */
+static void check(struct bench *bench, const struct stage *stage)
+{
+    int128 sum = 0;
+
+    for (size_t i = 0; i < bench->count; i++)
+        sum += (int128)facts_of(bench, i).value * 100000000000;
+    pack_flush(bench->pack); /* of the stage before */
+    bench->reader = usage_reader_new();
+    bench->sum = 0;
+    bench->packed = bench->packed_bytes = bench->messages = 0;
+    take_all(bench, stage);
+    pack_flush(bench->pack);
+    if (bench->packed != bench->count || bench->sum != sum)
+        fail("what comes out isn't what went in");
+    bench->reader = usage_reader_free(bench->reader);
+    printf("%-8s is right: %.1f bytes an event on usage, %zu events a message\n", stage->name,
+           (double)bench->packed_bytes / (double)bench->count, bench->count / bench->messages);
 }
 
 static int64_t now_ns(void)
@@ -141,19 +378,6 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* A hundred events are a request: the arena is reset behind each. */
-static double round_ns(struct bench *bench, enum stage stage)
-{
-    int64_t begun = now_ns();
-
-    for (size_t i = 0; i < bench->count; i++) {
-        if (i % 100 == 0)
-            arena_reset(&bench->arena);
-        take(bench, text_from(bench->events + i * EVENT_ROOM, bench->lengths[i]), stage);
-    }
-    return (double)(now_ns() - begun) / (double)bench->count;
-}
-
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -161,34 +385,89 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-int main(int argc, char **argv)
+static void measure(struct bench *bench, const struct stage *stage, size_t rounds)
+{
+    double ns[ROUNDS_MAX];
+
+    for (size_t i = 0; i < rounds; i++) {
+        int64_t begun = now_ns();
+
+        take_all(bench, stage);
+        ns[i] = (double)(now_ns() - begun) / (double)bench->count;
+    }
+    qsort(ns, rounds, sizeof(*ns), compare);
+    printf("%-8s %6.0f ns/event [%.0f .. %.0f]  %.2f M events/s/core\n", stage->name,
+           ns[rounds / 2], ns[0], ns[rounds - 1], 1000 / ns[rounds / 2]);
+}
+
+struct choice {
+    size_t events, rounds, subscriptions;
+    const char *stage; /* NULL: all */
+};
+
+static struct choice choose(int argc, char **argv)
+{
+    static const struct option options[] = {{"events", required_argument, NULL, 'e'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"subscriptions", required_argument, NULL, 's'},
+                                            {"stage", required_argument, NULL, 't'},
+                                            {0}};
+    struct choice choice = {.events = 100000, .rounds = 9, .subscriptions = 1000};
+    int letter;
+
+    while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        size_t number = optarg ? strtoul(optarg, NULL, 10) : 0;
+        if (letter == 'e')
+            choice.events = number / BATCH * BATCH;
+        else if (letter == 'r')
+            choice.rounds = number;
+        else if (letter == 's')
+            choice.subscriptions = number;
+        else if (letter == 't')
+            choice.stage = optarg;
+        else
+            exit(64);
+    }
+    if (choice.events == 0 || choice.rounds == 0 || choice.rounds > ROUNDS_MAX ||
+        choice.subscriptions == 0)
+        fail("wants 100 events or more, 1 to 99 rounds, 1 subscription or more");
+    return choice;
+}
+
+static void make(struct bench *bench)
 {
     static const struct pack_limits limits = {.events = 1000, .bytes = 256 * 1024, .linger_ms = 5};
-    struct bench bench = {.count = argc > 1 ? (size_t)atol(argv[1]) : 100000};
-    size_t rounds = argc > 2 ? (size_t)atol(argv[2]) : 9;
-    double ns[ROUNDS_MAX], bytes = 0;
 
-    if (bench.count == 0 || rounds == 0 || rounds > ROUNDS_MAX)
-        fail("wants EVENTS and 1 to 99 ROUNDS");
-    arena_init(&bench.nodes, 64 << 20);
-    arena_init(&bench.arena, 64 << 20);
-    json_document_init(&bench.document, &bench.nodes, &bench.arena);
-    make_catalog(&bench);
-    make_events(&bench);
-    bench.pack = pack_new(PARTITIONS, &limits, on_finished, &bench);
+    arena_init(&bench->nodes, 64 << 20);
+    arena_init(&bench->arena, 64 << 20);
+    json_document_init(&bench->document, &bench->nodes, &bench->arena);
+    bench->gateway = gateway_reader_new();
+    make_catalog(bench);
+    make_json(bench);
+    make_gateway(bench);
+    bench->pack = pack_new(PARTITIONS, &limits, on_finished, bench);
+}
+
+int main(int argc, char **argv)
+{
+    struct choice choice = choose(argc, argv);
+    struct bench bench = {.count = choice.events, .subscriptions = choice.subscriptions};
+    size_t bytes = 0, taken = 0;
+
+    make(&bench);
     for (size_t i = 0; i < bench.count; i++)
-        bytes += bench.lengths[i];
-    printf("%zu events of %.1f bytes, median of %zu rounds\n", bench.count,
-           bytes / (double)bench.count, rounds);
-    for (enum stage stage = 0; stage < STAGE_COUNT; stage++) {
-        for (size_t i = 0; i < rounds; i++)
-            ns[i] = round_ns(&bench, stage);
-        qsort(ns, rounds, sizeof(*ns), compare);
-        printf("%-18s %6.0f ns/event [%.0f .. %.0f]  %.2f M events/s/core\n", stage_names[stage],
-               ns[rounds / 2], ns[0], ns[rounds - 1], 1000 / ns[rounds / 2]);
+        bytes += bench.texts[i].length;
+    printf("%zu events of %.1f bytes, %zu subscriptions, median of %zu rounds\n", bench.count,
+           (double)bytes / (double)bench.count, bench.subscriptions, choice.rounds);
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        if (choice.stage && strcmp(choice.stage, stages[i].name) != 0)
+            continue;
+        if (stages[i].take == stage_pack || stages[i].take == stage_gateway)
+            check(&bench, &stages[i]);
+        measure(&bench, &stages[i], choice.rounds);
+        taken++;
     }
-    printf("%.1f bytes an event on usage, %.0f events a batch\n",
-           (double)bench.bytes / ((double)bench.count * (double)rounds),
-           (double)bench.count * (double)rounds / (double)(bench.batches ? bench.batches : 1));
+    if (taken == 0)
+        fail("no such stage: scan, read, admit, pack, gateway");
     return 0;
 }
