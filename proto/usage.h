@@ -11,8 +11,8 @@
  *             (XXH3-64 of everything behind the header, seeded with the XXH3-64 of the 24 bytes
  *             before the checksum)
  *   events    48 bytes each: identity 12, payload u32, time_ns i64, arrival_ms i64, sequence u64
- *             (0: none), first_entry u16, entry_count u8, flags u8, series u16 (that of its first
- *             entry: names its subscription), reserved u16
+ *             (of a numbered event), first_entry u16, entry_count u8, flags u8, series u16 (that of
+ *             its first entry: names its subscription), reserved u16
  *   entries   18 bytes each: value 16 (decimal units, two's complement; or the 16-byte hash of a
  *             UNIQUE_COUNT text), series u16. Event 0's entries come first, then event 1's, …
  *   series    each: bytes u16 (of this series, these two included), aggregation u8,
@@ -84,13 +84,14 @@ union usage_value {
 
 enum usage_flag {
     USAGE_TIME_ABSENT = 1, /* `time` is the arrival; the identity may be of the day before too */
+    USAGE_NUMBERED = 2,    /* known by `identity`, which is its source's, and `sequence` */
 };
 
 struct usage_event {
     struct fingerprint fingerprint;
     struct instant time;
     int64_t arrival_ms;
-    uint64_t sequence; /* 0: none */
+    uint64_t sequence; /* when USAGE_NUMBERED */
     uint16_t first_entry;
     uint8_t entry_count; /* 1 to USAGE_METERS_MAX */
     uint8_t flags;
@@ -150,3 +151,5 @@ MUST_USE int usage_decode(struct usage_reader *reader, struct text message,
                           struct usage_batch *batch, const char **reason);
 struct usage_event usage_event_at(const struct usage_batch *batch, size_t index);
 struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index);
+/* The first numbered event from `index` on; event_count when there is none. */
+size_t usage_next_numbered(const struct usage_batch *batch, size_t index);

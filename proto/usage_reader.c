@@ -319,3 +319,12 @@ struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index)
         entry.value.amount.units = wire_load_i128(at);
     return entry;
 }
+
+size_t usage_next_numbered(const struct usage_batch *batch, size_t index)
+{
+    const uint8_t *flags = batch->events + USAGE_EVENT_FLAGS;
+
+    while (index < batch->event_count && !(flags[index * USAGE_EVENT_SIZE] & USAGE_NUMBERED))
+        index++;
+    return index;
+}

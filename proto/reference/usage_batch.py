@@ -84,12 +84,12 @@ def read_event(data, at, entries, first):
     identity, payload, time, arrival, sequence, first_entry, count, flags, series, zero = (
         EVENT.unpack_from(data, at))
     require(first_entry == first and 0 < count <= METERS_MAX and first + count <= len(entries)
-            and flags <= 1 and zero == 0, "a malformed event")
+            and flags <= 3 and zero == 0, "a malformed event")
     own = entries[first:first + count]
     require(len({entry["subscription"] for entry in own}) == 1, "an event of two subscriptions")
     return {"subscription": own[0]["subscription"], "identity": identity.hex(), "payload": payload,
             "time_ns": time, "arrival_ms": arrival, "sequence": sequence,
-            "time_absent": bool(flags & 1), "entries": own}
+            "time_absent": bool(flags & 1), "numbered": bool(flags & 2), "entries": own}
 
 
 def decode(data):

@@ -195,12 +195,14 @@ static void print_event(const struct kafka_message *record, const struct usage_b
         snprintf(identity + 2 * i, 3, "%02x", event.fingerprint.identity[i]);
     for (size_t i = 0; i < event.entry_count; i++)
         json_array_append_new(entries, entry_json(batch, event.first_entry + i));
-    json = json_pack("{s:i,s:I,s:i,s:s,s:I,s:o,s:s,s:I,s:b,s:o}", "partition",
+    json = json_pack("{s:i,s:I,s:i,s:s,s:I,s:o,s:s,s:I,s:b,s:b,s:I,s:o}", "partition",
                      (int)record->partition, "offset", (json_int_t)record->offset, "index",
                      (int)index, "time", time, "arrivalMs", (json_int_t)event.arrival_ms,
                      "subscription", string_of(batch->series[event.series].subscription),
                      "identity", identity, "payload", (json_int_t)event.fingerprint.payload,
-                     "timeAbsent", (event.flags & USAGE_TIME_ABSENT) != 0, "entries", entries);
+                     "timeAbsent", (event.flags & USAGE_TIME_ABSENT) != 0, "numbered",
+                     (event.flags & USAGE_NUMBERED) != 0, "sequence", (json_int_t)event.sequence,
+                     "entries", entries);
     text = json_dumps(json, JSON_COMPACT);
     printf("%s\n", text);
     free(text);

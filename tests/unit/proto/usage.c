@@ -67,7 +67,7 @@ static void make_event(uint64_t *state, struct made *made)
         .time.ns = (int64_t)next(state),
         .arrival_ms = (int64_t)next(state),
         .sequence = next(state),
-        .flags = (uint8_t)(next(state) & USAGE_TIME_ABSENT),
+        .flags = (uint8_t)(next(state) & (USAGE_TIME_ABSENT | USAGE_NUMBERED)),
     };
     for (size_t i = 0; i < sizeof(made->event.fingerprint.identity); i++)
         made->event.fingerprint.identity[i] = (uint8_t)next(state);

@@ -46,7 +46,8 @@ static void add_event(struct usage_writer *writer, json_t *event)
         .time.ns = json_integer_value(json_object_get(event, "time_ns")),
         .arrival_ms = json_integer_value(json_object_get(event, "arrival_ms")),
         .sequence = (uint64_t)json_integer_value(json_object_get(event, "sequence")),
-        .flags = json_is_true(json_object_get(event, "time_absent")) ? USAGE_TIME_ABSENT : 0,
+        .flags = (json_is_true(json_object_get(event, "time_absent")) ? USAGE_TIME_ABSENT : 0) |
+                 (json_is_true(json_object_get(event, "numbered")) ? USAGE_NUMBERED : 0),
     };
     json_t *entry;
     size_t i;
