@@ -2,10 +2,11 @@
  * bench_count - what counting costs: decoded batches through the tally and into its store, on one
  * core.
  *
- *   build/bin/bench-count [FOLDER [MILLIONS [SUBSCRIPTIONS]]]
+ *   build/bin/bench-count [FOLDER [MILLIONS [SUBSCRIPTIONS [SOURCES]]]]
  *
  * Batches of 100 events, all ids new, two meters an event in half of them; a commit every million
- * events, synced. Prints CPU and wall nanoseconds an event, of counting and of committing.
+ * events, synced. With SOURCES, each numbers its events, and a batch is of one source. Prints CPU
+ * and wall nanoseconds an event, of counting and of committing.
  */
 #include "aggregator/edges/vault.h"
 
@@ -38,8 +39,26 @@ struct message {
     size_t length;
 };
 
+/* Who numbers its events, and how far it is; NULL: ids. */
+struct source {
+    uint64_t number, next;
+};
+
+static void make_id(uint64_t *state, struct source *source, struct usage_event *event)
+{
+    uint64_t id[2] = {next_random(state), next_random(state)};
+
+    if (source) {
+        id[0] = source->number * UINT64_C(0x9e3779b97f4a7c15);
+        id[1] = source->number;
+        event->flags = USAGE_NUMBERED;
+        event->sequence = source->next++;
+    }
+    memcpy(event->fingerprint.identity, id, sizeof(event->fingerprint.identity));
+}
+
 static void write_message(struct usage_writer *writer, uint64_t *state, int64_t subscriptions,
-                          int64_t now_ms, struct message *message)
+                          int64_t now_ms, struct source *source, struct message *message)
 {
     usage_writer_reset(writer);
     for (int i = 0; i < BATCH; i++) {
@@ -49,12 +68,11 @@ static void write_message(struct usage_writer *writer, uint64_t *state, int64_t 
             {.aggregation = AGGREGATION_COUNT, .meter = text_of("calls")}};
         union usage_value values[2] = {{.amount = decimal_from_int(3)}, {.unique = {0}}};
         struct usage_event event = {.arrival_ms = now_ms, .time = instant_from_ms(now_ms)};
-        uint64_t id[2] = {next_random(state), next_random(state)};
 
         (void)snprintf(subscription, sizeof(subscription), "01ARZ3NDEKTSV4RRFF%08llu",
                        (unsigned long long)(next_random(state) % (uint64_t)subscriptions));
         series[0].subscription = series[1].subscription = text_of(subscription);
-        memcpy(event.fingerprint.identity, id, sizeof(event.fingerprint.identity));
+        make_id(state, source, &event);
         if (usage_writer_add(writer, &event, series, values, 1 + (size_t)(i & 1)))
             assert(!"a hundred events fit");
     }
@@ -69,6 +87,8 @@ int main(int argc, char **argv)
     const char *folder = argc > 1 ? argv[1] : "bench-count.data";
     int64_t millions = argc > 2 ? strtoll(argv[2], NULL, 10) : 5;
     int64_t subscriptions = argc > 3 ? strtoll(argv[3], NULL, 10) : 100000;
+    int64_t source_count = argc > 4 ? strtoll(argv[4], NULL, 10) : 0;
+    struct source *sources = calloc((size_t)source_count + 1, sizeof(*sources));
     struct message *messages = calloc(BATCHES, sizeof(*messages));
     struct usage_writer *writer = usage_writer_new();
     struct usage_reader *reader = usage_reader_new();
@@ -78,12 +98,17 @@ int main(int argc, char **argv)
     uint64_t state = 88172645463325252u;
     struct vault vault;
 
-    if (!messages || vault_open(folder, INT64_C(1) << 30, &vault))
+    if (!messages || !sources || vault_open(folder, INT64_C(1) << 30, &vault))
         return 1;
     for (int64_t round = 0; round < millions; round++) {
-        for (int i = 0; i < BATCHES; i++)
+        for (int i = 0; i < BATCHES; i++) {
+            struct source *source = source_count ? &sources[i % source_count] : NULL;
+
+            if (source)
+                source->number = 1 + (uint64_t)(i % source_count);
             write_message(writer, &state, subscriptions, 1767225600000 + round * 1000 + i / 10,
-                          &messages[i]);
+                          source, &messages[i]);
+        }
         int64_t began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         for (int i = 0; i < BATCHES; i++) {
             struct usage_batch batch;
@@ -92,6 +117,8 @@ int main(int argc, char **argv)
 
             if (usage_decode(reader, text_from(messages[i].bytes, messages[i].length), &batch,
                              &reason))
+                return 1;
+            if (vault_recall(&vault, tally, &batch))
                 return 1;
             tally_count(tally, &batch, tally->next_offset, asides, &count);
         }
@@ -116,6 +143,7 @@ int main(int argc, char **argv)
     tally_free(tally);
     vault_close(&vault);
     free(messages);
+    free(sources);
     usage_reader_free(reader);
     usage_writer_free(writer);
     return 0;

@@ -124,6 +124,7 @@ static bool is_due(const struct consume *consume, const struct shard *shard, int
     if (interval_ms < 2 * consume->round_ms) /* never more than half the time in commits */
         interval_ms = 2 * consume->round_ms;
     return (int64_t)shard->tally->pending_events >= consume->limits.commit_events ||
+           shard->tally->numbered.count >= NUMBERED_HELD_MAX ||
            now_ms - shard->pending_ms >= interval_ms;
 }
 

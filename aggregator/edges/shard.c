@@ -200,6 +200,9 @@ int shard_take(struct shard *shard, struct usage_reader *reader,
     metrics_add(shard->setup->metrics, MEASURE_MESSAGES, 0, 1);
     if (text_is_absent(message->value) || usage_decode(reader, message->value, &batch, &reason))
         return take_foreign(shard, message, reason);
+    r = vault_recall(&shard->vault, shard->tally, &batch);
+    if (r)
+        return fault_pass(r);
     tally_count(shard->tally, &batch, message->offset, asides, &count);
     shard->vault.state.last_message = hash_of(message);
     r = keep_asides(shard, message, &batch, asides, count);

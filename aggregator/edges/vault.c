@@ -14,7 +14,7 @@ const char VAULT_STATE_KEY[] = "state";
 static const char *const tables[VAULT_TABLES] = {
     [VAULT_STATE] = "state",   [VAULT_SERIES] = "series", [VAULT_NAMES] = "names",
     [VAULT_CELLS] = "cells",   [VAULT_IDS] = "ids",       [VAULT_UNIQUES] = "uniques",
-    [VAULT_LEDGER] = "ledger", [VAULT_DAYS] = "days",
+    [VAULT_LEDGER] = "ledger", [VAULT_DAYS] = "days",     [VAULT_NUMBERS] = "numbers",
 };
 
 /* --- values --- */
@@ -51,7 +51,7 @@ void state_encode(const struct vault_state *state, uint8_t bytes[STATE_BYTES])
     wire_store_i128(bytes + 72, (int128)state->digest);
     wire_store_i64(bytes + 88, state->published_offset);
     wire_store_u64(bytes + 96, state->last_message);
-    memset(bytes + 104, 0, 16);
+    wire_store_i128(bytes + 104, (int128)state->numbers_sum);
     wire_store_u64(bytes + 120, block_checksum(text_of(VAULT_STATE_KEY), bytes, 120));
 }
 
@@ -74,6 +74,7 @@ static bool state_decode(struct text value, struct vault_state *state)
         .digest = (uint128)wire_load_i128(bytes + 72),
         .published_offset = wire_load_i64(bytes + 88),
         .last_message = wire_load_u64(bytes + 96),
+        .numbers_sum = (uint128)wire_load_i128(bytes + 104),
     };
     return true;
 }
@@ -86,12 +87,12 @@ void id_key(int32_t day, uint32_t run, uint8_t key[ID_KEY_BYTES])
 
 /* --- the digest of a whole state --- */
 
-uint128 vault_digest(const struct tally *tally, uint128 ledger_sum)
+uint128 vault_digest(const struct tally *tally, uint128 rest)
 {
     int32_t quarters = tally->clock_ms == INT64_MIN
                            ? INT32_MIN
                            : rollup_first_quarter_day(tally->clock_ms, tally->horizon_ms);
-    uint128 digest = ledger_sum;
+    uint128 digest = rest;
 
     for (struct day *day = days_next(&tally->days, INT32_MIN); day;
          day = days_next(&tally->days, (int64_t)day->number + 1)) {

@@ -13,6 +13,7 @@
  *   ids      day u32 BE, run u32 BE → fingerprints; a short last run is written again, longer
  *   ledger   subscription → six counts (rules/ledger.h)
  *   days     day u32 BE → its shares of the digest (rules/days.h)
+ *   numbers  source, chunk u64 BE → which of its numbers were counted (rules/numbered.h)
  *
  * Rows that have aged (rules/rollup.h) are deleted some thousand a commit; nobody reads them
  * meanwhile.
@@ -35,8 +36,9 @@ enum vault_table {
     VAULT_UNIQUES,
     VAULT_LEDGER,
     VAULT_DAYS,
+    VAULT_NUMBERS,
 };
-enum { VAULT_TABLES = VAULT_DAYS + 1, VAULT_FORMAT = 1, VAULT_RUN_IDS_MAX = 4000 };
+enum { VAULT_TABLES = VAULT_NUMBERS + 1, VAULT_FORMAT = 2, VAULT_RUN_IDS_MAX = 4000 };
 
 enum vault_outcome {
     VAULT_EMPTY = 1, /* nothing was ever committed */
@@ -51,6 +53,7 @@ struct vault_state {
     int64_t watermark_ms, clock_ms;
     uint128 gross;
     uint128 ledger_sum;
+    uint128 numbers_sum;
     uint128 digest;
     int64_t published_offset; /* what is on `counters` for certain is the state before it */
     uint64_t last_message;    /* XXH3-64 of the message before next_offset; 0: none */
@@ -69,6 +72,10 @@ void vault_close(struct vault *vault); /* accepts a zeroed one */
 MUST_USE int vault_load(struct vault *vault, struct tally *tally, struct buffer *reason);
 /* Loads into `tally` and recomputes the whole digest from the rows. */
 MUST_USE int vault_verify(struct vault *vault, struct tally *tally, struct buffer *reason);
+/* Brings into the tally's memory what the batch asks for and only the store has: before
+ * tally_count. */
+MUST_USE int vault_recall(struct vault *vault, struct tally *tally,
+                          const struct usage_batch *batch);
 /* Writes what the tally has counted since the last commit, and its position. */
 MUST_USE int vault_commit(struct vault *vault, struct tally *tally);
 

@@ -1,7 +1,7 @@
 /*
  * A commit, in this order: new series; each level's unique values and cells; ids; accounts; days;
- * the position and digest. The tally isn't changed before all of it is on disk, so that a commit
- * can be tried again: what a day's row will say is worked out in `staged`.
+ * numbers; the position and digest. The tally isn't changed before all of it is on disk, so that a
+ * commit can be tried again: what a day's row will say is worked out in `staged`.
  */
 #include "aggregator/edges/vault_parts.h"
 
@@ -21,7 +21,7 @@ struct commit {
     struct cell_list cells;
     struct unique_list uniques;
     size_t next_unique;
-    uint128 ledger_sum;
+    uint128 ledger_sum, numbers_sum;
     int32_t first_day[LEVELS]; /* from which the level is kept */
     struct buffer key, value;
 };
@@ -368,6 +368,7 @@ static int write_all(struct commit *commit, struct vault *vault, struct vault_st
     stage_days(commit);
     if ((r = check_alone(commit, &vault->state)) || (r = write_new_series(commit)) ||
         (r = write_levels(commit)) || (r = write_days(commit)) || (r = write_accounts(commit)) ||
+        (r = vault_write_numbers(commit->txn, tally, &commit->value, &commit->numbers_sum)) ||
         (r = vault_prune(commit->txn, tally)))
         return fault_pass(r);
     state->next_offset = tally->next_offset;
@@ -375,7 +376,8 @@ static int write_all(struct commit *commit, struct vault *vault, struct vault_st
     state->clock_ms = tally->clock_ms;
     state->gross = tally->gross;
     state->ledger_sum = commit->ledger_sum;
-    state->digest = vault_digest(tally, commit->ledger_sum);
+    state->numbers_sum = commit->numbers_sum;
+    state->digest = vault_digest(tally, commit->ledger_sum + commit->numbers_sum);
     state_encode(state, bytes);
     return store_put(commit->txn, VAULT_STATE, text_of(VAULT_STATE_KEY),
                      text_from(bytes, sizeof(bytes)));
@@ -406,6 +408,7 @@ int vault_commit(struct vault *vault, struct tally *tally)
         return fault_pass(r);
     vault->state = state;
     tally->ledger_sum = commit.ledger_sum;
+    numbered_committed(&tally->numbered, commit.numbers_sum);
     tally_committed(tally);
     return 0;
 }

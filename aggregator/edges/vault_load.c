@@ -136,6 +136,16 @@ static int load_run(struct load *load, struct text key, struct text value, void 
     return 0;
 }
 
+/* Numbers stay where they are; what a batch asks for is recalled. */
+static int load_numbers(struct load *load, struct text key, struct text value, void *context)
+{
+    (void)context;
+
+    return vault_sum_numbers(key, value, &load->tally->numbered.sum)
+               ? 0
+               : damaged(load, "a row of numbers is damaged");
+}
+
 /* --- cells and unique values, summed again --- */
 
 struct level_walk {
@@ -303,6 +313,10 @@ static int load_all(struct load *load)
     tally->series_committed = tally->series.count;
     if (ledger_sum != load->state.ledger_sum)
         return damaged(load, "the ledger doesn't match its digest");
+    if ((r = each_row(load, VAULT_NUMBERS, text_from("", 0), 0, load_numbers, NULL)))
+        return r < 0 ? fault_pass(r) : r;
+    if (tally->numbered.sum != load->state.numbers_sum)
+        return damaged(load, "the numbers don't match their digest");
     if ((r = each_row(load, VAULT_IDS, text_from(first_run, sizeof(first_run)), 0, load_run,
                       NULL)) ||
         (r = check_ids(load)) ||
@@ -310,7 +324,7 @@ static int load_all(struct load *load)
                                                   .first_day = tally->first_open_day,
                                                   .sees = true})))
         return r < 0 ? fault_pass(r) : r;
-    if (vault_digest(tally, ledger_sum) != load->state.digest)
+    if (vault_digest(tally, ledger_sum + tally->numbered.sum) != load->state.digest)
         return damaged(load, "the digest doesn't match the days");
     return 0;
 }

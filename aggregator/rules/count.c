@@ -54,6 +54,7 @@ struct tally *tally_free(struct tally *tally)
     uniques_deinit(&tally->uniques);
     ledger_deinit(&tally->ledger);
     limits_deinit(&tally->limits);
+    numbered_deinit(&tally->numbered);
     buffer_deinit(&tally->text);
     buffer_deinit(&tally->other);
     free(tally->batch);
@@ -231,12 +232,14 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
     }
 }
 
-static enum dedup_verdict look_id_up(const struct tally *tally, const struct usage_event *event)
+static enum dedup_verdict look_id_up(struct tally *tally, const struct usage_event *event)
 {
     int64_t number = instant_day(event->time);
     const struct day *day = days_find(&tally->days, number);
     enum dedup_verdict verdict = DEDUP_NEW;
 
+    if (event->flags & USAGE_NUMBERED)
+        return numbered_look(&tally->numbered, event);
     if (day)
         verdict = dedup_look(&day->ids, &event->fingerprint);
     if (verdict != DEDUP_NEW || !(event->flags & USAGE_TIME_ABSENT))
@@ -272,7 +275,10 @@ static enum event_verdict judge(struct tally *tally, const struct usage_batch *b
         return EVENT_OVERFLOW;
 
     day = days_take(&tally->days, instant_day(event->time));
-    dedup_add(&day->ids, &event->fingerprint);
+    if (event->flags & USAGE_NUMBERED)
+        numbered_add(&tally->numbered, event);
+    else
+        dedup_add(&day->ids, &event->fingerprint);
     count_entries(tally, batch, event, day);
     day->is_dirty = true;
     day->changed_offset = tally->next_offset;
@@ -328,7 +334,9 @@ static void fetch_ahead(const struct tally *tally, const struct usage_batch *bat
         return;
     event = usage_event_at(batch, index);
     day = days_find(&tally->days, instant_day(event.time));
-    if (day)
+    if (event.flags & USAGE_NUMBERED)
+        numbered_prefetch(&tally->numbered, &event);
+    else if (day)
         dedup_prefetch(&day->ids, &event.fingerprint);
     if (tally->batch[event.series].id != INDEX_NONE)
         cells_prefetch(&tally->cells,

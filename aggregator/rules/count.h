@@ -14,6 +14,9 @@
  * sum of any cells of a partition can overflow; 2^127 units are 1.7 * 10^11 events of the greatest
  * value.
  *
+ * A numbered event's identity is its source and number, whatever its subscription and day, and is
+ * known for ever; it has no conflicts (numbered.h).
+ *
  * What comes between two commits is held in memory: cells, unique values, fresh ids, new series.
  *
  * Units      Milliseconds since the epoch; offsets of the partition of `usage`.
@@ -26,6 +29,7 @@
 #include "aggregator/rules/days.h"
 #include "aggregator/rules/ledger.h"
 #include "aggregator/rules/limits.h"
+#include "aggregator/rules/numbered.h"
 #include "aggregator/rules/series.h"
 #include "aggregator/rules/uniques.h"
 
@@ -56,6 +60,7 @@ struct tally {
     struct uniques uniques;
     struct ledger ledger;
     struct limits limits;
+    struct numbered numbered;
     int32_t first_open_day;
     uint128 ledger_sum; /* the digest's share of the committed ledger */
 

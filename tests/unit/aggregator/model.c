@@ -163,9 +163,12 @@ static bool is_gone(const struct model *model, int64_t day)
 static const struct model_id *seen(const struct model *model, const struct usage_event *event,
                                    int64_t day)
 {
+    bool is_numbered = event->flags & USAGE_NUMBERED;
+
     for (size_t i = 0; i < model->id_count; i++)
-        if (model->ids[i].day == day &&
-            memcmp(model->ids[i].id.identity, event->fingerprint.identity, 12) == 0)
+        if (model->ids[i].is_numbered == is_numbered &&
+            memcmp(model->ids[i].id.identity, event->fingerprint.identity, 12) == 0 &&
+            (is_numbered ? model->ids[i].sequence == event->sequence : model->ids[i].day == day))
             return &model->ids[i];
     return NULL;
 }
@@ -204,13 +207,17 @@ static void count_event(struct model *model, const struct usage_batch *batch,
         before = seen(model, event, day - 1);
     if (before) {
         counts->duplicate++;
-        counts->conflict += before->id.payload != event->fingerprint.payload;
+        counts->conflict +=
+            !before->is_numbered && before->id.payload != event->fingerprint.payload;
         return;
     }
     counts->counted++;
     if (model->id_count % MODEL_STEP == 0)
         model->ids = realloc(model->ids, (model->id_count + MODEL_STEP) * sizeof(*model->ids));
-    model->ids[model->id_count++] = (struct model_id){.day = day, .id = event->fingerprint};
+    model->ids[model->id_count++] = (struct model_id){.day = day,
+                                                      .id = event->fingerprint,
+                                                      .is_numbered = event->flags & USAGE_NUMBERED,
+                                                      .sequence = event->sequence};
     for (size_t i = 0; i < event->entry_count; i++) {
         struct usage_entry entry = usage_entry_at(batch, event->first_entry + i);
 
@@ -279,6 +286,30 @@ static void random_series(struct stream *stream, size_t subscription, enum aggre
     series->dimensions[0].value = text_of(methods[stream_random(stream, 5)]);
 }
 
+/* Of some sources: the next number, one of the last, or seldom one far away. */
+static void make_numbered(struct stream *stream, struct usage_event *event)
+{
+    size_t source = stream_random(stream, 3);
+    uint64_t next = stream->numbers[source], back = stream_random(stream, 30);
+
+    memset(event->fingerprint.identity, (int)(source + 1), sizeof(event->fingerprint.identity));
+    event->flags |= USAGE_NUMBERED;
+    switch (stream_random(stream, 8)) {
+    case 0:
+        event->sequence = next > back ? next - back : 0;
+        break;
+    case 1:
+        event->sequence = stream_random(stream, 200) * 3000;
+        break;
+    case 2:
+        event->sequence = UINT64_MAX - back;
+        break;
+    default:
+        event->sequence = next;
+        stream->numbers[source] += 1 + stream_random(stream, 9) / 8 * 1500;
+    }
+}
+
 static void add_event(struct stream *stream)
 {
     struct usage_series series[3];
@@ -294,6 +325,8 @@ static void add_event(struct stream *stream)
         event.time = instant_from_ms(stream->now_ms);
         event.flags = USAGE_TIME_ABSENT;
     }
+    if (stream_random(stream, 4) == 0)
+        make_numbered(stream, &event);
     for (size_t i = 0; i < entries; i++) {
         enum aggregation aggregation = (enum aggregation)stream_random(stream, AGGREGATION_KINDS);
 

@@ -22,8 +22,10 @@ struct model_cell {
 };
 
 struct model_id {
-    int64_t day;
+    int64_t day; /* unless it is numbered */
     struct fingerprint id;
+    bool is_numbered;
+    uint64_t sequence;
 };
 
 struct model_account {
@@ -58,6 +60,7 @@ const struct model_cell *model_find(const struct model *model, enum level level,
 struct stream {
     uint64_t state; /* of the random numbers */
     int64_t now_ms;
+    uint64_t numbers[3]; /* of each numbered source: the next */
     struct usage_writer *writer;
     struct usage_reader *reader;
     struct usage_batch batch;

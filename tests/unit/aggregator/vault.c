@@ -48,6 +48,7 @@ static void engine_open(struct engine *engine, int64_t horizon_ms, uint32_t comb
     cr_assert_eq(vault_open(folder, MAP_BYTES, &engine->vault), 0);
     engine->tally = tally_new(0, 1, horizon_ms);
     engine->tally->limits.combinations_max = combinations_max;
+    engine->tally->numbered.kept_max = 8; /* so that chunks come and go */
     r = vault_load(&engine->vault, engine->tally, &reason);
     cr_assert(r == 0 || r == VAULT_EMPTY, "%.*s", (int)reason.length, reason.at);
 }
@@ -112,6 +113,7 @@ static void engine_count(struct engine *engine, const struct log *log, struct us
     size_t count;
 
     batch = log_batch(log, reader, (size_t)engine->tally->next_offset);
+    cr_assert_eq(vault_recall(&engine->vault, engine->tally, &batch), 0, "%s", fault_text());
     tally_count(engine->tally, &batch, engine->tally->next_offset, asides, &count);
 }
 
