@@ -9,6 +9,15 @@ if(TOLLWAY_HARDEN AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
   target_link_options(tollway_warnings INTERFACE -Wl,-z,relro,-z,now)
 endif()
+# gcc clears and copies structs of more than 32 bytes by `rep stos`, whose start alone takes longer than
+# the stores: a rated line of 112 bytes took 10 ns more.
+include(CheckCCompilerFlag)
+set(TOLLWAY_STRUCT_FLAGS -mmemset-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
+  -mmemcpy-strategy=unrolled_loop:256:noalign,libcall:-1:noalign)
+check_c_compiler_flag("${TOLLWAY_STRUCT_FLAGS}" TOLLWAY_HAS_STRUCT_FLAGS)
+if(TOLLWAY_HAS_STRUCT_FLAGS)
+  target_compile_options(tollway_warnings INTERFACE ${TOLLWAY_STRUCT_FLAGS})
+endif()
 # Assertions stay on in every build: NDEBUG is never defined.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
