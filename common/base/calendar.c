@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-enum { MINUTE = 60, HOUR = 3600, DAY_SECONDS = 86400, MONTH_SECONDS_LEAST = 28 * DAY_SECONDS };
+enum { MINUTE = 60, HOUR = 3600, DAY_SECONDS = 86400 };
 
 static const int64_t NS_SECOND = 1000000000;
 
@@ -175,30 +175,34 @@ struct instant recurrence_boundary(const struct recurrence *recurrence, int64_t 
                    index);
 }
 
-/* The truth is never further from the anchor than a guess by the cadence's least length; halve from
- * there. */
+/* By the cadence's mean length, in Gregorian months; a few periods off at the most. */
+static int64_t guess_index(const struct recurrence *recurrence, struct instant instant)
+{
+    const int64_t month = 146097 * (int64_t)DAY_SECONDS / 4800; /* 30.436875 days */
+    struct duration cadence = recurrence->cadence;
+    int64_t mean = cadence.months * month + cadence.days * (int64_t)DAY_SECONDS + cadence.seconds;
+    int64_t distance = seconds_of(instant) - seconds_of(recurrence->anchor);
+
+    return divide_floored(distance - recurrence->months * month, mean);
+}
+
+/* From the guess to the truth; where the calendar ends no boundary is passed any more. */
 int64_t recurrence_index(const struct recurrence *recurrence, struct instant instant)
 {
-    struct duration cadence = recurrence->cadence;
-    int64_t least = cadence.months * (int64_t)MONTH_SECONDS_LEAST +
-                    cadence.days * (int64_t)(DAY_SECONDS - 2 * HOUR) + cadence.seconds;
-    int128 distance = (int128)instant.ns - recurrence->anchor.ns;
-    int64_t seconds = (int64_t)((distance < 0 ? -distance : distance) / NS_SECOND);
-    int64_t far = (seconds + (int64_t)recurrence->months * 31 * DAY_SECONDS) / least + 2;
-    int64_t low = -far, high = far;
+    int64_t index = guess_index(recurrence, instant);
+    struct instant next;
 
-    assert(!duration_is_zero(cadence));
+    assert(!duration_is_zero(recurrence->cadence));
     assert(recurrence->months >= 0);
 
-    while (low < high) {
-        int64_t middle = high - (high - low) / 2;
-
-        if (instant_compare(recurrence_boundary(recurrence, middle), instant) <= 0)
-            low = middle;
-        else
-            high = middle - 1;
+    while (instant_compare(recurrence_boundary(recurrence, index), instant) > 0)
+        index--;
+    next = recurrence_boundary(recurrence, index + 1);
+    while (next.ns != INT64_MAX && instant_compare(next, instant) <= 0) {
+        index++;
+        next = recurrence_boundary(recurrence, index + 1);
     }
-    return low;
+    return index;
 }
 
 struct window recurrence_period(const struct recurrence *recurrence, int64_t index)
