@@ -40,30 +40,6 @@ void buffer_reserve(struct buffer *buffer, size_t more)
     buffer->room = room;
 }
 
-void buffer_add(struct buffer *buffer, const void *bytes, size_t length)
-{
-    if (length == 0)
-        return;
-    buffer_reserve(buffer, length);
-    memcpy(buffer->at + buffer->length, bytes, length);
-    buffer->length += length;
-}
-
-void buffer_add_text(struct buffer *buffer, struct text text)
-{
-    buffer_add(buffer, text.at, text.length);
-}
-
-void buffer_add_string(struct buffer *buffer, const char *string)
-{
-    buffer_add(buffer, string, strlen(string));
-}
-
-void buffer_add_char(struct buffer *buffer, char c)
-{
-    buffer_add(buffer, &c, 1);
-}
-
 void buffer_add_int(struct buffer *buffer, int64_t number)
 {
     char digits[20];
@@ -145,6 +121,19 @@ bool text_is_utf8(struct text text)
     return true;
 }
 
+/* Whether each of eight bytes stands for itself in a JSON string: ASCII, no control character, no
+ * quote, no backslash. A byte is zero after the xor where it is the one that is looked for. */
+static bool is_plain(const unsigned char *at)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t bytes, quotes, slashes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    quotes = bytes ^ ones * '"';
+    slashes = bytes ^ ones * '\\';
+    return !((bytes | (bytes - ones * 0x20) | (quotes - ones) | (slashes - ones)) & tops);
+}
+
 static void add_escape(struct buffer *buffer, unsigned char c)
 {
     static const char names[] = "btn.fr"; /* from 0x08 on */
@@ -171,8 +160,13 @@ void buffer_add_json_string(struct buffer *buffer, struct text text)
     }
     buffer_add_char(buffer, '"');
     while (i < text.length) {
-        size_t length = utf8_length(at + i, text.length - i);
+        size_t length;
 
+        if (text.length - i >= 8 && is_plain(at + i)) {
+            i += 8;
+            continue;
+        }
+        length = utf8_length(at + i, text.length - i);
         if (length && at[i] >= 0x20 && at[i] != '"' && at[i] != '\\') {
             i += length;
             continue;

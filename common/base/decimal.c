@@ -181,11 +181,6 @@ static int scan_number(struct scan *scan, enum form form, struct decimal *value)
     return r;
 }
 
-struct decimal decimal_from_int(int64_t value)
-{
-    return (struct decimal){(int128)value * (int128)ONE};
-}
-
 int decimal_parse(struct text text, struct decimal *value)
 {
     struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
@@ -227,7 +222,7 @@ static char *write_digits(char *end, uint128 number, int least)
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
 {
     uint128 size = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
-    uint128 whole = size / ONE;
+    uint128 whole = size >> 64 ? size / ONE : (uint64_t)size / (uint64_t)ONE;
     uint64_t fraction = (uint64_t)(size - whole * ONE);
     char written[DECIMAL_TEXT_MAX];
     char *const end = written + DECIMAL_TEXT_MAX;
@@ -248,31 +243,6 @@ size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
     memcpy(text, at, length);
     text[length] = '\0';
     return length;
-}
-
-int decimal_add(struct decimal a, struct decimal b, struct decimal *sum)
-{
-    int128 units;
-
-    if (__builtin_add_overflow(a.units, b.units, &units))
-        return DECIMAL_OVERFLOW;
-    sum->units = units;
-    return 0;
-}
-
-int decimal_subtract(struct decimal a, struct decimal b, struct decimal *difference)
-{
-    int128 units;
-
-    if (__builtin_sub_overflow(a.units, b.units, &units))
-        return DECIMAL_OVERFLOW;
-    difference->units = units;
-    return 0;
-}
-
-int decimal_compare(struct decimal a, struct decimal b)
-{
-    return (a.units > b.units) - (a.units < b.units);
 }
 
 struct decimal decimal_divide_rounded(struct decimal a, uint64_t count)

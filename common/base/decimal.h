@@ -23,7 +23,6 @@ enum decimal_outcome {
     DECIMAL_OVERFLOW,         /* the result has no struct decimal */
 };
 
-struct decimal decimal_from_int(int64_t value);
 /* Reads `-?[0-9]+(\.[0-9]+)?`. */
 MUST_USE int decimal_parse(struct text text, struct decimal *value);
 /* Reads a JSON number, exponent included (1e3, 1.50E+2), straight from its digits. */
@@ -32,9 +31,6 @@ MUST_USE int decimal_parse_json(struct text text, struct decimal *value);
 MUST_USE int decimal_parse_sum(struct text text, struct decimal *value);
 /* Writes the shortest form ("12.5", "0", "-3") and a NUL; returns its length. */
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]);
-MUST_USE int decimal_add(struct decimal a, struct decimal b, struct decimal *sum);
-MUST_USE int decimal_subtract(struct decimal a, struct decimal b, struct decimal *difference);
-int decimal_compare(struct decimal a, struct decimal b); /* < 0, 0, > 0 */
 /* a / count, rounded half away from zero at the twelfth decimal. `count` > 0. */
 struct decimal decimal_divide_rounded(struct decimal a, uint64_t count);
 
@@ -47,3 +43,36 @@ MUST_USE int decimal_divide(struct decimal a, struct decimal b, int places,
                             enum decimal_rounding rounding, struct decimal *quotient);
 
 uint64_t decimal_power_of_ten(int exponent); /* 0 to DECIMAL_POWER_MAX */
+
+/* Those of a few instructions are defined here: rating does little else. */
+static inline struct decimal decimal_from_int(int64_t value)
+{
+    return (struct decimal){(int128)value * 1000000000000};
+}
+
+MUST_USE static inline int decimal_add(struct decimal a, struct decimal b, struct decimal *sum)
+{
+    int128 units;
+
+    if (__builtin_add_overflow(a.units, b.units, &units))
+        return DECIMAL_OVERFLOW;
+    sum->units = units;
+    return 0;
+}
+
+MUST_USE static inline int decimal_subtract(struct decimal a, struct decimal b,
+                                            struct decimal *difference)
+{
+    int128 units;
+
+    if (__builtin_sub_overflow(a.units, b.units, &units))
+        return DECIMAL_OVERFLOW;
+    difference->units = units;
+    return 0;
+}
+
+/* < 0, 0, > 0 */
+static inline int decimal_compare(struct decimal a, struct decimal b)
+{
+    return (a.units > b.units) - (a.units < b.units);
+}

@@ -197,6 +197,61 @@ int money_round(struct exact amount, const struct currency *currency, enum round
     return round_places(amount, EXACT_PLACES - currency->digits, money);
 }
 
+/*
+ * Sizes below 2^64 each and a quotient below 2^64: nearly every line there is. Divides by 10^19 in
+ * one step and by what is left of the divisor, at most 10^5, in another. False: too large.
+ */
+static bool round_small(uint64_t quantity, uint64_t price, int places, uint64_t *minor)
+{
+    const uint64_t first = decimal_power_of_ten(DECIMAL_POWER_MAX);
+    uint64_t second = decimal_power_of_ten(places - DECIMAL_POWER_MAX);
+    uint128 product = (uint128)quantity * price;
+    uint64_t upper, whole, rest;
+
+    if (product >> 64 >= first)
+        return false;
+    upper = (uint64_t)(product / first);
+    whole = upper / second;
+    rest = upper - whole * second;
+    *minor = whole + (rest >= second / 2); /* even, so what is below `first` decides nothing */
+    return true;
+}
+
+/* Whole units at a price, their product below 2^64: the usual line, by one short division. */
+static bool round_whole(uint64_t quantity, uint64_t price, int places, uint64_t *minor)
+{
+    const uint64_t one = 1000000000000u; /* 10^DECIMAL_PLACES */
+    uint64_t divisor = decimal_power_of_ten(places), whole = quantity / one, product, rest;
+
+    if (whole * one != quantity || __builtin_mul_overflow(whole, price, &product))
+        return false;
+    *minor = product / divisor;
+    rest = product - *minor * divisor;
+    *minor += rest >= divisor / 2;
+    return true;
+}
+
+int money_of_product(struct decimal quantity, struct decimal price, const struct currency *currency,
+                     enum rounding rounding, struct money *money)
+{
+    uint128 one = size_of(quantity.units), other = size_of(price.units);
+    struct exact product;
+    uint64_t minor;
+    int r;
+
+    assert(rounding == HALF_AWAY_FROM_ZERO);
+
+    if (!(one >> 64) && !(other >> 64) &&
+        (round_whole((uint64_t)one, (uint64_t)other, DECIMAL_PLACES - currency->digits, &minor) ||
+         round_small((uint64_t)one, (uint64_t)other, 2 * DECIMAL_PLACES - currency->digits,
+                     &minor))) {
+        money->minor = (quantity.units < 0) != (price.units < 0) ? -(int128)minor : (int128)minor;
+        return 0;
+    }
+    r = exact_product(quantity, price, &product);
+    return r ? r : money_round(product, currency, rounding, money);
+}
+
 int money_percent(struct money amount, struct decimal percent, enum rounding rounding,
                   struct money *part)
 {
@@ -232,16 +287,6 @@ struct money money_share(struct money amount, int128 part, int128 whole, enum ro
     return (struct money){product.negative ? -(int128)size : (int128)size};
 }
 
-int money_add(struct money a, struct money b, struct money *sum)
-{
-    int128 minor;
-
-    if (__builtin_add_overflow(a.minor, b.minor, &minor) || minor < -MINOR_MAX)
-        return MONEY_OVERFLOW;
-    sum->minor = minor;
-    return 0;
-}
-
 int money_subtract(struct money a, struct money b, struct money *difference)
 {
     return money_add(a, (struct money){-b.minor}, difference);
@@ -262,21 +307,32 @@ int money_of(struct decimal amount, const struct currency *currency, struct mone
     return 0;
 }
 
+/* From the right; the point stands behind the minor unit's digits. */
+static char *write_digit(char *at, int digit, int place, const struct currency *currency)
+{
+    if (place == currency->digits && place > 0)
+        *--at = '.';
+    *--at = (char)('0' + digit);
+    return at;
+}
+
 size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX])
 {
-    char reversed[MONEY_TEXT_MAX];
-    uint128 rest = size_of(money.minor);
-    size_t count = 0, length = 0;
+    char written[MONEY_TEXT_MAX];
+    char *const end = written + MONEY_TEXT_MAX;
+    char *at = end;
+    uint128 size = size_of(money.minor);
+    int place = 0;
+    size_t length;
 
-    for (int place = 0; place <= currency->digits || rest; place++, rest /= 10) {
-        if (place == currency->digits && place > 0)
-            reversed[count++] = '.';
-        reversed[count++] = (char)('0' + (int)(rest % 10));
-    }
+    for (; size >> 64; place++, size /= 10)
+        at = write_digit(at, (int)(size % 10), place, currency);
+    for (uint64_t rest = (uint64_t)size; place <= currency->digits || rest; place++, rest /= 10)
+        at = write_digit(at, (int)(rest % 10), place, currency);
     if (money.minor < 0)
-        reversed[count++] = '-';
-    while (count)
-        text[length++] = reversed[--count];
+        *--at = '-';
+    length = (size_t)(end - at);
+    memcpy(text, at, length);
     text[length] = '\0';
     return length;
 }

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
+#include <string.h>
 
 struct text {
     const char *at;
@@ -47,12 +48,35 @@ struct buffer {
 void buffer_deinit(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* keeps the room */
 void buffer_reserve(struct buffer *buffer, size_t more);
-void buffer_add(struct buffer *buffer, const void *bytes, size_t length);
-void buffer_add_text(struct buffer *buffer, struct text text);
-void buffer_add_string(struct buffer *buffer, const char *string);
-void buffer_add_char(struct buffer *buffer, char c);
 void buffer_add_int(struct buffer *buffer, int64_t number);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped, bytes
  that aren't UTF-8 replaced; absent: null */
 struct text buffer_text(const struct buffer *buffer);                 /* until the next change */
+
+/* The four below are defined here: they are most of what writing a long document is, and a constant
+ * string's length is known to the compiler. */
+static inline void buffer_add(struct buffer *buffer, const void *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    if (buffer->room - buffer->length < length)
+        buffer_reserve(buffer, length);
+    memcpy(buffer->at + buffer->length, bytes, length);
+    buffer->length += length;
+}
+
+static inline void buffer_add_text(struct buffer *buffer, struct text text)
+{
+    buffer_add(buffer, text.at, text.length);
+}
+
+static inline void buffer_add_string(struct buffer *buffer, const char *string)
+{
+    buffer_add(buffer, string, strlen(string));
+}
+
+static inline void buffer_add_char(struct buffer *buffer, char c)
+{
+    buffer_add(buffer, &c, 1);
+}

@@ -79,6 +79,39 @@ Test(money, products_agree_with_small_integers)
     }
 }
 
+/* Of any size up to 2^bits, often whole or next to a half of a minor unit. */
+static struct decimal random_decimal(uint64_t *state)
+{
+    static const int64_t steps[] = {1, 5000000000, 10000000000, 1000000000000};
+    int bits;
+    int128 units;
+
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    bits = (int)(*state >> 58) + 1; /* 1 to 64 */
+    units = (int128)((*state ^ *state << 29) >> (64 - bits)) * steps[*state >> 32 & 3] +
+            (int)(*state >> 40 & 3) - 1;
+    return (struct decimal){*state >> 50 & 1 ? -units : units};
+}
+
+Test(money, the_short_way_of_a_product_is_the_long_way)
+{
+    static const char *const codes[] = {"JPY", "USD", "KWD", "CLF"};
+    uint64_t state = 20260201;
+
+    for (int i = 0; i < 400000; i++) {
+        const struct currency *currency = currency_find(text_of(codes[i % 4]));
+        struct decimal quantity = random_decimal(&state), price = random_decimal(&state);
+        struct exact exact;
+        struct money expected, found;
+        int r = exact_product(quantity, price, &exact);
+
+        r = r ? r : money_round(exact, currency, HALF_AWAY_FROM_ZERO, &expected);
+        cr_assert_eq(money_of_product(quantity, price, currency, HALF_AWAY_FROM_ZERO, &found), r);
+        if (r == 0)
+            cr_assert(found.minor == expected.minor, "case %d", i);
+    }
+}
+
 Test(money, says_when_it_has_no_room)
 {
     const int128 most = (int128)(~(uint128)0 >> 1);
