@@ -66,13 +66,16 @@ static int measure(struct rater *rater)
     if (slice->quantity.units < 0 || slice->billed_quantity.units < 0 ||
         slice->billed_amount.units < 0)
         return RATING_NEGATIVE;
-    if (money_of(slice->billed_amount, rater->currency, &rater->billed))
+    if (slice->billed_amount.units &&
+        money_of(slice->billed_amount, rater->currency, &rater->billed))
         return RATING_TOO_FINE;
     rater->is_first = slice->billed_quantity.units == 0 && rater->billed.minor == 0;
     if (decimal_add(slice->billed_quantity, slice->quantity, &end))
         return RATING_OVERFLOW;
-    if (priced_quantity(rater, slice->billed_quantity, &rater->start) ||
-        priced_quantity(rater, end, &rater->end))
+    if (slice->billed_quantity.units &&
+        priced_quantity(rater, slice->billed_quantity, &rater->start))
+        return RATING_OVERFLOW;
+    if (priced_quantity(rater, end, &rater->end))
         return RATING_OVERFLOW;
     return 0;
 }
@@ -164,9 +167,13 @@ static int rate_lines(const struct rater *rater, struct rated_line *lines, size_
 {
     size_t found = 0;
 
-    for (size_t i = 0; is_due(rater) && i < rating_slot_count(rater->price); i++) {
-        int r = rate_slot(rater, i, &lines[found]);
+    size_t slots = is_due(rater) ? rating_slot_count(rater->price) : 0;
+    int r;
 
+    for (size_t i = 0; i < slots; i++) {
+        if (rating_slot_is_empty(rater->price, i, rater->end))
+            continue;
+        r = rate_slot(rater, i, &lines[found]);
         if (r)
             return r;
         if (says_something(rater, &lines[found]))

@@ -23,13 +23,10 @@ size_t rating_slot_count(const struct price *price)
 /* quantity × unit, rounded: the only place where a line's amount comes from a quantity. */
 static int price_quantity(const struct currency *currency, struct rated_line *line)
 {
-    struct exact amount;
-
     if (line->quantity.units == 0)
         return 0;
-    if (exact_product(line->quantity, line->unit_amount, &amount))
-        return RATING_OVERFLOW;
-    if (money_round(amount, currency, HALF_AWAY_FROM_ZERO, &line->amount))
+    if (money_of_product(line->quantity, line->unit_amount, currency, HALF_AWAY_FROM_ZERO,
+                         &line->amount))
         return RATING_OVERFLOW;
     return 0;
 }
@@ -67,6 +64,17 @@ static struct decimal part_in_tier(const struct price *price, size_t tier, struc
     if (decimal_compare(end, before) <= 0)
         return decimal_from_int(0);
     return (struct decimal){end.units - before.units};
+}
+
+bool rating_slot_is_empty(const struct price *price, size_t index, struct decimal quantity)
+{
+    size_t tier = index / 2;
+
+    if (price->kind != PRICE_GRADUATED && price->kind != PRICE_GRADUATED_PERCENTAGE)
+        return false;
+    if (index % 2 ? !price->tiers[tier].has_flat : !price->tiers[tier].has_unit)
+        return true;
+    return tier > 0 && decimal_compare(quantity, bound_before(price, tier)) <= 0;
 }
 
 /* Tier 1's flat part is due at no usage too; a later one's when the bound before it is passed. */
