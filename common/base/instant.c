@@ -215,6 +215,13 @@ static char *write_digits(char *at, int64_t number, int digits, char behind)
     return at + digits + 1;
 }
 
+static char *write_pair(char *at, int number)
+{
+    at[0] = (char)('0' + number / 10);
+    at[1] = (char)('0' + number % 10);
+    return at + 2;
+}
+
 /* Behind the seconds: "Z", or the fraction in 3, 6 or 9 digits and the Z. */
 static char *write_fraction(char *at, int64_t ns)
 {
@@ -231,19 +238,26 @@ static char *write_fraction(char *at, int64_t ns)
 /* Years of four digits: 1677 to 2262 is all that there is. */
 size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
 {
-    int64_t day = instant_day(instant);
     int64_t seconds = divide_floored(instant.ns, NS_SECOND);
-    int64_t of_day = seconds - day * SECONDS_DAY;
-    int64_t fraction = (int64_t)((int128)instant.ns - (int128)seconds * NS_SECOND);
+    int64_t day = divide_floored(seconds, SECONDS_DAY);
+    int of_day = (int)(seconds - day * SECONDS_DAY);
+    int64_t fraction = (int64_t)((uint64_t)instant.ns - (uint64_t)seconds * (uint64_t)NS_SECOND);
     struct civil_date date = civil_from_day(day);
     char *at = text;
 
-    at = write_digits(at, date.year, 4, '-');
-    at = write_digits(at, date.month, 2, '-');
-    at = write_digits(at, date.day, 2, 'T');
-    at = write_digits(at, of_day / 3600, 2, ':');
-    at = write_digits(at, of_day / 60 % 60, 2, ':');
-    at = write_digits(at, of_day % 60, 2, 'Z');
+    at = write_pair(at, (int)date.year / 100);
+    at = write_pair(at, (int)date.year % 100);
+    *at++ = '-';
+    at = write_pair(at, date.month);
+    *at++ = '-';
+    at = write_pair(at, date.day);
+    *at++ = 'T';
+    at = write_pair(at, of_day / 3600);
+    *at++ = ':';
+    at = write_pair(at, of_day / 60 % 60);
+    *at++ = ':';
+    at = write_pair(at, of_day % 60);
+    *at++ = 'Z';
     at = write_fraction(at, fraction);
     *at = '\0';
     return (size_t)(at - text);

@@ -266,6 +266,8 @@ int64_t zone_seconds_of_local(const struct zone *zone, int64_t local)
 
     if (local < INT64_MIN / 2 || local > INT64_MAX / 2)
         return local;
+    if (zone->count == 0 && !zone->rule.changes)
+        return local - zone->first; /* one offset for ever */
     segment = zone_segment_of(zone, local - OFFSET_MOST);
     before = segment.offset;
     while (segment.to != INT64_MAX && local - segment.offset >= segment.to) {

@@ -15,6 +15,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The periods of a card that fall due, kept for the next card: most of a plan's share a cadence. */
+struct walk {
+    const struct plan *plan;
+    size_t phase;
+    struct window within;
+    enum price_term term;
+    bool is_once;
+    struct duration cadence;
+    struct card_period *periods;
+    size_t count, room;
+};
+
 struct builder {
     const struct subscription *subscription;
     const struct billing_boundary *boundary;
@@ -24,6 +36,7 @@ struct builder {
     size_t count;
     struct rated_line *scratch; /* for one rating */
     size_t scratch_room;
+    struct walk walk;
 };
 
 /* --- what falls due --- */
@@ -42,35 +55,81 @@ static const struct rate_card *card_of(const struct charge *charge)
 
 typedef int charge_visit(struct builder *builder, const struct charge *charge);
 
-/* The charges of a card that begin within the billing period. */
-static int each_beginning(struct builder *builder, struct charge charge, struct window within,
-                          charge_visit *visit)
+static int keep_period(struct builder *builder, const struct card_period *period)
 {
-    bool found = periods_card_at(builder->subscription, charge.phase, card_of(&charge), within.from,
-                                 &charge.period);
+    struct walk *walk = &builder->walk;
+
+    if (walk->count == walk->room) {
+        size_t room = walk->room ? 2 * walk->room : 4;
+        struct card_period *periods = arena_take(builder->arena, room * sizeof(*periods));
+
+        if (room > 2 * INVOICE_LINES_MAX)
+            return INVOICE_TOO_LONG;
+        if (!periods)
+            return INVOICE_NO_MEMORY;
+        if (walk->count)
+            memcpy(periods, walk->periods, walk->count * sizeof(*periods));
+        walk->periods = periods;
+        walk->room = room;
+    }
+    walk->periods[walk->count++] = *period;
+    return 0;
+}
+
+/* In advance those that begin within the billing period, in arrears those that end in it. */
+static int walk_periods(struct builder *builder, const struct charge *charge)
+{
+    const struct window within = builder->walk.within;
+    bool in_advance = builder->walk.term == PRICE_IN_ADVANCE;
+    struct card_period period;
+    bool found = periods_card_at(builder->subscription, charge->phase, card_of(charge), within.from,
+                                 &period);
     int r = 0;
 
-    while (found && r == 0 && instant_compare(charge.period.window.from, within.to) < 0) {
-        if (instant_compare(charge.period.window.from, within.from) >= 0)
-            r = visit(builder, &charge);
-        found = periods_card_next(builder->subscription, charge.phase, card_of(&charge),
-                                  &charge.period, &charge.period);
+    builder->walk.count = 0;
+    while (found && r == 0 &&
+           (in_advance ? instant_compare(period.window.from, within.to) < 0
+                       : instant_compare(period.window.to, within.to) <= 0)) {
+        if (!in_advance || instant_compare(period.window.from, within.from) >= 0)
+            r = keep_period(builder, &period);
+        found = periods_card_next(builder->subscription, charge->phase, card_of(charge), &period,
+                                  &period);
     }
     return r;
 }
 
-/* Those that end within it. */
-static int each_ending(struct builder *builder, struct charge charge, struct window within,
-                       charge_visit *visit)
+static bool is_walked(const struct walk *walk, const struct charge *charge, struct window within,
+                      enum price_term term)
 {
-    bool found = periods_card_at(builder->subscription, charge.phase, card_of(&charge), within.from,
-                                 &charge.period);
+    const struct rate_card *card = card_of(charge);
+
+    return walk->plan == charge->plan && walk->phase == charge->phase && walk->term == term &&
+           instant_compare(walk->within.from, within.from) == 0 &&
+           instant_compare(walk->within.to, within.to) == 0 && walk->is_once == card->is_once &&
+           walk->cadence.months == card->cadence.months &&
+           walk->cadence.days == card->cadence.days &&
+           walk->cadence.seconds == card->cadence.seconds;
+}
+
+static int each_period(struct builder *builder, struct charge charge, struct window within,
+                       enum price_term term, charge_visit *visit)
+{
+    struct walk *walk = &builder->walk;
+    const struct rate_card *card = card_of(&charge);
     int r = 0;
 
-    while (found && r == 0 && instant_compare(charge.period.window.to, within.to) <= 0) {
+    if (!is_walked(walk, &charge, within, term)) {
+        walk->plan = charge.plan;
+        walk->phase = charge.phase;
+        walk->within = within;
+        walk->term = term;
+        walk->is_once = card->is_once;
+        walk->cadence = card->cadence;
+        r = walk_periods(builder, &charge);
+    }
+    for (size_t i = 0; i < walk->count && r == 0; i++) {
+        charge.period = walk->periods[i];
         r = visit(builder, &charge);
-        found = periods_card_next(builder->subscription, charge.phase, card_of(&charge),
-                                  &charge.period, &charge.period);
     }
     return r;
 }
@@ -88,10 +147,7 @@ static int each_of_term(struct builder *builder, const struct billing_period *pe
 
         if (!card_of(&charge)->has_price || card_of(&charge)->price.term != term)
             continue;
-        if (term == PRICE_IN_ADVANCE)
-            r = each_beginning(builder, charge, period->window, visit);
-        else
-            r = each_ending(builder, charge, period->window, visit);
+        r = each_period(builder, charge, period->window, term, visit);
     }
     return r;
 }
@@ -304,7 +360,8 @@ int invoice_build(const struct subscription *subscription, const struct billing_
                   const struct invoice_sources *sources, struct arena *arena,
                   struct invoice *invoice)
 {
-    struct builder builder = {subscription, boundary, sources, arena, NULL, 0, NULL, 0};
+    struct builder builder = {
+        .subscription = subscription, .boundary = boundary, .sources = sources, .arena = arena};
     struct invoice built = {
         .subscription = subscription, .boundary = *boundary, .position = sources->position};
     int r = add_lines(&builder);
