@@ -6,6 +6,7 @@
  */
 #include "proto/catalog_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct catalog *catalog_new(void)
     catalog_subscriptions_init(&catalog->subscriptions);
     catalog_meters_init(&catalog->meters);
     catalog_keys_init(&catalog->keys);
+    catalog_sources_init(&catalog->sources);
     return catalog;
 }
 
@@ -28,6 +30,7 @@ struct catalog *catalog_free(struct catalog *catalog)
     catalog_subscriptions_deinit(&catalog->subscriptions);
     catalog_meters_deinit(&catalog->meters);
     catalog_keys_deinit(&catalog->keys);
+    catalog_sources_deinit(&catalog->sources);
     free(catalog);
     return NULL;
 }
@@ -66,6 +69,8 @@ static const char *take_record(struct catalog *catalog, struct text kind, struct
         return catalog_keys_take(&catalog->keys, id, record);
     if (text_is(kind, "bucket"))
         return take_bucket(catalog, record);
+    if (text_is(kind, "configuration"))
+        return catalog_sources_take(&catalog->sources, record);
     return NULL;
 }
 
@@ -77,6 +82,8 @@ static void remove_record(struct catalog *catalog, struct text kind, struct text
         catalog_meters_remove(&catalog->meters, id);
     else if (text_is(kind, "key"))
         catalog_keys_remove(&catalog->keys, id);
+    else if (text_is(kind, "configuration") && catalog_sources_take(&catalog->sources, NULL))
+        assert(!"no sources at all are well-formed");
 }
 
 static int apply_record(struct catalog *catalog, struct text kind, struct text id,

@@ -15,7 +15,9 @@
  *                        "cuts":[minute of the UTC day,…]}   (cuts: counters.h; absent: [0])
  *   key/<id>            {"epoch","id","role":"ingest"|"admin","sha256"(hex of the whole key),
  *                        "createdAt","expiresAt"?}
- *   feature/<key>  plan/<key>@<version>  configuration/default  customer/<key>
+ *   configuration/default   {"epoch","numberedSources"?:[source,…],…}: the sources whose events are
+ *                       known by their number
+ *   feature/<key>  plan/<key>@<version>  customer/<key>
  *                       product.md shapes with "epoch": the invoicer's, of which only the epoch is
  *                       looked at here. So for kinds that are new.
  *
@@ -36,7 +38,8 @@ enum {
     CATALOG_KEY_MAX = 64, /* bytes of a slug */
     CATALOG_ID_MAX = 256, /* bytes of subscription ids, customer keys, consumer names */
     CATALOG_PARTITIONS_MAX = 10000,
-    CATALOG_METERS_MAX = 1000, /* in a bucket; USAGE_METERS_MAX of one event type */
+    CATALOG_SOURCES_MAX = 2000, /* numbered ones, each of CATALOG_ID_MAX bytes */
+    CATALOG_METERS_MAX = 1000,  /* in a bucket; USAGE_METERS_MAX of one event type */
 };
 
 /* $.a.b, from `data`. */
@@ -111,6 +114,8 @@ const struct catalog_meter *catalog_meter(const struct catalog *catalog, struct 
 const struct catalog_subscription *catalog_subscription(const struct catalog *catalog,
                                                         struct text id);
 const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
+/* Are the source's events known by `sequence` instead of `id` (metering.md 13)? */
+bool catalog_is_numbered(const struct catalog *catalog, struct text source);
 
 /* From active_from on and before active_to; the far future too is before an open end. */
 bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time);

@@ -89,6 +89,19 @@ void catalog_keys_deinit(struct catalog_keys *keys);
 const char *catalog_keys_take(struct catalog_keys *keys, struct text id, const json_t *record);
 void catalog_keys_remove(struct catalog_keys *keys, struct text id);
 
+/* --- numbered sources --- */
+
+struct catalog_sources {
+    struct text *all;
+    struct catalog_slab texts;
+    struct catalog_map by_text;
+};
+
+void catalog_sources_init(struct catalog_sources *sources);
+void catalog_sources_deinit(struct catalog_sources *sources);
+/* Of the configuration's record; an empty object has none. */
+const char *catalog_sources_take(struct catalog_sources *sources, const json_t *record);
+
 /* --- the whole --- */
 
 struct catalog {
@@ -99,4 +112,5 @@ struct catalog {
     struct catalog_subscriptions subscriptions;
     struct catalog_meters meters;
     struct catalog_keys keys;
+    struct catalog_sources sources;
 };

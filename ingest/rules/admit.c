@@ -1,6 +1,7 @@
 /*
  * The rules, in the order of the code; which of several refusals is given: refusal.h.
  *
+ * 0. An event of a numbered source has a `sequence`, a number.
  * 1. `type` is the eventType of at least one meter.
  * 2. `subscription` decides alone; else `subject` is looked up as subscription id, consumer name,
  *    customer key. The subscription is active at `time` (absent: the arrival): activeFrom <= time <
@@ -24,6 +25,26 @@ struct weighing {
     struct instant time; /* the event's, or the arrival */
     struct instant arrival;
 };
+
+/* --- 0: its number --- */
+
+static void take_sequence(struct weighing *weighing, struct usage_event *event)
+{
+    const struct event *given = weighing->event;
+
+    if (!catalog_is_numbered(weighing->admission->catalog, given->source))
+        return;
+    if (given->sequence_is_faulty)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_INVALID_ATTRIBUTE, text_of("/sequence"),
+               "sequence isn't a number below 2^64 in decimal digits: the source is declared "
+               "numbered, so its events are known by it");
+    else if (!given->has_sequence)
+        refuse(weighing->refusal, weighing->arena, REFUSAL_MISSING_ATTRIBUTE, text_of("/sequence"),
+               "sequence is missing: the source is declared numbered, so send the number that it "
+               "gave this event alone");
+    event->flags |= USAGE_NUMBERED;
+    event->sequence = given->sequence;
+}
 
 /* --- 1, 2: whose it is --- */
 
@@ -334,6 +355,9 @@ static bool take_fingerprint(struct weighing *weighing, struct admitted *found)
         .count = found->entry_count,
     };
 
+    if (found->event.flags & USAGE_NUMBERED)
+        return fingerprint_source(key, event->source, weighing->arena,
+                                  found->event.fingerprint.identity);
     return fingerprint_identity(key, found->subscription->id, event->source, event->id,
                                 weighing->arena, found->event.fingerprint.identity) &&
            fingerprint_payload(key, &content, weighing->arena, &found->event.fingerprint.payload);
@@ -363,6 +387,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     const struct catalog_meter *const *meters =
         catalog_meters_of(admission->catalog, event->type, &meter_count);
 
+    take_sequence(&weighing, &found.event);
     if (meter_count == 0) {
         refuse(refusal, arena, REFUSAL_UNKNOWN_TYPE, text_of("/type"),
                "no meter of this bucket has this eventType: correct the type, or apply a meter to "
@@ -379,7 +404,8 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
         return no_room(&weighing);
     found.event.time = weighing.time;
     found.event.arrival_ms = arrival_ms;
-    found.event.flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0;
+    if (event->time_is_absent)
+        found.event.flags |= USAGE_TIME_ABSENT;
     *admitted = found;
     return 0;
 }

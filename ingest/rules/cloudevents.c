@@ -5,7 +5,8 @@
  * 2. id, source, specversion and type are there. Each known attribute is a string, not empty,
  *    not too long, and well-formed: source a URI reference, specversion "1.0", time RFC 3339,
  *    dataschema a URI, datacontenttype a media type.
- * 3. Other extensions are strings, booleans or 32-bit integers, and ignored.
+ * 3. Other extensions are strings, booleans or 32-bit integers, and ignored; so is `sequence`, of
+ *    whose source admit knows whether it counts.
  * 4. sampledrate other than 1 and dataref are refused: with each, the event would count for
  *    something else than it says.
  * 5. The content is application/json in UTF-8. data and data_base64 exclude each other; the latter
@@ -30,6 +31,7 @@ enum attribute {
     ATTRIBUTE_SOURCE,
     ATTRIBUTE_SUBJECT,
     ATTRIBUTE_DATAREF,
+    ATTRIBUTE_SEQUENCE,
     ATTRIBUTE_DATASCHEMA,
     ATTRIBUTE_SPECVERSION,
     ATTRIBUTE_SAMPLEDRATE,
@@ -53,6 +55,7 @@ static const struct rule rules[ATTRIBUTE_COUNT] = {
                           "send a URI reference that names the sender"},
     [ATTRIBUTE_SUBJECT] = {"/subject", 7, EVENT_TEXT_BYTES_MAX, NULL},
     [ATTRIBUTE_DATAREF] = {"/dataref", 7, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SEQUENCE] = {"/sequence", 8, EVENT_TEXT_BYTES_MAX, NULL},
     [ATTRIBUTE_DATASCHEMA] = {"/dataschema", 10, EVENT_TEXT_BYTES_MAX, NULL},
     [ATTRIBUTE_SPECVERSION] = {"/specversion", 11, EVENT_TEXT_BYTES_MAX, "send \"1.0\""},
     [ATTRIBUTE_SAMPLEDRATE] = {"/sampledrate", 11, EVENT_TEXT_BYTES_MAX, NULL},
@@ -258,6 +261,33 @@ static void read_datacontenttype(struct reading *reading)
                          "isn't application/json in UTF-8: usage is read from JSON alone");
 }
 
+/* Decimal digits, up to 2^64 - 1; zeros may lead. */
+static bool read_number(struct text text, uint64_t *number)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < text.length; i++)
+        if (text.at[i] < '0' || text.at[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(text.at[i] - '0'), &value))
+            return false;
+    *number = value;
+    return text.length > 0;
+}
+
+static void read_sequence(struct reading *reading)
+{
+    uint32_t index = reading->attributes[ATTRIBUTE_SEQUENCE];
+    const struct json_node *node;
+
+    if (index == JSON_NONE)
+        return;
+    check_extension(reading, index);
+    node = json_at(reading->document, index);
+    reading->event->has_sequence = (node->kind == NODE_STRING || node->kind == NODE_NUMBER) &&
+                                   read_number(json_text(node), &reading->event->sequence);
+    reading->event->sequence_is_faulty = !reading->event->has_sequence;
+}
+
 static void read_unsupported(struct reading *reading)
 {
     uint32_t rate = reading->attributes[ATTRIBUTE_SAMPLEDRATE];
@@ -353,6 +383,7 @@ static void read_attributes(struct reading *reading)
     reading->event->subscription = string_of(reading, ATTRIBUTE_SUBSCRIPTION);
     read_datacontenttype(reading);
     read_dataschema(reading);
+    read_sequence(reading);
     read_unsupported(reading);
 }
 

@@ -28,6 +28,8 @@ struct event {
     struct text subject, subscription; /* absent: none */
     struct instant time;               /* unless time_is_absent */
     bool time_is_absent;
+    bool has_sequence, sequence_is_faulty; /* faulty: there, and no number */
+    uint64_t sequence;
     uint32_t data; /* a node of the document, or JSON_NONE */
 };
 

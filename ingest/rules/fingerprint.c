@@ -98,6 +98,15 @@ bool fingerprint_identity(const struct fingerprint_key *key, struct text subscri
     return true;
 }
 
+/* No event's identity: those name a subscription and an id. */
+bool fingerprint_source(const struct fingerprint_key *key, struct text source, struct arena *arena,
+                        uint8_t identity[12])
+{
+    struct text absent = text_of(NULL);
+
+    return fingerprint_identity(key, absent, source, absent, arena, identity);
+}
+
 static size_t size_of_entry(const struct fingerprint_entry *entry)
 {
     const struct catalog_meter *meter = entry->meter;

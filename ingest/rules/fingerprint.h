@@ -26,6 +26,10 @@ MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct tex
                                    struct text source, struct text id, struct arena *arena,
                                    uint8_t identity[12]);
 
+/* A numbered source: its events have this identity, and are told apart by their numbers. */
+MUST_USE bool fingerprint_source(const struct fingerprint_key *key, struct text source,
+                                 struct arena *arena, uint8_t identity[12]);
+
 /* One meter's part of an event: its value and its dimensions in the meter's order. */
 struct fingerprint_entry {
     const struct catalog_meter *meter;

@@ -146,5 +146,7 @@ int event_from_gateway(struct json_document *document, const struct gateway_even
         return r;
     event->time_is_absent = !gateway->has_time;
     event->time = gateway->time;
+    event->has_sequence = gateway->has_sequence;
+    event->sequence = gateway->sequence;
     return 0;
 }

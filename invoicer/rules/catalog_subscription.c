@@ -52,6 +52,7 @@ static const struct member configuration_members[] = {
     {"planOrder", SHAPE_ARRAY, false},
     {"planSettings", SHAPE_OBJECT, false},
     {"maxPaymentOverdueDays", SHAPE_COUNT, false},
+    {"numberedSources", SHAPE_ARRAY, false},
 };
 
 void catalog_check_customer(struct catalog_check *check, const struct pointer *where,
@@ -271,15 +272,45 @@ static void check_settings(struct catalog_check *check, const struct pointer *wh
     }
 }
 
+static void check_sources(struct catalog_check *check, const struct pointer *where,
+                          const json_t *sources)
+{
+    json_t *seen = json_object();
+    json_t *source;
+    size_t i;
+
+    if (json_array_size(sources) > CATALOG_SOURCES_MAX)
+        issue_add(check->issues, where, "too_many_sources", "a bucket has at most %d",
+                  CATALOG_SOURCES_MAX);
+    json_array_foreach(sources, i, source)
+    {
+        struct pointer place = pointer_element(where, i);
+        const char *name = json_string_value(source);
+        size_t length = json_string_length(source);
+
+        if (!name)
+            issue_add(check->issues, &place, "invalid_type", "a source is a string");
+        else if (length == 0 || length > CATALOG_ID_MAX)
+            issue_add(check->issues, &place, "invalid_text", "isn't 1 to %d bytes", CATALOG_ID_MAX);
+        else if (json_object_get(seen, name))
+            issue_add(check->issues, &place, "duplicated_key", "source %s stands here twice", name);
+        if (name)
+            json_object_set_new(seen, name, json_true());
+    }
+    json_decref(seen);
+}
+
 void catalog_check_configuration(struct catalog_check *check, const struct pointer *where,
                                  json_t *configuration)
 {
     struct pointer order = pointer_member(where, "planOrder");
     struct pointer settings = pointer_member(where, "planSettings");
+    struct pointer sources = pointer_member(where, "numberedSources");
 
     if (!shape_check(check->issues, where, configuration, configuration_members,
                      ARRAY_LEN(configuration_members)))
         return;
     check_order(check, &order, json_object_get(configuration, "planOrder"));
     check_settings(check, &settings, json_object_get(configuration, "planSettings"));
+    check_sources(check, &sources, json_object_get(configuration, "numberedSources"));
 }

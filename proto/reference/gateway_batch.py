@@ -196,6 +196,9 @@ VECTORS = {
                        "$.places": Decimal("1.000000000001"), "$.zeros": Decimal("2.50"),
                        "$.large": Decimal("999999999999999.999999999999"),
                        "$.huge": 2**127 - 1}}],
+    "numbers": [
+        {"id": f"n{i}", "type": "request", "source": "gw/1", "subject": "acme", "sequence": number,
+         "properties": {}} for i, number in enumerate((0, 127, 128, 2**32, 2**63 - 1))],
     "nested paths": [{
         "id": "n", "type": "t", "source": "s",
         "properties": {"$.b": 1, "$.a.x.y": 2, "$.a['it\\'s here']": "q", "$.a.x.z": 3,

@@ -40,6 +40,8 @@ static const char *const records[][2] = {
      "\"billingAnchor\":\"2026-01-01T00:00:00Z\",\"cuts\":[0]}"},
 };
 
+#define NUMBERED "{\"epoch\":1,\"numberedSources\":[\"/gw/1\",\"/g\"]}"
+
 static struct given given;
 static struct admission admission;
 static struct catalog *catalog;
@@ -404,6 +406,72 @@ Test(admit, identity_is_subscription_source_and_id)
     cr_assert(same_identity(first, dated), "the day isn't in it");
     cr_assert_neq(first.payload, dated.payload);
     cr_assert_neq(first.payload, by_subject.payload, "the subject is in the payload");
+}
+
+/* --- numbered sources --- */
+
+static void declare_numbered(void)
+{
+    const char *reason;
+
+    cr_assert_eq(
+        catalog_apply(catalog, text_of("configuration/default"), text_of(NUMBERED), &reason), 0);
+}
+
+static const char *numbered(const char *sequence)
+{
+    static char members[2048];
+
+    snprintf(members, sizeof(members), "\"subscription\":\"" SUB "\",\"sequence\":%s", sequence);
+    return ping(members);
+}
+
+Test(admit, an_event_of_a_numbered_source_is_known_by_its_source_and_number)
+{
+    static const struct {
+        const char *spelling;
+        uint64_t sequence;
+    } numbers[] = {{"\"0\"", 0},
+                   {"\"7\"", 7},
+                   {"7", 7},
+                   {"\"0000000000000000000000042\"", 42},
+                   {"\"18446744073709551615\"", UINT64_MAX}};
+    uint8_t identity[12];
+
+    declare_numbered();
+    cr_assert(fingerprint_source(&admission.key, text_of("/g"), &given.arena, identity));
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        expect_admitted(numbered(numbers[i].spelling));
+        cr_assert_eq(admitted.event.sequence, numbers[i].sequence);
+        cr_assert_eq(admitted.event.flags, USAGE_NUMBERED | USAGE_TIME_ABSENT);
+        cr_assert_arr_eq(admitted.event.fingerprint.identity, identity, sizeof(identity));
+        cr_assert_eq(admitted.event.fingerprint.payload, 0);
+    }
+    expect_admitted(ping("\"sequence\":\"7\",\"subscription\":\"" SUB2 "\""));
+    cr_assert_arr_eq(admitted.event.fingerprint.identity, identity, sizeof(identity));
+}
+
+Test(admit, a_numbered_source_sends_its_number_with_each_event)
+{
+    static const char *const faulty[] = {"\"\"",     "\"-1\"",
+                                         "\"1.0\"",  "\" 1\"",
+                                         "\"1e3\"",  "\"18446744073709551616\"",
+                                         "\"0x10\"", "true",
+                                         "-5",       "\"99999999999999999999999\""};
+
+    declare_numbered();
+    expect_not(numbered("null"), REFUSAL_MISSING_ATTRIBUTE, "/sequence");
+    expect_not(event("unknown", "\"x\":1"), REFUSAL_MISSING_ATTRIBUTE, "/sequence");
+    for (size_t i = 0; i < ARRAY_LEN(faulty); i++)
+        expect_not(numbered(faulty[i]), REFUSAL_INVALID_ATTRIBUTE, "/sequence");
+}
+
+Test(admit, a_sequence_of_another_source_says_nothing)
+{
+    expect_admitted(numbered("\"7\""));
+    cr_assert_eq(admitted.event.flags, USAGE_TIME_ABSENT);
+    cr_assert_eq(admitted.event.sequence, 0);
+    expect_admitted(numbered("\"first\""));
 }
 
 Test(admit, spelling_and_other_members_do_not_change_the_payload)

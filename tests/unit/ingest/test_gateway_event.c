@@ -66,6 +66,8 @@ static void expect_same_event(const struct gateway_event *gateway, const char *j
     cr_assert(text_equal(a->subscription, b->subscription));
     cr_assert_eq(a->time_is_absent, b->time_is_absent);
     cr_assert(a->time_is_absent || a->time.ns == b->time.ns, "%s", json);
+    cr_assert_eq(a->has_sequence, b->has_sequence);
+    cr_assert(!a->has_sequence || a->sequence == b->sequence, "%s", json);
     expect_same_data();
 }
 

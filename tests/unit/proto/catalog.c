@@ -97,6 +97,30 @@ Test(catalog, bucket_says_partitions_seed_and_mode)
     cr_assert_not(catalog_is_live(catalog));
 }
 
+static bool is_numbered(const char *source)
+{
+    return catalog_is_numbered(catalog, text_of(source));
+}
+
+Test(catalog, numbered_sources_are_those_of_the_last_configuration)
+{
+    cr_assert_not(is_numbered("/a"));
+
+    cr_assert_eq(apply("configuration/default",
+                       "{\"epoch\":1,\"numberedSources\":[\"/a\",\"/b\"],\"planOrder\":[]}"),
+                 0);
+    cr_assert(is_numbered("/a") && is_numbered("/b") && !is_numbered("/c"));
+    cr_assert_eq(apply("configuration/default", "{\"epoch\":1,\"numberedSources\":[\"/c\"]}"), 0);
+    cr_assert(is_numbered("/c") && !is_numbered("/a"));
+    cr_assert_eq(apply("configuration/default", "{\"epoch\":1,\"numberedSources\":[\"\"]}"),
+                 CATALOG_MALFORMED);
+    cr_assert_eq(apply("configuration/default", "{\"epoch\":1,\"numberedSources\":\"/a\"}"),
+                 CATALOG_MALFORMED);
+    cr_assert(is_numbered("/c"), "a malformed one leaves it as it was");
+    cr_assert_eq(apply("configuration/default", NULL), 0);
+    cr_assert_not(is_numbered("/c"));
+}
+
 Test(catalog, meter_is_found_by_slug_and_type_with_sorted_dimensions)
 {
     const struct catalog_meter *meter;
