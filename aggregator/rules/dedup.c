@@ -1,44 +1,48 @@
 #include "aggregator/rules/dedup.h"
 
-#include "proto/wire.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { DEDUP_FIRST_ROOM = 64, DEDUP_HUGE_BYTES = 2 << 20 };
+/*
+ * While the table grows, the old slots before `moved` have been passed: each id that stands in them
+ * and isn't wrapped (it stands before its own place, because the table's end was full) is in the
+ * new table. `moved` rests on free slots alone, so every id whose place lies before it was moved;
+ * those whose place lies at it or behind are in the old table, also the ones that are added now.
+ * The wrapped ones are moved last. What was moved isn't erased: a chain that wraps goes on behind
+ * it.
+ *
+ * The old table is passed in STEP slots an id, so it is gone when a quarter of its room was added:
+ * its own load stays below 0.85, the new one's below 0.43.
+ */
+enum { DEDUP_FIRST_ROOM = 64, DEDUP_HUGE_BYTES = 2 << 20, STEP = 4 };
 
 _Static_assert(sizeof(struct fingerprint) == 16, "four fingerprints a cache line");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a fingerprint is read as two words");
+
+/* A fingerprint as two words: 96 bits of identity, then 32 of payload. */
+struct key {
+    uint64_t low, high;
+};
 
 /* A slot of zeros is free. An identity of zeros, which no hash is likely to give, counts as one. */
-static struct fingerprint stored(const struct fingerprint *id)
+static struct key key_of(const struct fingerprint *id)
 {
-    static const uint8_t zeros[12];
-    struct fingerprint key = *id;
+    struct key key;
 
-    if (id->payload == 0 && memcmp(id->identity, zeros, sizeof(zeros)) == 0)
-        key.identity[0] = 1;
+    memcpy(&key, id, sizeof(key));
+    if ((key.low | key.high) == 0)
+        key.low = 1;
     return key;
 }
 
 static bool is_free(const struct fingerprint *slot)
 {
-    uint64_t halves[2];
+    struct key key;
 
-    memcpy(halves, slot, sizeof(halves));
-    return (halves[0] | halves[1]) == 0;
-}
-
-static uint64_t place_of(const struct dedup *dedup, const struct fingerprint *id)
-{
-    return wire_load_u64(id->identity) & (dedup->room - 1);
-}
-
-static uint128 number_of(const struct fingerprint *id)
-{
-    return (uint128)wire_load_u64(id->identity) | (uint128)wire_load_u32(id->identity + 8) << 64 |
-           (uint128)id->payload << 96;
+    memcpy(&key, slot, sizeof(key));
+    return (key.low | key.high) == 0;
 }
 
 static struct fingerprint *slots_new(uint64_t room)
@@ -70,13 +74,65 @@ static void slots_free(struct fingerprint *slots, uint64_t room)
         munmap(slots, bytes);
 }
 
-static void place(struct dedup *dedup, const struct fingerprint *id)
+/* Puts an id that isn't there into its table. */
+static void place(struct fingerprint *slots, uint64_t mask, struct key key)
 {
-    uint64_t at = place_of(dedup, id);
+    uint64_t at = key.low & mask;
 
-    while (!is_free(&dedup->slots[at]))
-        at = (at + 1) & (dedup->room - 1);
-    dedup->slots[at] = *id;
+    while (!is_free(&slots[at]))
+        at = (at + 1) & mask;
+    memcpy(&slots[at], &key, sizeof(key));
+}
+
+/* --- growing --- */
+
+static void move_slot(struct dedup *dedup, uint64_t at, bool wrapped)
+{
+    uint64_t old_mask = dedup->room / 2 - 1;
+    struct key key = key_of(&dedup->old[at]);
+
+    if (((key.low & old_mask) > at) == wrapped)
+        place(dedup->slots, dedup->room - 1, key);
+}
+
+static void end_growth(struct dedup *dedup)
+{
+    for (uint64_t at = 0; !is_free(&dedup->old[at]); at++)
+        move_slot(dedup, at, true);
+    slots_free(dedup->old, dedup->room / 2);
+    dedup->old = NULL;
+}
+
+/* Passes at least so many slots, up to the next free one. */
+static void move_some(struct dedup *dedup, uint64_t slots)
+{
+    uint64_t room = dedup->room / 2, end = dedup->moved + slots, at = dedup->moved;
+
+    for (; at < room && (at < end || !is_free(&dedup->old[at])); at++)
+        if (!is_free(&dedup->old[at]))
+            move_slot(dedup, at, false);
+    dedup->moved = at;
+    if (at == room)
+        end_growth(dedup);
+}
+
+static void begin_growth(struct dedup *dedup, uint64_t room)
+{
+    assert(!dedup->old);
+    dedup->old = dedup->slots;
+    dedup->slots = slots_new(room);
+    dedup->moved = 0;
+    dedup->room = room;
+}
+
+static void grow_for_one(struct dedup *dedup)
+{
+    if (dedup->old)
+        move_some(dedup, STEP);
+    else if (dedup->room == 0)
+        dedup_reserve(dedup, 1);
+    else if ((dedup->count + 1) * 5 > dedup->room * 3)
+        begin_growth(dedup, dedup->room * 2);
 }
 
 static void resize(struct dedup *dedup, uint64_t room)
@@ -87,69 +143,106 @@ static void resize(struct dedup *dedup, uint64_t room)
     dedup->room = room;
     for (uint64_t i = 0; i < old.room; i++)
         if (!is_free(&old.slots[i]))
-            place(dedup, &old.slots[i]);
+            place(dedup->slots, room - 1, key_of(&old.slots[i]));
     slots_free(old.slots, old.room);
-}
-
-void dedup_deinit(struct dedup *dedup)
-{
-    slots_free(dedup->slots, dedup->room);
-    free(dedup->fresh);
-    *dedup = (struct dedup){0};
 }
 
 void dedup_reserve(struct dedup *dedup, uint64_t count)
 {
     uint64_t room = dedup->room ? dedup->room : DEDUP_FIRST_ROOM;
 
+    if (dedup->old)
+        move_some(dedup, dedup->room);
     while (count * 5 > room * 3)
         room *= 2;
     if (room != dedup->room)
         resize(dedup, room);
 }
 
+/* --- the table --- */
+
+void dedup_deinit(struct dedup *dedup)
+{
+    if (dedup->old)
+        slots_free(dedup->old, dedup->room / 2);
+    slots_free(dedup->slots, dedup->room);
+    free(dedup->fresh);
+    *dedup = (struct dedup){0};
+}
+
+/* The table that an id belongs to. */
+static struct fingerprint *slots_of(const struct dedup *dedup, uint64_t low, uint64_t *mask)
+{
+    *mask = dedup->room - 1;
+    if (!dedup->old || (low & *mask >> 1) < dedup->moved)
+        return dedup->slots;
+    *mask >>= 1;
+    return dedup->old;
+}
+
 void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id)
 {
-    if (dedup->room)
-        __builtin_prefetch(&dedup->slots[place_of(dedup, id)]);
+    struct key key;
+    uint64_t mask;
+    struct fingerprint *slots;
+
+    if (dedup->room == 0)
+        return;
+    memcpy(&key, id, sizeof(key));
+    slots = slots_of(dedup, key.low, &mask);
+    __builtin_prefetch(&slots[key.low & mask], 1);
 }
 
 enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id)
 {
-    struct fingerprint key = stored(id);
+    struct key key = key_of(id), held;
+    const struct fingerprint *slots;
+    uint64_t mask;
 
     if (dedup->room == 0)
         return DEDUP_NEW;
-    for (uint64_t at = place_of(dedup, &key); !is_free(&dedup->slots[at]);
-         at = (at + 1) & (dedup->room - 1)) {
-        const struct fingerprint *slot = &dedup->slots[at];
-
-        if (memcmp(slot->identity, key.identity, sizeof(key.identity)) == 0)
-            return slot->payload == key.payload ? DEDUP_DUPLICATE : DEDUP_CONFLICT;
+    slots = slots_of(dedup, key.low, &mask);
+    for (uint64_t at = key.low & mask;; at = (at + 1) & mask) {
+        memcpy(&held, &slots[at], sizeof(held));
+        if ((held.low | held.high) == 0)
+            return DEDUP_NEW;
+        if (held.low == key.low && (uint32_t)held.high == (uint32_t)key.high)
+            return held.high == key.high ? DEDUP_DUPLICATE : DEDUP_CONFLICT;
     }
-    return DEDUP_NEW;
+}
+
+static struct key add(struct dedup *dedup, const struct fingerprint *id)
+{
+    struct key key = key_of(id);
+    struct fingerprint *slots;
+    uint64_t mask;
+
+    slots = slots_of(dedup, key.low, &mask);
+    place(slots, mask, key);
+    dedup->count++;
+    dedup->sum += (uint128)key.low | (uint128)key.high << 64;
+    return key;
 }
 
 void dedup_load(struct dedup *dedup, const struct fingerprint *id)
 {
-    struct fingerprint key = stored(id);
-
-    dedup_reserve(dedup, dedup->count + 1);
-    place(dedup, &key);
-    dedup->count++;
-    dedup->sum += number_of(&key);
+    grow_for_one(dedup);
+    (void)add(dedup, id);
 }
 
 void dedup_add(struct dedup *dedup, const struct fingerprint *id)
 {
-    dedup_load(dedup, id);
+    struct key key;
+
+    grow_for_one(dedup);
+    key = add(dedup, id);
     if (dedup->fresh_count == dedup->fresh_room) {
         dedup->fresh_room = dedup->fresh_room ? dedup->fresh_room * 2 : DEDUP_FIRST_ROOM;
         dedup->fresh = realloc(dedup->fresh, dedup->fresh_room * sizeof(*dedup->fresh));
         if (!dedup->fresh)
             abort();
     }
-    dedup->fresh[dedup->fresh_count++] = stored(id);
+    memcpy(&dedup->fresh[dedup->fresh_count++], &key, sizeof(key));
 }
 
 void dedup_committed(struct dedup *dedup)
@@ -159,5 +252,7 @@ void dedup_committed(struct dedup *dedup)
 
 uint64_t dedup_bytes(const struct dedup *dedup)
 {
-    return (dedup->room + dedup->fresh_room) * sizeof(struct fingerprint);
+    uint64_t slots = dedup->room + (dedup->old ? dedup->room / 2 : 0);
+
+    return (slots + dedup->fresh_room) * sizeof(struct fingerprint);
 }

@@ -43,6 +43,49 @@ Test(dedup, every_id_is_found_again_and_no_other_while_the_table_doubles)
     dedup_deinit(&dedup);
 }
 
+/* Every id wants one of the last places of any table: the chains wrap while it grows. */
+Test(dedup, ids_that_wrap_around_the_end_are_found_while_the_table_grows)
+{
+    struct dedup dedup = {0};
+    uint64_t growing = 0;
+
+    for (uint64_t i = 1; i <= 3000; i++) {
+        struct fingerprint id = id_of(i, 1);
+
+        memset(id.identity, 0xff, 8);
+        id.identity[0] = (uint8_t)(0xff - i % 5);
+        cr_assert_eq(dedup_look(&dedup, &id), DEDUP_NEW);
+        dedup_add(&dedup, &id);
+        growing += dedup.old != NULL;
+        for (uint64_t j = i % 7 + 1; j <= i; j += 7) {
+            struct fingerprint before = id_of(j, 1);
+
+            memset(before.identity, 0xff, 8);
+            before.identity[0] = (uint8_t)(0xff - j % 5);
+            cr_assert_eq(dedup_look(&dedup, &before), DEDUP_DUPLICATE);
+        }
+    }
+
+    cr_assert_gt(growing, 100);
+    dedup_reserve(&dedup, 3000);
+    cr_assert_null(dedup.old);
+    dedup_deinit(&dedup);
+}
+
+Test(dedup, no_id_waits_for_a_whole_table_to_move)
+{
+    struct dedup dedup = {0};
+
+    for (uint64_t i = 1; i <= 100000; i++) {
+        struct fingerprint id = id_of(i, 1);
+        uint64_t moved = dedup.old ? dedup.moved : 0;
+
+        dedup_add(&dedup, &id);
+        cr_assert_lt(dedup.old ? dedup.moved : 0, moved + 200);
+    }
+    dedup_deinit(&dedup);
+}
+
 Test(dedup, an_identity_of_zeros_is_an_id_like_any_other)
 {
     struct dedup dedup = {0};
