@@ -71,10 +71,11 @@ struct usage_dimension {
 
 struct usage_series {
     enum aggregation aggregation;
-    struct text subscription, meter;
-    struct text subject;                                     /* absent: null */
-    struct usage_dimension dimensions[USAGE_DIMENSIONS_MAX]; /* sorted by name */
     size_t dimension_count;
+    struct text subscription, meter;
+    struct text subject; /* absent: null */
+    struct text encoded; /* read from a batch: all of it but `bytes`, as it stands there */
+    struct usage_dimension dimensions[USAGE_DIMENSIONS_MAX]; /* sorted by name */
 };
 
 union usage_value {

@@ -6,8 +6,7 @@
  * checksum on only a faulty writer can be refused, but a faulty writer must not be counted either.
  */
 #include "proto/usage.h"
-#include "proto/usage_layout.h"
-#include "proto/wire.h"
+#include "proto/usage_view.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -17,12 +16,6 @@
 struct usage_reader {
     struct usage_series *series;
     size_t room;
-};
-
-/* What is left of the series to read; `failed` once something didn't fit. */
-struct cursor {
-    const uint8_t *at, *end;
-    bool failed;
 };
 
 static const char *const names[AGGREGATION_KINDS] = {
@@ -136,89 +129,86 @@ static const char *find_parts(struct text message, struct usage_batch *batch)
     return NULL;
 }
 
-static struct text take_text(struct cursor *cursor, size_t longest)
+/* Reads a text that ends before `end`; returns where it ends, or NULL. `at` may be NULL. */
+static const uint8_t *read_text(const uint8_t *at, const uint8_t *end, size_t longest,
+                                struct text *text)
 {
-    struct text text = {NULL, 0};
     size_t length;
 
-    if (cursor->failed || cursor->end - cursor->at < 2) {
-        cursor->failed = true;
-        return text;
+    if (!at || end - at < 2)
+        return NULL;
+    length = wire_load_u16(at);
+    at += 2;
+    if (length == USAGE_TEXT_ABSENT) {
+        *text = (struct text){NULL, 0};
+        return at;
     }
-    length = wire_load_u16(cursor->at);
-    cursor->at += 2;
-    if (length == USAGE_TEXT_ABSENT)
-        return text;
-    if (length > longest || (size_t)(cursor->end - cursor->at) < length) {
-        cursor->failed = true;
-        return text;
-    }
-    text = text_from(cursor->at, length);
-    cursor->at += length;
-    return text;
+    if (length > longest || (size_t)(end - at) < length)
+        return NULL;
+    *text = (struct text){(const char *)at, length};
+    return at + length;
 }
 
-static bool read_dimensions(struct cursor *cursor, struct usage_series *series)
+static const uint8_t *read_dimensions(const uint8_t *at, const uint8_t *end,
+                                      struct usage_series *series)
 {
     for (size_t i = 0; i < series->dimension_count; i++) {
         struct usage_dimension *dimension = &series->dimensions[i];
 
-        dimension->name = take_text(cursor, USAGE_NAME_MAX);
-        dimension->value = take_text(cursor, USAGE_TEXT_MAX);
-        if (dimension->name.length == 0)
-            return false;
+        at = read_text(at, end, USAGE_NAME_MAX, &dimension->name);
+        at = read_text(at, end, USAGE_TEXT_MAX, &dimension->value);
+        if (!at || dimension->name.length == 0)
+            return NULL;
         if (i > 0 && text_compare(series->dimensions[i - 1].name, dimension->name) >= 0)
-            return false;
+            return NULL;
     }
-    return true;
+    return at;
 }
 
-/* Reads one series, which must fill the bytes that it says it has. */
-static bool read_series(struct cursor *all, struct usage_series *series)
+/* Reads one series, which must fill the bytes that it says it has; returns its end, or NULL. */
+static const uint8_t *read_series(const uint8_t *at, const uint8_t *end,
+                                  struct usage_series *series)
 {
-    struct cursor cursor = *all;
     size_t size;
 
-    if (all->end - all->at < USAGE_SERIES_LEAST)
-        return false;
-    size = wire_load_u16(all->at);
-    if (size < USAGE_SERIES_LEAST || size > (size_t)(all->end - all->at))
-        return false;
-    if (all->at[2] >= AGGREGATION_KINDS || all->at[3] > USAGE_DIMENSIONS_MAX)
-        return false;
-    series->aggregation = (enum aggregation)all->at[2];
-    series->dimension_count = all->at[3];
-    cursor.at = all->at + 4;
-    cursor.end = all->at + size;
-    series->subscription = take_text(&cursor, USAGE_SUBSCRIPTION_MAX);
-    series->meter = take_text(&cursor, USAGE_METER_MAX);
-    series->subject = take_text(&cursor, USAGE_TEXT_MAX);
-    if (series->subscription.length == 0 || series->meter.length == 0)
-        return false;
-    all->at += size;
-    return read_dimensions(&cursor, series) && !cursor.failed && cursor.at == cursor.end;
+    if (end - at < USAGE_SERIES_LEAST)
+        return NULL;
+    size = wire_load_u16(at);
+    if (size < USAGE_SERIES_LEAST || size > (size_t)(end - at))
+        return NULL;
+    if (at[2] >= AGGREGATION_KINDS || at[3] > USAGE_DIMENSIONS_MAX)
+        return NULL;
+    end = at + size;
+    series->aggregation = (enum aggregation)at[2];
+    series->dimension_count = at[3];
+    series->encoded = (struct text){(const char *)at + 2, size - 2};
+    at = read_text(at + 4, end, USAGE_SUBSCRIPTION_MAX, &series->subscription);
+    at = read_text(at, end, USAGE_METER_MAX, &series->meter);
+    at = read_text(at, end, USAGE_TEXT_MAX, &series->subject);
+    if (!at || series->subscription.length == 0 || series->meter.length == 0)
+        return NULL;
+    return read_dimensions(at, end, series) == end ? end : NULL;
 }
 
 static const char *read_all_series(struct usage_reader *reader, struct text message,
                                    const struct usage_batch *batch)
 {
-    struct cursor cursor = {
-        .at = batch->entries + batch->entry_count * USAGE_ENTRY_SIZE,
-        .end = (const uint8_t *)message.at + message.length,
-    };
+    const uint8_t *at = batch->entries + batch->entry_count * USAGE_ENTRY_SIZE;
+    const uint8_t *end = (const uint8_t *)message.at + message.length;
 
     make_room(reader, batch->series_count);
     for (size_t i = 0; i < batch->series_count; i++) {
-        if (!read_series(&cursor, &reader->series[i]))
+        at = read_series(at, end, &reader->series[i]);
+        if (!at)
             return "a usage batch with a malformed series";
     }
-    return cursor.at == cursor.end ? NULL : "a usage batch with bytes behind its series";
+    return at == end ? NULL : "a usage batch with bytes behind its series";
 }
 
 static bool entry_is_valid(const struct usage_batch *batch, size_t index)
 {
     const uint8_t *at = batch->entries + index * USAGE_ENTRY_SIZE;
-    size_t series = wire_load_u16(at + USAGE_ENTRY_SERIES);
+    size_t series = usage_view_series(batch, index);
 
     if (series >= batch->series_count)
         return false;
@@ -226,41 +216,43 @@ static bool entry_is_valid(const struct usage_batch *batch, size_t index)
            usage_amount_is_valid((struct decimal){wire_load_i128(at)});
 }
 
-/* The event's entries follow those of the event before it, and are all its subscription's. */
-static bool event_is_valid(const struct usage_batch *batch, size_t index, size_t first_entry)
+static bool same_subscription(const struct usage_series *a, const struct usage_series *b)
 {
-    struct usage_event event = usage_event_at(batch, index);
-    const uint8_t *at = batch->events + index * USAGE_EVENT_SIZE;
+    return a == b || (a->subscription.length == b->subscription.length &&
+                      memcmp(a->subscription.at, b->subscription.at, a->subscription.length) == 0);
+}
 
-    if (event.first_entry != first_entry || event.entry_count == 0 ||
-        event.entry_count > USAGE_METERS_MAX ||
-        first_entry + event.entry_count > batch->entry_count ||
-        (event.flags & ~USAGE_FLAGS_KNOWN) != 0 || wire_load_u16(at + USAGE_EVENT_RESERVED) != 0)
-        return false;
-    if (event.series != usage_entry_at(batch, first_entry).series)
-        return false;
-    for (size_t i = first_entry + 1; i < first_entry + event.entry_count; i++) {
-        size_t series = usage_entry_at(batch, i).series;
+/* The event's entries follow those of the event before it, and are all its subscription's. */
+static bool event_is_valid(const struct usage_batch *batch, const uint8_t *at, size_t first_entry)
+{
+    size_t count = at[USAGE_EVENT_ENTRY_COUNT], series = wire_load_u16(at + USAGE_EVENT_SERIES);
 
-        if (!text_equal(batch->series[series].subscription,
-                        batch->series[event.series].subscription))
+    if (wire_load_u16(at + USAGE_EVENT_FIRST_ENTRY) != first_entry || count == 0 ||
+        count > USAGE_METERS_MAX || first_entry + count > batch->entry_count ||
+        (at[USAGE_EVENT_FLAGS] & ~USAGE_FLAGS_KNOWN) != 0 ||
+        wire_load_u16(at + USAGE_EVENT_RESERVED) != 0)
+        return false;
+    if (series != usage_view_series(batch, first_entry))
+        return false;
+    for (size_t i = first_entry + 1; i < first_entry + count; i++)
+        if (!same_subscription(&batch->series[usage_view_series(batch, i)], &batch->series[series]))
             return false;
-    }
     return true;
 }
 
 static const char *check_events(const struct usage_batch *batch)
 {
+    const uint8_t *at = batch->events;
     size_t entry = 0;
 
     for (size_t i = 0; i < batch->entry_count; i++) {
         if (!entry_is_valid(batch, i))
             return "a usage batch with a malformed entry";
     }
-    for (size_t i = 0; i < batch->event_count; i++) {
-        if (!event_is_valid(batch, i, entry))
+    for (size_t i = 0; i < batch->event_count; i++, at += USAGE_EVENT_SIZE) {
+        if (!event_is_valid(batch, at, entry))
             return "a usage batch with a malformed event";
-        entry += usage_event_at(batch, i).entry_count;
+        entry += at[USAGE_EVENT_ENTRY_COUNT];
     }
     return entry == batch->entry_count ? NULL : "a usage batch with entries of no event";
 }
@@ -290,34 +282,14 @@ struct usage_event usage_event_at(const struct usage_batch *batch, size_t index)
 {
     assert(index < batch->event_count);
 
-    const uint8_t *at = batch->events + index * USAGE_EVENT_SIZE;
-    struct usage_event event = {
-        .fingerprint.payload = wire_load_u32(at + USAGE_EVENT_PAYLOAD),
-        .time.ns = wire_load_i64(at + USAGE_EVENT_TIME),
-        .arrival_ms = wire_load_i64(at + USAGE_EVENT_ARRIVAL),
-        .sequence = wire_load_u64(at + USAGE_EVENT_SEQUENCE),
-        .first_entry = wire_load_u16(at + USAGE_EVENT_FIRST_ENTRY),
-        .entry_count = at[USAGE_EVENT_ENTRY_COUNT],
-        .flags = at[USAGE_EVENT_FLAGS],
-        .series = wire_load_u16(at + USAGE_EVENT_SERIES),
-    };
-
-    memcpy(event.fingerprint.identity, at, sizeof(event.fingerprint.identity));
-    return event;
+    return usage_view_event(batch, index);
 }
 
 struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index)
 {
     assert(index < batch->entry_count);
 
-    const uint8_t *at = batch->entries + index * USAGE_ENTRY_SIZE;
-    struct usage_entry entry = {.series = wire_load_u16(at + USAGE_ENTRY_SERIES)};
-
-    if (batch->series[entry.series].aggregation == AGGREGATION_UNIQUE_COUNT)
-        memcpy(entry.value.unique, at, sizeof(entry.value.unique));
-    else
-        entry.value.amount.units = wire_load_i128(at);
-    return entry;
+    return usage_view_entry(batch, index);
 }
 
 size_t usage_next_numbered(const struct usage_batch *batch, size_t index)
