@@ -1,22 +1,60 @@
 /*
- * bench_count - what counting costs: decoded batches through the tally and into its store, on one
- * core.
+ * bench_count - what counting costs: packed batches through the reader, the tally and into its
+ * store, on one core, with real commits; the totals are checked against a count of the bench's own.
  *
- *   build/bin/bench-count [FOLDER [MILLIONS [SUBSCRIPTIONS [SOURCES]]]]
+ *   build/bin/bench-count [--folder DIR] [--events N] [--subscriptions N] [--zipf] [--batch N]
+ *                         [--duplicates PERMILLE] [--preload N] [--warm N] [--commit-events N]
+ *                         [--sources N] [--seed N]
  *
- * Batches of 100 events, all ids new, two meters an event in half of them; a commit every million
- * events, synced. With SOURCES, each numbers its events, and a batch is of one source. Prints CPU
- * and wall nanoseconds an event, of counting and of committing.
+ * With --sources, each of them numbers its events, and a batch is of one source; ids without. Half
+ * of the events have two entries; 2 % are of the minute before. Prints CPU nanoseconds an event by
+ * stage. For instructions by stage:
+ *
+ *   valgrind --tool=callgrind --toggle-collect='stage_*' build/bin/bench-count ...
  */
 #include "aggregator/edges/vault.h"
+#include "aggregator/rules/block.h"
+#include "common/base/fault.h"
 
 #include <assert.h>
+#include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 100, BATCHES = 10000, COMMIT_EVENTS = 1000000 };
+enum { CHUNK_MESSAGES = 500, RECENT_IDS = 1 << 16, METERS = 2, START_MINUTE = 29453760 };
+#define START_MS ((int64_t)START_MINUTE * 60000) /* 2026-01-01 */
+
+struct choice {
+    const char *folder;
+    int64_t events, subscriptions, batch, duplicates, preload, warm, commit_events, sources;
+    uint64_t seed;
+    bool zipf;
+};
+
+struct message {
+    char *bytes;
+    size_t length, room;
+};
+
+struct bench {
+    struct choice choice;
+    uint64_t random;
+    int64_t made, warmed;
+    uint64_t (*recent)[2];      /* ids that were sent */
+    uint64_t *expected[METERS]; /* events by subscription */
+    uint64_t duplicates;
+    uint64_t *next_numbers; /* of each source */
+    size_t source;          /* of the batch that is made */
+    struct usage_writer *writer;
+    struct usage_reader *reader;
+    struct message messages[CHUNK_MESSAGES];
+    struct tally *tally;
+    struct vault vault;
+    int64_t decode_ns, count_ns, commit_ns, commit_wall_ns, longest_ns, commits;
+};
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -26,125 +64,414 @@ static int64_t clock_ns(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static uint64_t next_random(uint64_t *state)
+static uint64_t next_random(struct bench *bench)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
+    bench->random ^= bench->random << 13;
+    bench->random ^= bench->random >> 7;
+    bench->random ^= bench->random << 17;
+    return bench->random * 0x2545f4914f6cdd1du;
 }
 
-struct message {
-    char *bytes;
-    size_t length;
-};
+/* --- traffic --- */
 
-/* Who numbers its events, and how far it is; NULL: ids. */
-struct source {
-    uint64_t number, next;
-};
-
-static void make_id(uint64_t *state, struct source *source, struct usage_event *event)
+static uint64_t pick_subscription(struct bench *bench)
 {
-    uint64_t id[2] = {next_random(state), next_random(state)};
+    double share = (double)(next_random(bench) >> 11) / (double)(UINT64_C(1) << 53);
+    double count = (double)bench->choice.subscriptions;
+    double place = bench->choice.zipf ? pow(count + 1, share) - 1 : count * share;
+    uint64_t number = (uint64_t)place;
 
-    if (source) {
-        id[0] = source->number * UINT64_C(0x9e3779b97f4a7c15);
-        id[1] = source->number;
-        event->flags = USAGE_NUMBERED;
-        event->sequence = source->next++;
-    }
+    return number < (uint64_t)bench->choice.subscriptions ? number : number - 1;
+}
+
+/* Of the batch's source: its next number, or one of its last ones again. */
+static void number_event(struct bench *bench, bool again, struct usage_event *event)
+{
+    uint64_t *next = &bench->next_numbers[bench->source];
+    uint64_t id[2] = {(bench->source + 1) * UINT64_C(0x9e3779b97f4a7c15), bench->source + 1};
+
     memcpy(event->fingerprint.identity, id, sizeof(event->fingerprint.identity));
+    event->flags = USAGE_NUMBERED;
+    event->sequence = again ? *next - 1 - next_random(bench) % 1000 : (*next)++;
 }
 
-static void write_message(struct usage_writer *writer, uint64_t *state, int64_t subscriptions,
-                          int64_t now_ms, struct source *source, struct message *message)
+/* A new id, or one of the last ones again. */
+static void identify_event(struct bench *bench, bool again, struct usage_event *event)
 {
-    usage_writer_reset(writer);
-    for (int i = 0; i < BATCH; i++) {
-        char subscription[48];
-        struct usage_series series[2] = {
-            {.aggregation = AGGREGATION_SUM, .meter = text_of("api")},
-            {.aggregation = AGGREGATION_COUNT, .meter = text_of("calls")}};
-        union usage_value values[2] = {{.amount = decimal_from_int(3)}, {.unique = {0}}};
-        struct usage_event event = {.arrival_ms = now_ms, .time = instant_from_ms(now_ms)};
+    uint64_t *recent = bench->recent[bench->made % RECENT_IDS];
 
-        (void)snprintf(subscription, sizeof(subscription), "01ARZ3NDEKTSV4RRFF%08llu",
-                       (unsigned long long)(next_random(state) % (uint64_t)subscriptions));
-        series[0].subscription = series[1].subscription = text_of(subscription);
-        make_id(state, source, &event);
-        if (usage_writer_add(writer, &event, series, values, 1 + (size_t)(i & 1)))
-            assert(!"a hundred events fit");
+    if (!again) {
+        recent[0] = next_random(bench);
+        recent[1] = next_random(bench);
+    } else {
+        recent = bench->recent[next_random(bench) % RECENT_IDS];
     }
-    struct text bytes = usage_writer_finish(writer);
-
-    *message = (struct message){.bytes = malloc(bytes.length), .length = bytes.length};
-    memcpy(message->bytes, bytes.at, bytes.length);
+    memcpy(event->fingerprint.identity, recent, sizeof(event->fingerprint.identity));
 }
 
-int main(int argc, char **argv)
+/* An event; one in so many is one of the last ones again. */
+static void add_event(struct bench *bench)
 {
-    const char *folder = argc > 1 ? argv[1] : "bench-count.data";
-    int64_t millions = argc > 2 ? strtoll(argv[2], NULL, 10) : 5;
-    int64_t subscriptions = argc > 3 ? strtoll(argv[3], NULL, 10) : 100000;
-    int64_t source_count = argc > 4 ? strtoll(argv[4], NULL, 10) : 0;
-    struct source *sources = calloc((size_t)source_count + 1, sizeof(*sources));
-    struct message *messages = calloc(BATCHES, sizeof(*messages));
-    struct usage_writer *writer = usage_writer_new();
-    struct usage_reader *reader = usage_reader_new();
-    struct tally *tally = tally_new(0, 1, INT64_C(3024000000));
-    static struct aside asides[USAGE_EVENTS_MAX];
-    int64_t count_cpu = 0, commit_cpu = 0, commit_wall = 0, longest = 0;
-    uint64_t state = 88172645463325252u;
-    struct vault vault;
+    char subscription[48];
+    struct usage_series series[METERS] = {
+        {.aggregation = AGGREGATION_SUM, .meter = text_of("api")},
+        {.aggregation = AGGREGATION_COUNT, .meter = text_of("calls")}};
+    union usage_value values[METERS] = {{.amount = decimal_from_int(3)}, {.unique = {0}}};
+    struct usage_event event = {.arrival_ms = START_MS + 120000 + bench->made / 1000};
+    bool may_repeat = bench->choice.sources ? bench->next_numbers[bench->source] > 1000
+                                            : bench->made >= RECENT_IDS;
+    bool again = may_repeat && next_random(bench) % 1000 < (uint64_t)bench->choice.duplicates;
+    size_t entries = 1 + (size_t)(bench->made & 1);
+    uint64_t number = pick_subscription(bench);
 
-    if (!messages || !sources || vault_open(folder, INT64_C(1) << 30, &vault))
-        return 1;
-    for (int64_t round = 0; round < millions; round++) {
-        for (int i = 0; i < BATCHES; i++) {
-            struct source *source = source_count ? &sources[i % source_count] : NULL;
+    if (bench->choice.sources)
+        number_event(bench, again, &event);
+    else
+        identify_event(bench, again, &event);
+    event.time = instant_from_ms(event.arrival_ms - (next_random(bench) % 50 == 0 ? 60000 : 0));
+    (void)snprintf(subscription, sizeof(subscription), "01ARZ3NDEKTSV4RRFF%08llu",
+                   (unsigned long long)number);
+    series[0].subscription = series[1].subscription = text_of(subscription);
+    if (usage_writer_add(bench->writer, &event, series, values, entries))
+        assert(!"the events of a batch fit");
+    bench->made++;
+    if (again)
+        bench->duplicates++;
+    for (size_t i = 0; !again && i < entries; i++)
+        bench->expected[i][number]++;
+}
 
-            if (source)
-                source->number = 1 + (uint64_t)(i % source_count);
-            write_message(writer, &state, subscriptions, 1767225600000 + round * 1000 + i / 10,
-                          source, &messages[i]);
+static void make_chunk(struct bench *bench)
+{
+    for (size_t i = 0; i < CHUNK_MESSAGES; i++) {
+        struct message *message = &bench->messages[i];
+        struct text bytes;
+
+        usage_writer_reset(bench->writer);
+        bench->source = bench->choice.sources ? i % (size_t)bench->choice.sources : 0;
+        for (int64_t event = 0; event < bench->choice.batch; event++)
+            add_event(bench);
+        bytes = usage_writer_finish(bench->writer);
+        if (message->room < bytes.length) {
+            message->room = bytes.length + 1024;
+            message->bytes = realloc(message->bytes, message->room);
+            if (!message->bytes)
+                abort();
         }
-        int64_t began = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-        for (int i = 0; i < BATCHES; i++) {
+        memcpy(message->bytes, bytes.at, bytes.length);
+        message->length = bytes.length;
+    }
+}
+
+static void preload(struct bench *bench)
+{
+    struct day *day = days_take(&bench->tally->days, START_MINUTE / MINUTES_A_DAY);
+
+    dedup_reserve(&day->ids, (uint64_t)bench->choice.preload);
+    for (int64_t i = 0; i < bench->choice.preload; i++) {
+        uint64_t words[2] = {next_random(bench), next_random(bench)};
+        struct fingerprint id = {.payload = 1};
+
+        memcpy(id.identity, words, sizeof(id.identity));
+        dedup_load(&day->ids, &id);
+    }
+}
+
+/* --- the stages: functions of their own, for callgrind --- */
+
+__attribute__((noinline)) static void
+stage_decode(struct bench *bench, const struct message *message, struct usage_batch *batch)
+{
+    const char *reason = "";
+
+    if (usage_decode(bench->reader, text_from(message->bytes, message->length), batch, &reason))
+        assert(!"a written batch can be read");
+}
+
+__attribute__((noinline)) static void stage_count(struct bench *bench,
+                                                  const struct usage_batch *batch)
+{
+    static struct aside asides[USAGE_EVENTS_MAX];
+    size_t count;
+
+    if (vault_recall(&bench->vault, bench->tally, batch))
+        assert(!"a source can be read");
+    tally_count(bench->tally, batch, bench->tally->next_offset, asides, &count);
+    assert(count == 0);
+}
+
+__attribute__((noinline)) static int stage_commit(struct bench *bench)
+{
+    int r;
+
+    do
+        r = vault_commit(&bench->vault, bench->tally);
+    while (r == FAULT_RETRY);
+    return r;
+}
+
+static void commit(struct bench *bench)
+{
+    int64_t wall = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+    if (stage_commit(bench)) {
+        (void)fprintf(stderr, "%s\n", fault_text());
+        exit(1);
+    }
+    bench->commit_ns += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    wall = clock_ns(CLOCK_MONOTONIC) - wall;
+    bench->commit_wall_ns += wall;
+    bench->longest_ns = wall > bench->longest_ns ? wall : bench->longest_ns;
+    bench->commits++;
+}
+
+static void run_chunk(struct bench *bench)
+{
+    for (size_t i = 0; i < CHUNK_MESSAGES; i++) {
+        int64_t began = clock_ns(CLOCK_THREAD_CPUTIME_ID), decoded;
+        struct usage_batch batch;
+
+        stage_decode(bench, &bench->messages[i], &batch);
+        decoded = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        stage_count(bench, &batch);
+        bench->decode_ns += decoded - began;
+        bench->count_ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - decoded;
+        if ((int64_t)bench->tally->pending_events >= bench->choice.commit_events)
+            commit(bench);
+    }
+}
+
+/* The same for events that aren't in the figures, in commits as small as a chunk. */
+static void warm_up(struct bench *bench)
+{
+    static struct aside asides[USAGE_EVENTS_MAX];
+
+    for (int64_t i = 0; i < bench->choice.warm; i += CHUNK_MESSAGES * bench->choice.batch) {
+        make_chunk(bench);
+        for (size_t j = 0; j < CHUNK_MESSAGES; j++) {
+            struct text message = text_from(bench->messages[j].bytes, bench->messages[j].length);
             struct usage_batch batch;
             const char *reason;
             size_t count;
 
-            if (usage_decode(reader, text_from(messages[i].bytes, messages[i].length), &batch,
-                             &reason))
-                return 1;
-            if (vault_recall(&vault, tally, &batch))
-                return 1;
-            tally_count(tally, &batch, tally->next_offset, asides, &count);
+            if (usage_decode(bench->reader, message, &batch, &reason))
+                assert(!"a written batch can be read");
+            if (vault_recall(&bench->vault, bench->tally, &batch))
+                assert(!"a source can be read");
+            tally_count(bench->tally, &batch, bench->tally->next_offset, asides, &count);
         }
-        int64_t counted = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
-        if (vault_commit(&vault, tally))
-            return 1;
-        count_cpu += counted - began;
-        commit_cpu += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - counted;
-        wall = clock_ns(CLOCK_MONOTONIC) - wall;
-        commit_wall += wall;
-        longest = wall > longest ? wall : longest;
-        for (int i = 0; i < BATCHES; i++)
-            free(messages[i].bytes);
+        while (vault_commit(&bench->vault, bench->tally))
+            continue;
     }
-    int64_t events = millions * COMMIT_EVENTS;
+    bench->warmed = bench->made;
+}
 
-    printf("count  %lld ns/event CPU\ncommit %lld ns/event CPU, %lld wall; longest %lld ms\n"
-           "total  %.2f M events/s/core\n",
-           (long long)(count_cpu / events), (long long)(commit_cpu / events),
-           (long long)(commit_wall / events), (long long)(longest / 1000000),
-           1e3 * (double)events / (double)(count_cpu + commit_cpu));
-    tally_free(tally);
-    vault_close(&vault);
-    free(messages);
-    free(sources);
-    usage_reader_free(reader);
-    usage_writer_free(writer);
+/* --- is it right? --- */
+
+static void add_block(struct bench *bench, struct block_key where, const struct block *block,
+                      uint64_t *sums[LEVELS])
+{
+    for (uint32_t place = 0; place < BLOCK_CELLS; place++) {
+        uint32_t series = where.number * BLOCK_CELLS + place;
+
+        if (!(block->bitmap >> place & 1))
+            continue;
+        assert(series < bench->tally->series.count);
+        sums[where.level][series] += block->cells[place].count;
+        if (bench->tally->series.series[series].aggregation == AGGREGATION_SUM)
+            assert(block->cells[place].value.units ==
+                   decimal_from_int(3 * (int64_t)block->cells[place].count).units);
+    }
+}
+
+static void read_cells(struct bench *bench, uint64_t *sums[LEVELS])
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    CLEANUP(store_cursor_drop) struct store_cursor *cursor = NULL;
+    struct text key = {0}, value;
+    int r = store_begin(bench->vault.store, STORE_READ, &txn);
+
+    if (r || store_cursor_new(txn, VAULT_CELLS, &cursor))
+        exit(1);
+    for (r = store_cursor_seek(cursor, &key, &value); r == 0;
+         r = store_cursor_next(cursor, &key, &value)) {
+        struct block_key where;
+        struct block block;
+
+        if (!block_key_decode(key, &where) || !block_decode(key, value, &block))
+            assert(!"a block can be read");
+        add_block(bench, where, &block, sums);
+    }
+    assert(r == STORE_NOT_FOUND);
+}
+
+static void check_series(const struct bench *bench, uint32_t id, uint64_t *const sums[LEVELS])
+{
+    struct usage_series series;
+    uint64_t number, expected;
+    char digits[9] = "";
+
+    if (!series_decode(bench->tally->series.series[id].encoded, &series))
+        assert(!"a series can be decoded");
+    memcpy(digits, series.subscription.at + series.subscription.length - 8, 8);
+    number = strtoull(digits, NULL, 10);
+    expected = bench->expected[series.aggregation == AGGREGATION_COUNT][number];
+    for (size_t level = 0; level < LEVELS; level++)
+        if (sums[level][id] != expected) {
+            (void)fprintf(stderr, "series %u, level %zu: %llu counted, %llu sent\n", id, level,
+                          (unsigned long long)sums[level][id], (unsigned long long)expected);
+            exit(1);
+        }
+}
+
+/* Each series' sum in the store, at each level, is what was sent; so is the ledger. */
+static void check(struct bench *bench)
+{
+    struct account_counts counts = ledger_sum(&bench->tally->ledger);
+    uint64_t *sums[LEVELS];
+
+    for (size_t level = 0; level < LEVELS; level++)
+        sums[level] = calloc(bench->tally->series.count, sizeof(uint64_t));
+    read_cells(bench, sums);
+    for (uint32_t id = 0; id < bench->tally->series.count; id++)
+        check_series(bench, id, sums);
+    for (size_t level = 0; level < LEVELS; level++)
+        free(sums[level]);
+    if (counts.duplicate != bench->duplicates ||
+        counts.counted + counts.duplicate != (uint64_t)bench->made) {
+        (void)fprintf(stderr, "the ledger has %llu duplicates, sent were %llu\n",
+                      (unsigned long long)counts.duplicate, (unsigned long long)bench->duplicates);
+        exit(1);
+    }
+}
+
+/* --- the program --- */
+
+static void report(const struct bench *bench)
+{
+    double events = (double)(bench->made - bench->warmed);
+    double all = (double)(bench->decode_ns + bench->count_ns + bench->commit_ns);
+
+    printf("%lld subscriptions, %s, %lld ids before, %llu duplicates of %lld events: "
+           "totals are right\n",
+           (long long)bench->choice.subscriptions, bench->choice.zipf ? "zipf" : "uniform",
+           (long long)bench->choice.preload, (unsigned long long)bench->duplicates,
+           (long long)bench->made);
+    printf("decode %.1f + count %.1f + commit %.1f = %.1f ns/event CPU: %.2f M events/s/core\n",
+           (double)bench->decode_ns / events, (double)bench->count_ns / events,
+           (double)bench->commit_ns / events, all / events, 1e3 * events / all);
+    printf("%lld commits: %.1f ms of CPU, %.1f ms wall each, longest %.1f ms; store %lld MiB\n",
+           (long long)bench->commits, (double)bench->commit_ns / 1e6 / (double)bench->commits,
+           (double)bench->commit_wall_ns / 1e6 / (double)bench->commits,
+           (double)bench->longest_ns / 1e6,
+           (long long)(store_bytes_used(bench->vault.store) >> 20));
+}
+
+static bool set_choice(struct choice *choice, int option)
+{
+    int64_t number = optarg ? strtoll(optarg, NULL, 10) : 0;
+
+    switch (option) {
+    case 'f':
+        choice->folder = optarg;
+        return true;
+    case 'e':
+        choice->events = number;
+        return number > 0;
+    case 's':
+        choice->subscriptions = number;
+        return number > 0 && number <= 99999999;
+    case 'z':
+        return choice->zipf = true;
+    case 'b':
+        choice->batch = number;
+        return number > 0 && number <= USAGE_EVENTS_MAX;
+    case 'd':
+        choice->duplicates = number;
+        return number >= 0 && number <= 1000;
+    case 'p':
+        choice->preload = number;
+        return number >= 0;
+    case 'w':
+        choice->warm = number;
+        return number >= 0;
+    case 'n':
+        choice->sources = number;
+        return number >= 0;
+    case 'c':
+        choice->commit_events = number;
+        return number > 0;
+    case 'r':
+        choice->seed = (uint64_t)number;
+        return number > 0;
+    default:
+        return false;
+    }
+}
+
+static bool read_choice(int argc, char **argv, struct choice *choice)
+{
+    static const struct option options[] = {
+        {"folder", required_argument, NULL, 'f'},
+        {"events", required_argument, NULL, 'e'},
+        {"subscriptions", required_argument, NULL, 's'},
+        {"zipf", no_argument, NULL, 'z'},
+        {"batch", required_argument, NULL, 'b'},
+        {"duplicates", required_argument, NULL, 'd'},
+        {"preload", required_argument, NULL, 'p'},
+        {"warm", required_argument, NULL, 'w'},
+        {"commit-events", required_argument, NULL, 'c'},
+        {"sources", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        if (!set_choice(choice, option))
+            return false;
+    return optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench = {.choice = {.folder = "bench-count.data",
+                                            .events = 5000000,
+                                            .subscriptions = 100000,
+                                            .batch = 100,
+                                            .duplicates = 10,
+                                            .commit_events = 1000000,
+                                            .seed = 88172645463325252u}};
+
+    if (!read_choice(argc, argv, &bench.choice)) {
+        (void)fprintf(stderr, "see the head of bench/bench_count.c\n");
+        return 64;
+    }
+    bench.random = bench.choice.seed;
+    bench.recent = calloc(RECENT_IDS, sizeof(*bench.recent));
+    for (size_t i = 0; i < METERS; i++)
+        bench.expected[i] = calloc((size_t)bench.choice.subscriptions, sizeof(uint64_t));
+    bench.next_numbers = calloc((size_t)bench.choice.sources + 1, sizeof(uint64_t));
+    for (int64_t i = 0; i < bench.choice.sources; i++)
+        bench.next_numbers[i] = 1;
+    bench.writer = usage_writer_new();
+    bench.reader = usage_reader_new();
+    bench.tally = tally_new(0, 1, INT64_C(3024000000));
+    if (vault_open(bench.choice.folder, INT64_C(1) << 30, &bench.vault))
+        return 1;
+    preload(&bench);
+    warm_up(&bench);
+    while (bench.made - bench.warmed < bench.choice.events) {
+        make_chunk(&bench);
+        run_chunk(&bench);
+    }
+    if (bench.tally->pending > 0)
+        commit(&bench);
+    check(&bench);
+    report(&bench);
+    tally_free(bench.tally);
+    vault_close(&bench.vault);
+    usage_writer_free(bench.writer);
+    usage_reader_free(bench.reader);
     return 0;
 }
