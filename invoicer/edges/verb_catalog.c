@@ -3,12 +3,9 @@
  * what changes to stdout.
  */
 #include "common/base/fault.h"
-#include "common/base/instant.h"
-#include "invoicer/edges/billed.h"
-#include "invoicer/edges/books.h"
+#include "invoicer/edges/catalog_books.h"
 #include "invoicer/edges/close.h"
 #include "invoicer/edges/config.h"
-#include "invoicer/edges/outbox.h"
 #include "invoicer/rules/catalog_diff.h"
 #include "invoicer/rules/catalog_file.h"
 
@@ -35,40 +32,6 @@ static int read_file(const char *path, struct buffer *text)
     if (file != stdin)
         fclose(file);
     return failed ? fault(FAULT_REFUSE, "%s: can't be read", path) : 0;
-}
-
-struct loading {
-    struct catalog_state *state;
-    struct store_txn *txn;
-};
-
-static int load_record(void *context, struct text key, struct text value)
-{
-    struct loading *loading = context;
-    json_t *record =
-        json_loadb(value.at + sizeof(int64_t), value.length - sizeof(int64_t), 0, NULL);
-    char *name = text_copy(key);
-    int64_t minute;
-    int r = 0;
-
-    if (record) {
-        if (text_starts(key, "subscription/")) {
-            r = billed_last(loading->txn, text_of(name + 13), &minute);
-            if (r == 0)
-                catalog_state_billed(loading->state, name + 13, minute);
-        }
-        catalog_state_put(loading->state, name, record);
-    }
-    free(name);
-    return r < 0 ? fault_pass(r) : 0;
-}
-
-static int load_state(struct store_txn *txn, struct catalog_state *state)
-{
-    struct loading loading = {state, txn};
-    int r = books_each(txn, BOOKS_CATALOG, text_from("", 0), load_record, &loading);
-
-    return r ? fault_pass(r) : 0;
 }
 
 static void print_issues(const struct issues *issues, const char *file, bool as_json)
@@ -132,24 +95,6 @@ static void print_changes(const struct catalog_changes *changes, bool as_json, c
     buffer_deinit(&text);
 }
 
-static int put_changes(struct store_txn *txn, const struct catalog_changes *changes,
-                       int64_t *sequence)
-{
-    int r = 0;
-
-    for (size_t i = 0; !r && i < changes->count; i++) {
-        const struct catalog_change *change = &changes->at[i];
-
-        if (change->kind == CHANGE_SAME)
-            continue;
-        r = books_catalog_put(txn, text_of(change->key), text_of(change->record), -1);
-        if (!r)
-            r = outbox_put(txn, TOPIC_CATALOG, text_of(change->key), text_of(change->record),
-                           sequence);
-    }
-    return r ? fault_pass(r) : 0;
-}
-
 /* What a file comes to against the catalog as the transaction sees it. */
 struct comparison {
     const char *path;
@@ -165,7 +110,7 @@ static int compare(struct store_txn *txn, struct comparison *comparison)
     int r;
 
     catalog_state_init(&state);
-    r = load_state(txn, &state);
+    r = catalog_books_load(txn, text_from("", 0), &state);
     if (!r) {
         strict = catalog_file_read(comparison->file, &state, &comparison->issues);
         if (strict && !comparison->issues.errors)
@@ -190,7 +135,7 @@ static int apply(struct engine *engine, struct comparison *comparison)
         r = compare(txn, comparison);
     if (r)
         return r < 0 ? fault_pass(r) : r;
-    r = put_changes(txn, &comparison->changes, &sequence);
+    r = catalog_books_put(txn, &comparison->changes, &sequence);
     if (!r)
         r = store_commit(&txn);
     if (!r && sequence >= 0)
@@ -317,7 +262,7 @@ int verb_catalog_get(void *context, int argc, char **argv)
     if (!r)
         r = store_begin(engine_store(engine), STORE_READ, &txn);
     if (!r)
-        r = load_state(txn, &state);
+        r = catalog_books_load(txn, text_from("", 0), &state);
     if (!r) {
         json_t *file = file_of(&state);
         const json_t *shown = argc > 0 ? json_object_get(state.records, argv[0]) : file;
