@@ -133,6 +133,44 @@ static int put_period(struct store_txn *txn, struct text subscription,
     return r ? fault_pass(r) : 0;
 }
 
+int billed_credit(struct store_txn *txn, struct text subscription, char used[BILLED_CREDIT_MAX])
+{
+    struct text value = text_of("0");
+    struct buffer key = {0};
+    int r;
+
+    key_of(&key, subscription, 'c');
+    r = store_get(txn, BOOKS_BILLED, buffer_text(&key), &value);
+    buffer_deinit(&key);
+    if (r < 0)
+        return fault_pass(r);
+    copy_text(used, BILLED_CREDIT_MAX, value);
+    return 0;
+}
+
+/* Adds what the invoice uses of the subscription's credit. */
+static int take_credit(struct store_txn *txn, const json_t *invoice)
+{
+    const struct currency *currency = currency_find(member(invoice, "currency"));
+    struct text subscription = member(invoice, "subscription");
+    const json_t *credit = json_object_get(invoice, "credit");
+    char before[BILLED_CREDIT_MAX], total[MONEY_TEXT_MAX];
+    struct buffer key = {0};
+    int r;
+
+    if (!credit)
+        return 0;
+    r = billed_credit(txn, subscription, before);
+    if (r)
+        return fault_pass(r);
+    if (!add_total(currency, before, member(credit, "used"), total))
+        return fault(FAULT_STOP, "an invoice's credit can't be read");
+    key_of(&key, subscription, 'c');
+    r = store_put(txn, BOOKS_BILLED, buffer_text(&key), text_of(total));
+    buffer_deinit(&key);
+    return r ? fault_pass(r) : 0;
+}
+
 static int take_lines(struct store_txn *txn, const json_t *invoice)
 {
     const struct currency *currency = currency_find(member(invoice, "currency"));
@@ -198,6 +236,8 @@ static int take_invoice(struct store_txn *txn, struct text key, struct text json
         r = put_boundary(txn, member(invoice, "subscription"), minute, key);
     if (!r)
         r = take_lines(txn, invoice);
+    if (!r)
+        r = take_credit(txn, invoice);
     return r ? fault_pass(r) : 0;
 }
 

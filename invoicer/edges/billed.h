@@ -15,6 +15,7 @@
  *   b {boundary, 8 bytes}   the invoice's id, or nothing: the boundary is done with
  *   u {from, to, 8 bytes each} {phase}/{card}    {"quantity","total","adjustments"} of a closed
  * period
+ *   c                       how much of the subscription's credit was used
  *
  * Threads    As store.h.
  */
@@ -29,6 +30,11 @@ MUST_USE int billed_take(struct store_txn *txn, struct text key, struct text jso
 
 /* A boundary without an invoice, noted by the close that found nothing to bill there. */
 MUST_USE int billed_nothing(struct store_txn *txn, struct text subscription, int64_t minute);
+
+/* How much of the subscription's credit its invoices have used so far, as money_parse reads it. */
+enum { BILLED_CREDIT_MAX = 48 };
+MUST_USE int billed_credit(struct store_txn *txn, struct text subscription,
+                           char used[BILLED_CREDIT_MAX]);
 
 enum billed_outcome { BILLED_NOT = 1 };
 /* The last boundary of a subscription that is done with; BILLED_NOT when there is none. */

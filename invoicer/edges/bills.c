@@ -314,6 +314,24 @@ static int usage_of(void *context, struct text meter, struct window period,
     return r ? fault_pass(r) : 0;
 }
 
+/* What the subscription's invoices have used of its credit so far. */
+static int find_credit(struct store_txn *txn, const struct subscription *subscription,
+                       struct money *used)
+{
+    char text[BILLED_CREDIT_MAX];
+    int r;
+
+    *used = (struct money){0};
+    if (subscription->credit.minor == 0)
+        return 0;
+    r = billed_credit(txn, subscription->id, text);
+    if (r)
+        return fault_pass(r);
+    if (money_parse(text_of(text), subscription->plan->currency, used))
+        return fault(FAULT_STOP, "the store holds a used credit that isn't an amount");
+    return 0;
+}
+
 int bills_build(struct bills *bills, struct store_txn *txn, const struct bill_subject *subject,
                 const struct billing_boundary *boundary, struct arena *arena,
                 struct invoice *invoice)
@@ -331,6 +349,8 @@ int bills_build(struct bills *bills, struct store_txn *txn, const struct bill_su
         return fault_pass(r);
     sources.position.next_offset = r == 0 ? mark.next_offset : 0;
     r = find_closed(&closed);
+    if (!r)
+        r = find_credit(txn, &subject->subscription, &sources.credit_used);
     if (!r) {
         sources.billed = closed.at;
         sources.billed_count = closed.count;

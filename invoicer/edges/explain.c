@@ -119,6 +119,11 @@ static void add_line(struct buffer *text, const char *bucket, const struct invoi
     buffer_printf(text, "\n   |- price version %.*s (%s)\n", (int)line->price.length,
                   line->price.at, price_kind_name(line->card->price.kind));
     add_steps(text, line, currency);
+    if (line->credit.minor) {
+        buffer_add_string(text, "   |- less credit ");
+        add_money(text, line->credit, currency);
+        buffer_add_char(text, '\n');
+    }
     if (line->kind == INVOICE_ADJUSTMENT)
         add_adjustment(text, line, currency);
     if (line->kind == INVOICE_FEE)
@@ -144,6 +149,25 @@ static void add_close(struct buffer *text, struct text close, int32_t partition)
     json_decref(record);
 }
 
+/* What it was computed from stands in the subscription's record. */
+static void add_credit(struct buffer *text, const struct invoice *invoice)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+    struct text previous = invoice->subscription->previous_id;
+
+    buffer_add_string(text, "|  credit ");
+    add_money(text, invoice->credit.granted, currency);
+    if (!text_is_absent(previous))
+        buffer_printf(text, " from subscription %.*s", (int)previous.length, previous.at);
+    buffer_add_string(text, ": used before ");
+    add_money(text, invoice->credit.used_before, currency);
+    buffer_add_string(text, ", here ");
+    add_money(text, invoice->credit.used, currency);
+    buffer_add_string(text, ", left ");
+    add_money(text, invoice->credit.remaining, currency);
+    buffer_add_char(text, '\n');
+}
+
 void explain_tree(const char *bucket, const struct invoice *invoice, struct text close,
                   struct buffer *text)
 {
@@ -159,6 +183,8 @@ void explain_tree(const char *bucket, const struct invoice *invoice, struct text
                   subscription->plan->key.at, (long long)subscription->plan->version);
     buffer_printf(text, "|  input digest %s\n", invoice->digest);
     add_close(text, close, invoice->position.partition);
+    if (invoice_has_credit(invoice))
+        add_credit(text, invoice);
     for (size_t i = 0; i < invoice->line_count; i++)
         add_line(text, bucket, invoice, &invoice->lines[i]);
 }

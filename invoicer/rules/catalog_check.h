@@ -15,7 +15,7 @@ struct catalog_check {
     const struct catalog_state *state;
     /* What the file holds, by its key; borrowed. */
     json_t *meters, *features, *plans, *customers, *subscriptions;
-    json_t *consumers; /* consumer name to subscription id, of the file */
+    json_t *consumers; /* consumer name to the ids of subscriptions that have it, of the file */
 };
 
 void catalog_check_configuration(struct catalog_check *check, const struct pointer *where,
@@ -34,8 +34,13 @@ void catalog_check_customer(struct catalog_check *check, const struct pointer *w
 void catalog_check_subscription(struct catalog_check *check, const struct pointer *where,
                                 json_t *subscription);
 
+/* Of a subscription that has one; `plan` is the subscription's, or NULL. */
+void catalog_check_credit(struct catalog_check *check, const struct pointer *where,
+                          json_t *subscription, const json_t *plan);
+
 /* From the file, else from the catalog; NULL: nowhere. A plan's is its latest version. */
 json_t *catalog_check_find_meter(const struct catalog_check *check, const char *slug);
 json_t *catalog_check_find_feature(const struct catalog_check *check, const char *key);
 json_t *catalog_check_find_plan(const struct catalog_check *check, const char *key);
+json_t *catalog_check_find_subscription(const struct catalog_check *check, const char *id);
 json_t *catalog_check_find_customer(const struct catalog_check *check, const char *key);

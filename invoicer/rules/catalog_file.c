@@ -150,6 +150,11 @@ json_t *catalog_check_find_customer(const struct catalog_check *check, const cha
     return find(check, check->customers, "customer", key);
 }
 
+json_t *catalog_check_find_subscription(const struct catalog_check *check, const char *id)
+{
+    return find(check, check->subscriptions, "subscription", id);
+}
+
 json_t *catalog_check_find_plan(const struct catalog_check *check, const char *key)
 {
     json_t *found = key ? json_object_get(check->plans, key) : NULL;

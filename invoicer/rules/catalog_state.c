@@ -11,6 +11,7 @@ void catalog_state_init(struct catalog_state *state)
     state->records = json_object();
     state->versions = json_object();
     state->consumers = json_object();
+    state->nexts = json_object();
     state->billed = json_object();
 }
 
@@ -19,6 +20,7 @@ void catalog_state_deinit(struct catalog_state *state)
     json_decref(state->records);
     json_decref(state->versions);
     json_decref(state->consumers);
+    json_decref(state->nexts);
     json_decref(state->billed);
     *state = (struct catalog_state){0};
 }
@@ -32,21 +34,37 @@ static void note_version(struct catalog_state *state, const json_t *plan)
         json_object_set_new(state->versions, key, json_integer(version));
 }
 
-static void forget_consumer(struct catalog_state *state, const char *key)
+static const char *subscription_previous(const json_t *subscription)
+{
+    return shape_string(json_object_get(subscription, "annotations"), "subscription.previous.id");
+}
+
+static void forget_subscription(struct catalog_state *state, const char *key)
 {
     json_t *old = json_object_get(state->records, key);
     const char *name = shape_string(json_object_get(old, "consumer"), "name");
+    const char *id = shape_string(old, "id"), *previous = subscription_previous(old);
 
-    if (name)
-        json_object_del(state->consumers, name);
+    if (name && id)
+        json_object_del(json_object_get(state->consumers, name), id);
+    if (previous && id && !json_object_get(old, "deletedAt"))
+        json_object_del(state->nexts, previous);
 }
 
-static void note_consumer(struct catalog_state *state, const json_t *subscription)
+static void note_subscription(struct catalog_state *state, const json_t *subscription)
 {
     const char *name = shape_string(json_object_get(subscription, "consumer"), "name");
+    const char *id = shape_string(subscription, "id");
+    const char *previous = subscription_previous(subscription);
 
-    if (name)
-        json_object_set(state->consumers, name, json_object_get(subscription, "id"));
+    if (!id || json_object_get(subscription, "deletedAt"))
+        return;
+    if (name) {
+        shape_default(state->consumers, name, json_object());
+        json_object_set_new(json_object_get(state->consumers, name), id, json_true());
+    }
+    if (previous)
+        json_object_set_new(state->nexts, previous, json_string(id));
 }
 
 void catalog_state_put(struct catalog_state *state, const char *key, json_t *record)
@@ -54,11 +72,11 @@ void catalog_state_put(struct catalog_state *state, const char *key, json_t *rec
     bool is_subscription = strncmp(key, "subscription/", 13) == 0;
 
     if (is_subscription)
-        forget_consumer(state, key);
+        forget_subscription(state, key);
     if (json_object_set_new(state->records, key, record))
         abort();
     if (is_subscription)
-        note_consumer(state, record);
+        note_subscription(state, record);
     else if (strncmp(key, "plan/", 5) == 0)
         note_version(state, record);
 }
@@ -100,9 +118,15 @@ int64_t catalog_state_version(const struct catalog_state *state, const char *pla
     return json_integer_value(json_object_get(state->versions, plan));
 }
 
-const char *catalog_state_consumer(const struct catalog_state *state, const char *name)
+json_t *catalog_state_consumers(const struct catalog_state *state, const char *name)
 {
-    return json_string_value(json_object_get(state->consumers, name));
+    return json_object_get(state->consumers, name);
+}
+
+json_t *catalog_state_next(const struct catalog_state *state, const char *subscription)
+{
+    return catalog_state_find(state, "subscription",
+                              json_string_value(json_object_get(state->nexts, subscription)));
 }
 
 int64_t catalog_state_billed_until(const struct catalog_state *state, const char *subscription)

@@ -16,7 +16,8 @@
 struct catalog_state {
     json_t *records;   /* "meter/api" to the record */
     json_t *versions;  /* plan key to its latest version */
-    json_t *consumers; /* consumer name to subscription id */
+    json_t *consumers; /* consumer name to an object with the ids of those that have it */
+    json_t *nexts;     /* subscription id to that of the one that it was changed into */
     json_t *billed;    /* subscription id to the minute until which it was invoiced */
 };
 
@@ -29,6 +30,9 @@ void catalog_state_billed(struct catalog_state *state, const char *subscription,
 json_t *catalog_state_find(const struct catalog_state *state, const char *kind, const char *id);
 json_t *catalog_state_plan(const struct catalog_state *state, const char *key, int64_t version);
 int64_t catalog_state_version(const struct catalog_state *state, const char *plan); /* 0: no plan */
-const char *catalog_state_consumer(const struct catalog_state *state, const char *name);
+/* An object whose names are subscription ids; NULL: nobody has that name. */
+json_t *catalog_state_consumers(const struct catalog_state *state, const char *name);
+/* The subscription that this one was changed into; NULL: none. */
+json_t *catalog_state_next(const struct catalog_state *state, const char *subscription);
 /* INT64_MIN: never. */
 int64_t catalog_state_billed_until(const struct catalog_state *state, const char *subscription);

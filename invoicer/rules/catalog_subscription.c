@@ -1,7 +1,9 @@
 /*
  * Customers, subscriptions (metering.md 4) and the bucket's configuration
- * (product.md 1.3, 1.11, 1.12). What has been invoiced of a subscription stays as it was: plan,
- * start and anchor may change until then, and its end may not move before what is billed.
+ * (product.md 1.3, 1.11, 1.12). A subscription that was changed (change.h) ends where the next one
+ * begins; the same customer's may have one consumer name one after the other. What has been
+ * invoiced of a subscription stays as it was: plan, start and anchor may change until then, and its
+ * end may not move before what is billed.
  */
 #include "invoicer/rules/catalog_check.h"
 
@@ -38,6 +40,9 @@ static const struct member subscription_members[] = {
     {"name", SHAPE_NAME, false},
     {"description", SHAPE_DESCRIPTION, false},
     {"metadata", SHAPE_MAP, false},
+    {"annotations", SHAPE_MAP, false},
+    {"credit", SHAPE_OBJECT, false},
+    {"deletedAt", SHAPE_TIME, false},
 };
 
 static const struct member plan_members[] = {
@@ -132,35 +137,9 @@ static void check_plan_of(struct catalog_check *check, const struct pointer *whe
                   "plan %s has no version %lld", key, (long long)version);
     else
         check_cuts(check, where, subscription, plan);
+    catalog_check_credit(check, where, subscription, plan);
     if (version)
         json_object_set_new(named, "version", json_integer(version));
-}
-
-static void check_consumer(struct catalog_check *check, const struct pointer *where,
-                           json_t *subscription)
-{
-    struct pointer place = pointer_member(where, "consumer");
-    struct pointer name_place = pointer_member(&place, "name");
-    json_t *consumer = json_object_get(subscription, "consumer");
-    const char *id = shape_string(subscription, "id");
-    const char *name, *owner;
-
-    if (!consumer || !shape_check(check->issues, &place, consumer, consumer_members,
-                                  ARRAY_LEN(consumer_members)))
-        return;
-    name = shape_string(consumer, "name");
-    if (!name || !id)
-        return;
-    owner = json_string_value(json_object_get(check->consumers, name));
-    if (!owner) {
-        owner = catalog_state_consumer(check->state, name);
-        if (owner && json_object_get(check->subscriptions, owner))
-            owner = NULL; /* this file says anew what that subscription is */
-    }
-    if (owner && strcmp(owner, id) != 0)
-        issue_add(check->issues, &name_place, "consumer_name_taken",
-                  "the consumer %s belongs to subscription %s", name, owner);
-    json_object_set_new(check->consumers, name, json_string(id));
 }
 
 static int64_t minute_of(const json_t *subscription, const char *member, int64_t usual)
@@ -171,6 +150,84 @@ static int64_t minute_of(const json_t *subscription, const char *member, int64_t
                                                                      : instant_minute(instant);
 }
 
+/* Whether two subscriptions are the same customer's, and one begins after the other's end. */
+static bool follow_each_other(const json_t *a, const json_t *b)
+{
+    return text_equal(shape_text(a, "customerKey"), shape_text(b, "customerKey")) &&
+           (minute_of(a, "activeTo", INT64_MAX) <= minute_of(b, "activeFrom", INT64_MIN) ||
+            minute_of(b, "activeTo", INT64_MAX) <= minute_of(a, "activeFrom", INT64_MIN));
+}
+
+/* One of the ids in `owners` that can't share its name with this subscription; NULL: none. */
+static const char *rival_among(const struct catalog_check *check, json_t *owners,
+                               const json_t *subscription, bool of_file)
+{
+    const char *id;
+    json_t *ignored;
+
+    json_object_foreach(owners, id, ignored)
+    {
+        json_t *owner = catalog_check_find_subscription(check, id);
+
+        if (!of_file && json_object_get(check->subscriptions, id))
+            continue; /* this file says anew what that subscription is */
+        if (!text_is(shape_text(subscription, "id"), id) && !follow_each_other(owner, subscription))
+            return id;
+    }
+    return NULL;
+}
+
+static void check_consumer(struct catalog_check *check, const struct pointer *where,
+                           json_t *subscription)
+{
+    struct pointer place = pointer_member(where, "consumer");
+    struct pointer name_place = pointer_member(&place, "name");
+    json_t *consumer = json_object_get(subscription, "consumer");
+    const char *id = shape_string(subscription, "id");
+    const char *name, *rival;
+
+    if (!consumer || !shape_check(check->issues, &place, consumer, consumer_members,
+                                  ARRAY_LEN(consumer_members)))
+        return;
+    name = shape_string(consumer, "name");
+    if (!name || !id || json_object_get(subscription, "deletedAt"))
+        return;
+    shape_default(check->consumers, name, json_object());
+    rival = rival_among(check, json_object_get(check->consumers, name), subscription, true);
+    if (!rival)
+        rival =
+            rival_among(check, catalog_state_consumers(check->state, name), subscription, false);
+    if (rival)
+        issue_add(check->issues, &name_place, "consumer_name_taken",
+                  "the consumer %s belongs to subscription %s", name, rival);
+    json_object_set_new(json_object_get(check->consumers, name), id, json_true());
+}
+
+/* Subscriptions that follow each other by a change don't overlap. */
+static void check_chain(struct catalog_check *check, const struct pointer *where,
+                        const json_t *subscription)
+{
+    struct pointer annotations = pointer_member(where, "annotations");
+    struct pointer place = pointer_member(&annotations, "subscription.previous.id");
+    struct pointer end = pointer_member(where, "activeTo");
+    const char *id = shape_string(subscription, "id");
+    const json_t *previous = catalog_check_find_subscription(
+        check,
+        shape_string(json_object_get(subscription, "annotations"), "subscription.previous.id"));
+    const json_t *next = id ? catalog_state_next(check->state, id) : NULL;
+
+    if (previous && !json_object_get(subscription, "deletedAt") &&
+        !follow_each_other(previous, subscription))
+        issue_add(check->issues, &place, "subscriptions_overlap",
+                  "subscription %s is another customer's, or doesn't end before this one begins",
+                  shape_string(previous, "id"));
+    if (next && !json_object_get(check->subscriptions, shape_string(next, "id")) &&
+        minute_of(subscription, "activeTo", INT64_MAX) > minute_of(next, "activeFrom", INT64_MIN))
+        issue_add(check->issues, &end, "subscription_changed",
+                  "it was changed into subscription %s and ends by %s", shape_string(next, "id"),
+                  shape_string(next, "activeFrom"));
+}
+
 static void check_term(struct catalog_check *check, const struct pointer *where,
                        const json_t *subscription)
 {
@@ -178,19 +235,22 @@ static void check_term(struct catalog_check *check, const struct pointer *where,
     int64_t from = minute_of(subscription, "activeFrom", INT64_MIN);
     int64_t to = minute_of(subscription, "activeTo", INT64_MAX);
 
-    if (to <= from)
+    if (to < from || (to == from && !json_object_get(subscription, "deletedAt")))
         issue_add(check->issues, &place, "invalid_term", "activeTo lies at or before activeFrom");
 }
 
 static bool differs(const json_t *old, const json_t *now, const char *member)
 {
-    return !json_equal(json_object_get(old, member), json_object_get(now, member));
+    const json_t *a = json_object_get(old, member), *b = json_object_get(now, member);
+
+    return a != b && (!a || !b || !json_equal((json_t *)a, (json_t *)b));
 }
 
 static void check_billed(struct catalog_check *check, const struct pointer *where,
                          const json_t *subscription)
 {
-    static const char *const fixed[] = {"customerKey", "plan", "activeFrom", "billingAnchor"};
+    static const char *const fixed[] = {"customerKey", "plan", "activeFrom", "billingAnchor",
+                                        "credit"};
     const char *id = shape_string(subscription, "id");
     const json_t *old = catalog_state_find(check->state, "subscription", id);
     int64_t billed = id ? catalog_state_billed_until(check->state, id) : INT64_MIN;
@@ -226,6 +286,7 @@ void catalog_check_subscription(struct catalog_check *check, const struct pointe
     shape_default_string(subscription, "billingAnchor", shape_string(subscription, "activeFrom"));
     check_plan_of(check, where, subscription);
     check_consumer(check, where, subscription);
+    check_chain(check, where, subscription);
     check_term(check, where, subscription);
     check_billed(check, where, subscription);
 }

@@ -330,6 +330,68 @@ static int add_lines(struct builder *builder)
     return r;
 }
 
+/* --- credit --- */
+
+/* Whether a credit may pay for the line: a flat fee in advance that costs something. */
+static bool takes_credit(const struct invoice_line *line)
+{
+    return line->kind == INVOICE_FEE && line->card->price.kind == PRICE_FLAT &&
+           line->card->price.term == PRICE_IN_ADVANCE && line->total.minor > 0;
+}
+
+/* What the fees come to; their totals stand in `weights`, 0 for other lines. */
+static int weigh_fees(const struct builder *builder, struct money *weights, struct money *sum)
+{
+    *sum = (struct money){0};
+    for (size_t i = 0; i < builder->count; i++) {
+        const struct invoice_line *line = &builder->lines[i];
+
+        weights[i] = takes_credit(line) ? line->total : (struct money){0};
+        if (money_add(*sum, weights[i], sum))
+            return INVOICE_OVERFLOW;
+    }
+    return 0;
+}
+
+/* Spreads `credit` over the fees, by their totals: none gets more than its own. */
+static int spread_credit(struct builder *builder, struct invoice_credit *credit)
+{
+    size_t size = (builder->count + 1) * sizeof(struct money);
+    struct money *weights = arena_take(builder->arena, size);
+    struct money *shares = arena_take(builder->arena, size);
+    struct money fees;
+    int r = weights && shares ? weigh_fees(builder, weights, &fees) : INVOICE_NO_MEMORY;
+
+    if (r || fees.minor == 0)
+        return r;
+    credit->used = money_compare(credit->remaining, fees) < 0 ? credit->remaining : fees;
+    if (rating_split(credit->used, weights, builder->count, shares))
+        return INVOICE_OVERFLOW;
+    for (size_t i = 0; i < builder->count; i++) {
+        builder->lines[i].credit = shares[i];
+        builder->lines[i].total.minor -= shares[i].minor;
+    }
+    credit->remaining.minor -= credit->used.minor;
+    return 0;
+}
+
+static int use_credit(struct builder *builder, struct invoice_credit *credit)
+{
+    struct money granted = builder->subscription->credit, before = builder->sources->credit_used;
+
+    *credit = (struct invoice_credit){.granted = {0}};
+    if (money_compare(granted, before) <= 0)
+        return 0;
+    *credit = (struct invoice_credit){.granted = granted, .used_before = before};
+    credit->remaining.minor = granted.minor - before.minor;
+    return spread_credit(builder, credit);
+}
+
+bool invoice_has_credit(const struct invoice *invoice)
+{
+    return invoice->credit.granted.minor > 0;
+}
+
 /* --- the invoice --- */
 
 static int sum_lines(struct invoice *invoice)
@@ -342,7 +404,8 @@ static int sum_lines(struct invoice *invoice)
             money_add(invoice->total, line->total, &invoice->total))
             return INVOICE_OVERFLOW;
     }
-    assert(invoice->total.minor == invoice->amount.minor - invoice->discount.minor);
+    assert(invoice->total.minor ==
+           invoice->amount.minor - invoice->discount.minor - invoice->credit.used.minor);
     return 0;
 }
 
@@ -370,6 +433,9 @@ int invoice_build(const struct subscription *subscription, const struct billing_
         return r;
     if (builder.count == 0)
         return INVOICE_NOTHING;
+    r = use_credit(&builder, &built.credit);
+    if (r)
+        return r;
     built.lines = builder.lines;
     built.line_count = builder.count;
     built.id = invoice_id(subscription, boundary->at, arena);

@@ -7,6 +7,10 @@
  * given. A line belongs to one rate card and one period of it, and has a detail a tier. An
  * adjustment is the difference of what a closed period costs now and what was billed for it.
  *
+ * A credit that the subscription brought along from the one before it (credit.h) pays for the flat
+ * fees in advance, at each boundary as many of them as it suffices for, and what is left waits for
+ * the next one. Over several fees it is spread in proportion to their totals.
+ *
  * Units      Money in the plan's currency.
  * Errors     Outcomes below.
  * Ownership  Everything in an invoice is the arena's or borrowed from its inputs.
@@ -58,6 +62,7 @@ struct invoice_sources {
     void *context;
     const struct invoice_billed *billed; /* periods to look at for late usage */
     size_t billed_count;
+    struct money credit_used; /* of the subscription's credit, by its invoices before this one */
 };
 
 enum invoice_line_kind { INVOICE_FEE, INVOICE_USAGE, INVOICE_ADJUSTMENT };
@@ -72,9 +77,16 @@ struct invoice_line {
     struct invoice_usage usage;     /* not of fees */
     struct decimal billed_quantity; /* adjustments: what had been billed before */
     struct money billed_total;
-    struct money amount, discount, total;
+    struct money amount, discount;
+    struct money credit;              /* of fees in advance */
+    struct money total;               /* amount - discount - credit */
     const struct rated_line *details; /* adjustments: of the whole period as it is now */
     size_t detail_count;
+};
+
+/* How the subscription's credit stands; all 0 for one that has none, or has used it up before. */
+struct invoice_credit {
+    struct money granted, used_before, used, remaining;
 };
 
 struct invoice {
@@ -85,7 +97,8 @@ struct invoice {
     const struct invoice_line *lines;
     size_t line_count;
     struct money amount, discount, total; /* sums of the lines' */
-    char digest[INVOICE_DIGEST_TEXT];     /* XXH3-128 over all that it was made from */
+    struct invoice_credit credit;
+    char digest[INVOICE_DIGEST_TEXT]; /* XXH3-128 over all that it was made from */
 };
 
 enum invoice_outcome {
@@ -107,4 +120,6 @@ MUST_USE int invoice_build(const struct subscription *subscription,
                            const struct billing_boundary *boundary,
                            const struct invoice_sources *sources, struct arena *arena,
                            struct invoice *invoice);
+/* Whether the subscription had some of a credit left before this invoice. */
+bool invoice_has_credit(const struct invoice *invoice);
 const char *invoice_line_kind_name(enum invoice_line_kind kind); /* "fee", "usage", "adjustment" */

@@ -66,6 +66,18 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     buffer_printf(buffer, "billed-total %s\n", billed);
 }
 
+/* What it was made from: how much of it each line takes follows. */
+static void add_credit(struct buffer *buffer, const struct invoice *invoice)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+    char granted[MONEY_TEXT_MAX], used[MONEY_TEXT_MAX];
+
+    (void)money_format(invoice->credit.granted, currency, granted);
+    (void)money_format(invoice->credit.used_before, currency, used);
+    add_text(buffer, "credit-from", invoice->subscription->previous_id);
+    buffer_printf(buffer, "credit %s\ncredit-used-before %s\n", granted, used);
+}
+
 void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer)
 {
     const struct subscription *subscription = invoice->subscription;
@@ -82,6 +94,8 @@ void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer)
     add_period(buffer, "begins", &invoice->boundary.begins);
     buffer_printf(buffer, "position %d %lld\n", (int)invoice->position.partition,
                   (long long)invoice->position.next_offset);
+    if (invoice_has_credit(invoice))
+        add_credit(buffer, invoice);
     for (size_t i = 0; i < invoice->line_count; i++)
         add_line(buffer, invoice, &invoice->lines[i]);
 }

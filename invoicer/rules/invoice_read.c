@@ -62,6 +62,22 @@ static struct money read_money(struct reader *reader, const json_t *object, cons
     return value;
 }
 
+static struct money read_money_if_there(struct reader *reader, const json_t *object,
+                                        const char *name)
+{
+    return json_object_get(object, name) ? read_money(reader, object, name) : (struct money){0};
+}
+
+static void read_credit(struct reader *reader, const json_t *json, struct invoice_credit *credit)
+{
+    if (!json)
+        return;
+    credit->granted = read_money(reader, json, "granted");
+    credit->used_before = read_money(reader, json, "usedBefore");
+    credit->used = read_money(reader, json, "used");
+    credit->remaining = read_money(reader, json, "remaining");
+}
+
 /* null is the far future. */
 static struct instant read_instant(struct reader *reader, const json_t *object, const char *name)
 {
@@ -204,6 +220,7 @@ static void read_line(struct reader *reader, const json_t *json, struct invoice_
     }
     line->amount = read_money(reader, json, "amount");
     line->discount = read_money(reader, json, "discount");
+    line->credit = read_money_if_there(reader, json, "credit");
     line->total = read_money(reader, json, "total");
     read_details(reader, json, line);
 }
@@ -236,6 +253,8 @@ static void read_subscription(struct reader *reader, const json_t *json, struct 
     if (!subscription || !plan || !phases)
         return;
     subscription->id = read_text(reader, json, "subscription");
+    subscription->previous_id =
+        read_text(reader, json_object_get(json, "credit"), "previousSubscription");
     subscription->customer_key = read_text(reader, customer, "key");
     subscription->customer_name = read_text(reader, customer, "name");
     subscription->zone = zone_utc();
@@ -267,6 +286,7 @@ static void read_all(struct reader *reader, const json_t *json, struct invoice *
     invoice->amount = read_money(reader, json, "amount");
     invoice->discount = read_money(reader, json, "discountTotal");
     invoice->total = read_money(reader, json, "total");
+    read_credit(reader, json_object_get(json, "credit"), &invoice->credit);
     read_subscription(reader, json, invoice);
     read_lines(reader, json, invoice);
 }

@@ -110,6 +110,22 @@ static struct billing_period billing_period_at(const struct subscription *subscr
     return (struct billing_period){.phase = PERIODS_NONE};
 }
 
+struct billing_period periods_at(const struct subscription *subscription, struct instant at)
+{
+    return billing_period_at(subscription, at);
+}
+
+struct instant periods_anchor(const struct subscription *subscription, size_t phase)
+{
+    struct recurrence recurrence = recurrence_of(subscription, phase, subscription->plan->cadence);
+    int32_t cadence = recurrence.cadence.months;
+
+    /* Whole cadences after the anchor: the same boundaries, on the anchor's own day. */
+    if (recurrence.months == 0 || (cadence && recurrence.months % cadence == 0))
+        return recurrence.anchor;
+    return phase_start(subscription, phase);
+}
+
 bool periods_first(const struct subscription *subscription, struct billing_boundary *boundary)
 {
     struct billing_period begins = billing_period_at(subscription, subscription->active_from);

@@ -33,6 +33,14 @@ struct billing_boundary {
     struct billing_period begins; /* the one after; none at its end */
 };
 
+/* The billing period that holds the instant; none outside the subscription's term. */
+struct billing_period periods_at(const struct subscription *subscription, struct instant at);
+/*
+ * An anchor from which a subscription that goes on from this phase keeps its boundaries: the
+ * subscription's own, else where the phase's periods are counted from.
+ */
+struct instant periods_anchor(const struct subscription *subscription, size_t phase);
+
 /* The bounds of a phase as this subscription runs through it; empty when it never gets there. */
 struct window periods_phase(const struct subscription *subscription, size_t phase);
 /* The boundary at the subscription's start. False: it has none (its end isn't after its start). */

@@ -67,6 +67,24 @@ static int read_instant(struct reader *reader, const json_t *object, const char 
     return 0;
 }
 
+/* What isn't metered, or has no period of its own, grants nothing. */
+static int read_quota(struct reader *reader, const json_t *json, struct rate_card *card)
+{
+    const json_t *granted = json_object_get(json, "entitlementTemplate");
+    struct text amount = borrowed(granted, "issueAfterReset");
+
+    card->quota = (struct quota){.period = card->cadence};
+    if (!text_is(borrowed(granted, "type"), "metered") || text_is_absent(card->feature_key))
+        return 0;
+    if (!text_is_absent(amount) && decimal_parse(amount, &card->quota.granted))
+        return refuse(reader, "issueAfterReset", "isn't an amount");
+    if (!text_is_absent(borrowed(granted, "usagePeriod")) &&
+        read_duration(reader, granted, "usagePeriod", &card->quota.period))
+        return PLAN_MALFORMED;
+    card->quota.is_there = !duration_is_zero(card->quota.period);
+    return 0;
+}
+
 static int read_price(struct reader *reader, const json_t *json, struct rate_card *card)
 {
     const json_t *price = json_object_get(json, "price");
@@ -101,6 +119,8 @@ static int read_card(struct reader *reader, const json_t *json, struct rate_card
         return refuse(reader, "billingCadence", "or featureKey of a usage card is missing");
     if (!card->is_once)
         r = read_duration(reader, json, "billingCadence", &card->cadence);
+    if (r == 0)
+        r = read_quota(reader, json, card);
     return r ? r : read_price(reader, json, card);
 }
 
@@ -144,6 +164,19 @@ static int read_phases(struct reader *reader, const json_t *list, struct plan *p
     return r;
 }
 
+static int read_proration(struct reader *reader, const json_t *record, enum proration_mode *mode)
+{
+    const json_t *config = json_object_get(record, "proRatingConfig");
+    struct text name = borrowed(config, "mode");
+
+    *mode = PRORATION_MAX_CONSUMPTION_BASED;
+    if (!text_is_absent(name) && !proration_mode_from(name, mode))
+        return refuse(reader, "proRatingConfig", "has no such mode");
+    if (json_is_false(json_object_get(config, "enabled")))
+        *mode = PRORATION_NONE;
+    return 0;
+}
+
 int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
               struct price_issue *issue)
 {
@@ -163,10 +196,32 @@ int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
     read.currency = currency_find(borrowed(record, "currency"));
     if (!read.currency)
         return refuse(&reader, "currency", "isn't a currency");
-    r = read_phases(&reader, json_object_get(record, "phases"), &read);
+    read.must_align =
+        json_is_true(json_object_get(json_object_get(record, "alignment"), "billablesMustAlign"));
+    r = read_proration(&reader, record, &read.proration);
+    if (r == 0)
+        r = read_phases(&reader, json_object_get(record, "phases"), &read);
     if (r)
         return r;
     *plan = read;
+    return 0;
+}
+
+/* Where it came from, and what it brought along. */
+static int read_past(struct reader *reader, const json_t *record, struct subscription *subscription)
+{
+    const json_t *credit = json_object_get(record, "credit");
+    int r = read_text(reader, json_object_get(record, "annotations"), "subscription.previous.id",
+                      &subscription->previous_id);
+
+    if (r || !credit)
+        return r;
+    if (!text_is(borrowed(credit, "currency"), subscription->plan->currency->code))
+        return refuse(reader, "credit/currency", "isn't the plan's");
+    if (money_parse(borrowed(credit, "amount"), subscription->plan->currency,
+                    &subscription->credit) ||
+        subscription->credit.minor < 0)
+        return refuse(reader, "credit/amount", "isn't an amount of the currency");
     return 0;
 }
 
@@ -188,6 +243,10 @@ int subscription_read(const json_t *record, const struct plan *plan, struct aren
         r = read_instant(&reader, record, "activeTo", for_ever, &read.active_to);
     if (r == 0)
         r = read_instant(&reader, record, "billingAnchor", read.active_from, &read.anchor);
+    if (r == 0)
+        r = read_instant(&reader, record, "deletedAt", for_ever, &read.deleted_at);
+    if (r == 0)
+        r = read_past(&reader, record, &read);
     if (r)
         return r;
     read.customer_name = read.customer_key;

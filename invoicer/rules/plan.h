@@ -9,6 +9,14 @@
 
 #include "common/base/calendar.h"
 #include "invoicer/rules/price.h"
+#include "invoicer/rules/proration.h"
+
+/* What a rate card grants of its meter: entitlementTemplate, type metered (product.md 1.10). */
+struct quota {
+    bool is_there;
+    struct decimal granted; /* issueAfterReset; 0 when it isn't given */
+    struct duration period; /* usagePeriod, else the card's cadence */
+};
 
 struct rate_card {
     struct text key, name, feature_key; /* feature_key absent: billing only */
@@ -18,6 +26,7 @@ struct rate_card {
     bool has_price; /* false: free, never a line */
     struct price price;
     struct price_discounts discounts;
+    struct quota quota;
 };
 
 struct phase {
@@ -33,6 +42,8 @@ struct plan {
     int64_t version;
     const struct currency *currency;
     struct duration cadence;
+    enum proration_mode proration; /* PRORATION_NONE too where proRatingConfig is switched off */
+    bool must_align;               /* alignment.billablesMustAlign */
     const struct phase *phases;
     size_t phase_count;
 };
@@ -44,6 +55,9 @@ struct subscription {
     struct instant active_from;
     struct instant active_to; /* the far future (INT64_MAX) while open */
     struct instant anchor;
+    struct instant deleted_at; /* before it began; the far future: it stands */
+    struct text previous_id;   /* of the one that it was changed from; absent: none */
+    struct money credit;       /* for what was paid of that one and not used; 0: none */
 };
 
 enum plan_outcome { PLAN_MALFORMED = 1 };

@@ -10,10 +10,10 @@
 
 #include <string.h>
 
-static const char *const columns[] = {"invoice",     "customer",    "subscription", "plan",
-                                      "currency",    "line",        "kind",         "name",
-                                      "description", "period_from", "period_to",    "quantity",
-                                      "unit_amount", "amount",      "discount",     "total"};
+static const char *const columns[] = {
+    "invoice",     "customer", "subscription", "plan",        "currency",  "line",
+    "kind",        "name",     "description",  "period_from", "period_to", "quantity",
+    "unit_amount", "amount",   "discount",     "credit",      "total"};
 
 static bool is_formula(struct text text)
 {
@@ -92,6 +92,7 @@ static void add_row(struct buffer *buffer, const struct invoice *invoice,
     add_decimal(buffer, row->has_unit, row->unit_amount);
     add_money(buffer, row->amount, currency, ",");
     add_money(buffer, row->discount, currency, ",");
+    add_money(buffer, row->credit, currency, ",");
     add_money(buffer, row->total, currency, "\r\n");
 }
 

@@ -227,6 +227,17 @@ static void add_discount(struct buffer *buffer, const struct invoice_line *line,
     add_numbers(buffer, &row, currency);
 }
 
+static void add_credit(struct buffer *buffer, const struct invoice_line *line,
+                       const struct currency *currency)
+{
+    struct render_row row = {.amount = {-line->credit.minor}};
+
+    if (line->credit.minor == 0)
+        return;
+    buffer_printf(buffer, "<tr class=\"detail\"><td>%s", render_credit_words);
+    add_numbers(buffer, &row, currency);
+}
+
 static void add_line(struct buffer *buffer, const struct invoice_line *line,
                      const struct currency *currency)
 {
@@ -248,6 +259,7 @@ static void add_line(struct buffer *buffer, const struct invoice_line *line,
         add_detail(buffer, line, &row, currency);
     }
     add_discount(buffer, line, currency);
+    add_credit(buffer, line, currency);
     buffer_add_string(buffer, "</tbody>\n");
 }
 
@@ -262,6 +274,7 @@ static void add_sum(struct buffer *buffer, const char *class_name, const char *n
 
 static void add_table(struct buffer *buffer, const struct invoice *invoice)
 {
+    CLEANUP(buffer_deinit) struct buffer note = {0};
     const struct currency *currency = invoice->subscription->plan->currency;
 
     buffer_printf(buffer,
@@ -271,12 +284,18 @@ static void add_table(struct buffer *buffer, const struct invoice *invoice)
     for (size_t i = 0; i < invoice->line_count; i++)
         add_line(buffer, &invoice->lines[i], currency);
     buffer_add_string(buffer, "<tfoot>\n");
-    if (invoice->discount.minor != 0) {
+    if (invoice->discount.minor != 0 || invoice->credit.used.minor != 0)
         add_sum(buffer, "sum", "Before discounts", invoice->amount, currency);
+    if (invoice->discount.minor != 0)
         add_sum(buffer, "sum", "Discounts", (struct money){-invoice->discount.minor}, currency);
-    }
+    if (invoice->credit.used.minor != 0)
+        add_sum(buffer, "sum", render_credit_words, (struct money){-invoice->credit.used.minor},
+                currency);
     add_sum(buffer, "total", "Total", invoice->total, currency);
     buffer_add_string(buffer, "</tfoot>\n</table>\n");
+    render_credit_note(invoice, &note);
+    if (note.length)
+        buffer_printf(buffer, "<p class=\"soft\">%.*s.</p>\n", (int)note.length, note.at);
 }
 
 void render_html(const struct invoice *invoice, struct buffer *buffer)

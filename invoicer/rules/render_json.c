@@ -105,13 +105,30 @@ static void add_price(struct buffer *buffer, const struct invoice_line *line)
     buffer_add_char(buffer, '}');
 }
 
+/* `credit` is written where there is any: most lines never know one. */
 static void add_sums(struct buffer *buffer, const char *discount_name, struct money amount,
-                     struct money discount, struct money total, const struct currency *currency)
+                     struct money discount, struct money credit, struct money total,
+                     const struct currency *currency)
 {
     add_money(buffer, ",\"amount\":", amount, currency);
     buffer_printf(buffer, ",\"%s\":", discount_name);
     add_money(buffer, "", discount, currency);
+    if (credit.minor)
+        add_money(buffer, ",\"credit\":", credit, currency);
     add_money(buffer, ",\"total\":", total, currency);
+}
+
+static void add_credit(struct buffer *buffer, const struct invoice *invoice)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+    const struct invoice_credit *credit = &invoice->credit;
+
+    add_text(buffer, ",\"credit\":{\"previousSubscription\":", invoice->subscription->previous_id);
+    add_money(buffer, ",\"granted\":", credit->granted, currency);
+    add_money(buffer, ",\"usedBefore\":", credit->used_before, currency);
+    add_money(buffer, ",\"used\":", credit->used, currency);
+    add_money(buffer, ",\"remaining\":", credit->remaining, currency);
+    buffer_add_char(buffer, '}');
 }
 
 static void add_line(struct buffer *buffer, const struct invoice *invoice,
@@ -132,7 +149,7 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     add_price(buffer, line);
     if (line->kind != INVOICE_FEE)
         add_usage(buffer, invoice, line);
-    add_sums(buffer, "discount", line->amount, line->discount, line->total, currency);
+    add_sums(buffer, "discount", line->amount, line->discount, line->credit, line->total, currency);
     buffer_add_string(buffer, ",\"details\":[");
     for (size_t i = 0; i < line->detail_count; i++) {
         buffer_add_string(buffer, i ? "," : "");
@@ -157,8 +174,10 @@ void render_json(const struct invoice *invoice, struct buffer *buffer)
     add_instant(buffer, ",\"boundary\":", invoice->boundary.at);
     add_period(buffer, ",\"ended\":", plan, &invoice->boundary.ended);
     add_period(buffer, ",\"begins\":", plan, &invoice->boundary.begins);
-    add_sums(buffer, "discountTotal", invoice->amount, invoice->discount, invoice->total,
-             plan->currency);
+    add_sums(buffer, "discountTotal", invoice->amount, invoice->discount, (struct money){0},
+             invoice->total, plan->currency);
+    if (invoice_has_credit(invoice))
+        add_credit(buffer, invoice);
     buffer_printf(buffer, ",\"digest\":\"%s\"", invoice->digest);
     add_position(buffer, &invoice->position);
     buffer_add_string(buffer, ",\"lines\":[");

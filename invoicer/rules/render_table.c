@@ -156,6 +156,15 @@ static void add_discount(const struct table *table, const struct invoice_line *l
     add_row(table, 4, buffer_text(&words), &row, currency);
 }
 
+static void add_credit(const struct table *table, const struct invoice_line *line,
+                       const struct currency *currency)
+{
+    struct render_row row = {.amount = {-line->credit.minor}};
+
+    if (line->credit.minor)
+        add_row(table, 4, text_of(render_credit_words), &row, currency);
+}
+
 static void add_line(const struct table *table, const struct invoice_line *line,
                      const struct currency *currency)
 {
@@ -173,6 +182,7 @@ static void add_line(const struct table *table, const struct invoice_line *line,
         add_detail(table, line, &row, currency);
     }
     add_discount(table, line, currency);
+    add_credit(table, line, currency);
     style(table, "0");
 }
 
@@ -213,6 +223,10 @@ static void add_total(const struct table *table, const struct invoice *invoice)
     buffer_printf(&words, "Total %s", currency->code);
     add_row(table, 0, buffer_text(&words), &row, currency);
     style(table, "0");
+    buffer_clear(&words);
+    render_credit_note(invoice, &words);
+    if (words.length)
+        add_note(table, buffer_text(&words));
 }
 
 void render_table(const struct invoice *invoice, const struct render_terminal *terminal,

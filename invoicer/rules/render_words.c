@@ -28,6 +28,7 @@ struct render_row render_line_row(const struct invoice_line *line)
         .has_quantity = line->kind != INVOICE_FEE,
         .amount = line->amount,
         .discount = line->discount,
+        .credit = line->credit,
         .total = line->total,
     };
 
@@ -46,6 +47,7 @@ struct render_row render_row_at(const struct invoice_line *line, size_t index)
 
     if (line->kind == INVOICE_ADJUSTMENT || line->detail_count == 0)
         return render_line_row(line);
+    /* A credit pays for a flat fee, which has one detail alone. */
     return (struct render_row){
         .detail = detail,
         .quantity = detail->quantity,
@@ -54,7 +56,8 @@ struct render_row render_row_at(const struct invoice_line *line, size_t index)
         .unit_amount = detail->unit_amount,
         .amount = detail->amount,
         .discount = detail->discount,
-        .total = detail->total,
+        .credit = line->credit,
+        .total = {detail->total.minor - line->credit.minor},
     };
 }
 
@@ -93,6 +96,29 @@ void render_discount_words(const struct invoice_line *line, struct buffer *buffe
         buffer_printf(buffer, "Discount, %s %%", percent);
     if (line->card->price.has_maximum)
         buffer_add_string(buffer, by_percent ? ", and maximum spend" : "Maximum spend");
+}
+
+const char render_credit_words[] = "Credit from the plan before";
+
+void render_credit_note(const struct invoice *invoice, struct buffer *buffer)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+    const struct invoice_credit *credit = &invoice->credit;
+
+    if (!invoice_has_credit(invoice))
+        return;
+    buffer_add_string(buffer, "Of a credit of ");
+    render_money(credit->granted, currency, buffer);
+    if (credit->used_before.minor) {
+        buffer_add_string(buffer, ", of which ");
+        render_money(credit->used_before, currency, buffer);
+        buffer_add_string(buffer, " were used before");
+    }
+    buffer_add_string(buffer, ", this invoice uses ");
+    render_money(credit->used, currency, buffer);
+    buffer_add_string(buffer, "; ");
+    render_money(credit->remaining, currency, buffer);
+    buffer_add_string(buffer, " are left");
 }
 
 void render_money(struct money money, const struct currency *currency, struct buffer *buffer)

@@ -17,7 +17,7 @@ struct render_row {
     struct decimal quantity;
     bool has_quantity, has_unit;
     struct decimal unit_amount;
-    struct money amount, discount, total;
+    struct money amount, discount, credit, total;
 };
 /* The line itself, as a row above the others. */
 struct render_row render_line_row(const struct invoice_line *line);
@@ -33,6 +33,10 @@ void render_row_words(const struct invoice_line *line, const struct render_row *
 bool render_is_note(const struct invoice_line *line);
 /* "Discount, 10 %", "Maximum spend": what a line's discount comes from. */
 void render_discount_words(const struct invoice_line *line, struct buffer *buffer);
+/* "Credit from the plan before": what a fee's credit is. */
+extern const char render_credit_words[];
+/* "Of a credit of 8.70, this invoice uses 8.70; 0.00 are left"; nothing without a credit. */
+void render_credit_note(const struct invoice *invoice, struct buffer *buffer);
 /* "1,234.50": for people. */
 void render_money(struct money money, const struct currency *currency, struct buffer *buffer);
 /* "2026-01-31", with " 10:30" where it isn't midnight UTC; "open" for the far future. */
