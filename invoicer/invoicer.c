@@ -153,6 +153,69 @@ static const struct setting show_settings[] = {
     JSON_SETTING,
 };
 
+#define QUESTIONS                                                                                  \
+    "\n"                                                                                           \
+    "FILE, or standard input, holds one JSON object, or one a line; amounts are\n"                 \
+    "decimal strings. With --json each answer is a line. A question that can't be\n"               \
+    "answered gets {\"error\": {\"code\", \"pointer\", \"detail\"}} in its place, and the\n"       \
+    "exit status is 65. No bucket, broker or store is needed.\n"
+
+static const char rate_example[] =
+    "For example, 15,000 units of which each has the price of its own tier:\n"
+    "\n"
+    "  $ invoicer rate <<END\n"
+    "  {\"currency\": \"USD\", \"quantity\": \"15000\",\n"
+    "   \"price\": {\"type\": \"tiered\", \"mode\": \"graduated\", \"tiers\": [\n"
+    "     {\"upToAmount\": \"1000\", \"unitPrice\": \"0.10\"},\n"
+    "     {\"upToAmount\": \"10000\", \"unitPrice\": \"0.05\"},\n"
+    "     {\"unitPrice\": \"0.01\"}]}}\n"
+    "  END\n"
+    "               quantity  price  amount  discount   total\n"
+    "  First 1,000     1,000    0.1  100.00      0.00  100.00\n"
+    "  Next 9,000      9,000   0.05  450.00      0.00  450.00\n"
+    "  Over 10,000     5,000   0.01   50.00      0.00   50.00\n"
+    "  Total USD                     600.00      0.00  600.00\n"
+    "  Billed quantity: 15,000\n"
+    "\n"
+    "A question may also have \"discounts\": {\"percentage\", \"usage\"}; in a later\n"
+    "slice of a period \"alreadyBilled\": {\"quantity\", \"amount\"}; and before the last\n"
+    "one \"lastSlice\": false. Prices: flat, unit, tiered (graduated or volume),\n"
+    "package, dynamic, percentage, graduated_percentage, matrix; but for flat with\n"
+    "\"minimumAmount\", \"maximumAmount\". A percentage price takes \"events\", a matrix\n"
+    "\"quantities\" in place of \"quantity\"; the others may have a "
+    "\"unitConversion\".\n" QUESTIONS;
+
+static const char periods_example[] =
+    "For example, months that begin on their last day, at midnight in Berlin:\n"
+    "\n"
+    "  $ invoicer periods <<END\n"
+    "  {\"anchor\": \"2024-01-30T23:00:00Z\", \"cadence\": \"P1M\",\n"
+    "   \"timeZone\": \"Europe/Berlin\", \"from\": \"2024-02-01T00:00:00Z\", \"count\": 3}\n"
+    "  END\n"
+    "  period  from                  to\n"
+    "       0  2024-01-30T23:00:00Z  2024-02-28T23:00:00Z\n"
+    "       1  2024-02-28T23:00:00Z  2024-03-30T23:00:00Z\n"
+    "       2  2024-03-30T23:00:00Z  2024-04-29T22:00:00Z\n"
+    "\n"
+    "Cadences: PT1H, P1D, P1W, P2W, P4W, P1M, P3M, P6M, P12M, P1Y. Without a\n"
+    "\"timeZone\" it is UTC. The first period contains \"from\"; period 0 begins at the\n"
+    "anchor, those before it have negative numbers.\n" QUESTIONS;
+
+static const char prorate_example[] =
+    "For example, a plan left on day 15 of 30 with 7,000 of 10,000 units used:\n"
+    "\n"
+    "  $ invoicer prorate <<END\n"
+    "  {\"mode\": \"max_consumption_based\", \"price\": \"29.00\", \"currency\": \"USD\",\n"
+    "   \"period\": {\"from\": \"2026-06-01T00:00:00Z\", \"to\": \"2026-07-01T00:00:00Z\"},\n"
+    "   \"at\": \"2026-06-16T00:00:00Z\", \"usage\": \"7000\", \"quota\": \"10000\"}\n"
+    "  END\n"
+    "  Used up     0.700000000000\n"
+    "  Credit USD            8.70\n"
+    "  Charge USD           20.30\n"
+    "\n"
+    "Modes: max_consumption_based (the usual one), time_based, none. Without a\n"
+    "\"quota\" time alone decides.\n" QUESTIONS;
+
 static const struct command commands[] = {
     {.name = "serve",
      .arguments = "",
@@ -222,6 +285,30 @@ static const struct command commands[] = {
      .settings = json_settings,
      .setting_count = ARRAY_LEN(json_settings),
      .run = verb_explain},
+    {.name = "rate",
+     .arguments = "[FILE]",
+     .help = "Price quantities: try a price before it is published",
+     .example = rate_example,
+     .stands_alone = true,
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_rate},
+    {.name = "periods",
+     .arguments = "[FILE]",
+     .help = "List the periods that recur from an anchor in a time zone",
+     .example = periods_example,
+     .stands_alone = true,
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_periods},
+    {.name = "prorate",
+     .arguments = "[FILE]",
+     .help = "Say what of a price is used up at an instant, and the credit for the rest",
+     .example = prorate_example,
+     .stands_alone = true,
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_prorate},
 };
 
 #define ABOUT                                                                                      \

@@ -297,7 +297,7 @@ static void write_doc(const struct program *program, const struct command *comma
                       struct buffer *out)
 {
     if (command && command->name[0]) {
-        buffer_printf(out, "%s\v", command->help);
+        buffer_printf(out, "%s\v%s", command->help, command->example ? command->example : "");
         return;
     }
     buffer_printf(out, "%s\v", program->about);
@@ -436,7 +436,7 @@ static int run_command(const struct invocation *invocation, const struct command
     } else if (invocation->task == TASK_PRINT_CONFIG) {
         r = print_config(&values);
     } else {
-        if (program->has_common_settings)
+        if (program->has_common_settings && !command->stands_alone)
             start_log(program, config);
         r = command->run(config, (int)(invocation->argument_count - words),
                          invocation->arguments + words);

@@ -112,6 +112,11 @@ static void write_commands(const struct program *program, struct buffer *out)
             buffer_printf(out, " Ar %s", command->arguments);
         buffer_add_char(out, '\n');
         write_prose(command->help, out);
+        if (command->example) {
+            buffer_add_string(out, ".Bd -literal\n");
+            write_escaped(command->example, out);
+            buffer_add_string(out, "\n.Ed\n");
+        }
         if (command->setting_count > 0) {
             buffer_add_string(out, ".Bl -tag -width Ds\n");
             for (size_t j = 0; j < command->setting_count; j++)

@@ -48,6 +48,8 @@ static size_t own_count(const struct program *program)
 
 size_t setting_row_count(const struct program *program, const struct command *command)
 {
+    if (command && command->stands_alone)
+        return command->setting_count;
     return (program->has_common_settings ? common_setting_count : 0) + own_count(program) +
            (command ? command->setting_count : 0);
 }
@@ -58,6 +60,8 @@ const struct setting *setting_row_at(const struct program *program, const struct
     size_t common = program->has_common_settings ? common_setting_count : 0;
     size_t own = own_count(program);
 
+    if (command && command->stands_alone)
+        return &command->settings[index];
     if (index < common)
         return common_row(program, index);
     if (index < common + own)

@@ -43,6 +43,8 @@ struct command {
     const char *name;      /* "close", "catalog apply"; "" for a program without verbs */
     const char *arguments; /* "FILE", "[INVOICE]", "FILE…", "" */
     const char *help;
+    const char *example; /* lines for a terminal, shown below the help as they are; NULL: none */
+    bool stands_alone;   /* takes none of the program's settings, only its own */
     const struct setting *settings;
     size_t setting_count;
     /* Returns the exit status; argv holds the plain arguments behind the verb, NULL-terminated. */

@@ -56,3 +56,6 @@ int verb_close(void *config, int argc, char **argv);
 int verb_invoices_list(void *config, int argc, char **argv);
 int verb_invoices_show(void *config, int argc, char **argv);
 int verb_explain(void *config, int argc, char **argv);
+int verb_rate(void *config, int argc, char **argv);
+int verb_periods(void *config, int argc, char **argv);
+int verb_prorate(void *config, int argc, char **argv);

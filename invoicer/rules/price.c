@@ -52,13 +52,14 @@ static int amount_of(struct reader *reader, const json_t *json, const char *memb
     else if (json_is_string(json))
         r = decimal_parse(text_from(json_string_value(json), json_string_length(json)), &read);
     if (r == DECIMAL_TOO_PRECISE)
-        return refuse(reader, "too_precise", member, "has more than %d decimals", DECIMAL_PLACES);
+        return refuse(reader, "value_too_precise", member, "has more than %d decimals",
+                      DECIMAL_PLACES);
     if (r == DECIMAL_TOO_LARGE)
-        return refuse(reader, "too_large", member, "isn't below 10^15");
+        return refuse(reader, "value_too_large", member, "isn't below 10^15");
     if (r)
         return refuse(reader, "invalid_amount", member, "isn't a decimal string such as \"12.50\"");
     if (read.units < 0)
-        return refuse(reader, "negative_amount", member, "is negative");
+        return refuse(reader, "negative_value", member, "is negative");
     *amount = read;
     return 0;
 }
@@ -166,6 +167,9 @@ static int check_bound(struct reader *reader, const struct price_tier *tiers, si
     if (tiers[index].is_open != (index + 1 == count))
         return refuse(reader, "tier_open_ended_required", "upToAmount",
                       "the last tier, and no other, is without a bound");
+    if (!tiers[index].is_open && index && decimal_compare(tiers[index].up_to, before) == 0)
+        return refuse(reader, "tier_bound_duplicated", "upToAmount",
+                      "is the bound of the tier before");
     if (!tiers[index].is_open && decimal_compare(tiers[index].up_to, before) <= 0)
         return refuse(reader, "tier_bound_invalid", "upToAmount",
                       "isn't above the bound of the tier before");

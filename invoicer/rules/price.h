@@ -95,7 +95,7 @@ enum price_outcome { PRICE_MALFORMED = 1 };
 
 /* Where and why something isn't a price: "/tiers/0/upToAmount". */
 struct price_issue {
-    char pointer[96];
+    char pointer[160];
     char detail[160];
     const char *code; /* "invalid_price" … */
 };
@@ -103,6 +103,8 @@ struct price_issue {
 /* Reads the JSON of product.md 1.9 as strict records hold it, and lenient spellings of tiers. */
 MUST_USE int price_read(const json_t *json, struct arena *arena, struct price *price,
                         struct price_issue *issue);
+/* Members that a price of its type doesn't have, which price_read passes over. */
+MUST_USE int price_check_members(const json_t *json, struct price_issue *issue);
 /* {"percentage","usage"}; NULL or null: none. */
 MUST_USE int price_read_discounts(const json_t *json, struct price_discounts *discounts,
                                   struct price_issue *issue);

@@ -1,203 +1,11 @@
 /*
- * rate_json.c - reads a rating question, rates it, writes the answer.
+ * rate_json.c - rates a question and writes the answer, for programs and for people.
  */
 #include "invoicer/rules/rate_json.h"
 
-#include <jansson.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-struct question {
-    const struct currency *currency;
-    struct price price;
-    struct price_discounts discounts;
-    struct rating_slice slice;
-    struct arena *arena;
-    struct price_issue issue;
-};
-
-static int refuse(struct question *question, const char *code, const char *pointer,
-                  const char *format, ...) PRINTF_LIKE(4, 5);
-
-static int refuse(struct question *question, const char *code, const char *pointer,
-                  const char *format, ...)
-{
-    va_list arguments;
-
-    question->issue.code = code;
-    (void)snprintf(question->issue.pointer, sizeof(question->issue.pointer), "%s", pointer);
-    va_start(arguments, format);
-    (void)vsnprintf(question->issue.detail, sizeof(question->issue.detail), format, arguments);
-    va_end(arguments);
-    return RATE_REFUSED;
-}
-
-/* An issue below a member points from the question's root. */
-static int refuse_below(struct question *question, const char *member)
-{
-    char below[sizeof(question->issue.pointer)];
-
-    memcpy(below, question->issue.pointer, sizeof(below));
-    (void)snprintf(question->issue.pointer, sizeof(question->issue.pointer), "%s%.80s", member,
-                   below);
-    return RATE_REFUSED;
-}
-
-/* An absent amount is 0 and no issue. */
-static int read_amount(struct question *question, const json_t *json, const char *pointer,
-                       struct decimal *amount)
-{
-    int r;
-
-    if (!json || json_is_null(json))
-        return 0;
-    if (!json_is_string(json))
-        return refuse(question, "invalid_amount", pointer, "isn't a decimal string");
-    r = decimal_parse_sum(text_from(json_string_value(json), json_string_length(json)), amount);
-    if (r == DECIMAL_TOO_PRECISE)
-        return refuse(question, "too_precise", pointer, "has more than 12 decimals");
-    if (r == DECIMAL_TOO_LARGE)
-        return refuse(question, "too_large", pointer, "is too large");
-    if (r)
-        return refuse(question, "invalid_amount", pointer, "isn't a decimal string");
-    if (amount->units < 0)
-        return refuse(question, "negative_amount", pointer, "is negative");
-    return 0;
-}
-
-static int read_events(struct question *question, const json_t *list)
-{
-    size_t count = json_array_size(list);
-    struct decimal *events;
-
-    if (!json_is_array(list) || count > RATE_EVENTS_MAX)
-        return refuse(question, "invalid_value", "/events", "isn't an array of at most %d amounts",
-                      RATE_EVENTS_MAX);
-    events = arena_take(question->arena, count * sizeof(*events));
-    if (!events)
-        return refuse(question, "too_large", "/events", "have no room");
-    for (size_t i = 0; i < count; i++) {
-        char pointer[32];
-        int r;
-
-        (void)snprintf(pointer, sizeof(pointer), "/events/%zu", i);
-        if (!json_is_string(json_array_get(list, i)))
-            return refuse(question, "invalid_amount", pointer, "isn't a decimal string");
-        r = read_amount(question, json_array_get(list, i), pointer, &events[i]);
-        if (r)
-            return r;
-    }
-    question->slice.events = events;
-    question->slice.event_count = count;
-    return 0;
-}
-
-static void read_cell(struct question *question, const json_t *json, struct rating_cell *cell)
-{
-    const json_t *dimensions = json_object_get(json, "dimensions");
-
-    for (size_t i = 0; i < question->price.dimension_count; i++) {
-        const json_t *value = json_object_get(dimensions, question->price.dimensions[i].at);
-
-        if (json_is_string(value))
-            cell->dimensions[i] = text_from(json_string_value(value), json_string_length(value));
-    }
-}
-
-static int read_cells(struct question *question, const json_t *list)
-{
-    size_t count = json_array_size(list);
-    struct rating_cell *cells;
-
-    if (!json_is_array(list) || count > RATE_EVENTS_MAX)
-        return refuse(question, "invalid_value", "/quantities",
-                      "isn't an array of at most %d quantities", RATE_EVENTS_MAX);
-    cells = arena_take(question->arena, count * sizeof(*cells));
-    if (!cells)
-        return refuse(question, "too_large", "/quantities", "have no room");
-    for (size_t i = 0; i < count; i++) {
-        const json_t *cell = json_array_get(list, i);
-        char pointer[48];
-        int r;
-
-        (void)snprintf(pointer, sizeof(pointer), "/quantities/%zu/quantity", i);
-        if (!json_is_string(json_object_get(cell, "quantity")))
-            return refuse(question, "invalid_amount", pointer, "isn't a decimal string");
-        r = read_amount(question, json_object_get(cell, "quantity"), pointer, &cells[i].quantity);
-        if (r)
-            return r;
-        read_cell(question, cell, &cells[i]);
-    }
-    question->slice.cells = cells;
-    question->slice.cell_count = count;
-    return 0;
-}
-
-static int read_quantities(struct question *question, const json_t *json)
-{
-    const json_t *quantity = json_object_get(json, "quantity");
-
-    if (question->price.kind == PRICE_PERCENTAGE)
-        return read_events(question, json_object_get(json, "events"));
-    if (question->price.kind == PRICE_MATRIX)
-        return read_cells(question, json_object_get(json, "quantities"));
-    if (!quantity)
-        return refuse(question, "missing_member", "/quantity", "is missing");
-    if (!json_is_string(quantity))
-        return refuse(question, "invalid_amount", "/quantity", "isn't a decimal string");
-    return read_amount(question, quantity, "/quantity", &question->slice.quantity);
-}
-
-static int read_slice(struct question *question, const json_t *json)
-{
-    const json_t *billed = json_object_get(json, "alreadyBilled");
-    const json_t *last = json_object_get(json, "lastSlice");
-    int r;
-
-    if (last && !json_is_boolean(last))
-        return refuse(question, "invalid_value", "/lastSlice", "isn't true or false");
-    question->slice.is_last = !last || json_is_true(last);
-    r = read_amount(question, json_object_get(billed, "quantity"), "/alreadyBilled/quantity",
-                    &question->slice.billed_quantity);
-    if (r == 0)
-        r = read_amount(question, json_object_get(billed, "amount"), "/alreadyBilled/amount",
-                        &question->slice.billed_amount);
-    return r ? r : read_quantities(question, json);
-}
-
-static int read_question(struct question *question, const json_t *json)
-{
-    static const char *const members[] = {"currency",   "price",         "quantity",  "events",
-                                          "quantities", "alreadyBilled", "discounts", "lastSlice"};
-    const char *name;
-    json_t *member;
-
-    json_object_foreach((json_t *)json, name, member)
-    {
-        char pointer[64];
-        size_t known = 0;
-
-        while (known < ARRAY_LEN(members) && strcmp(name, members[known]) != 0)
-            known++;
-        (void)snprintf(pointer, sizeof(pointer), "/%.60s", name);
-        if (known == ARRAY_LEN(members))
-            return refuse(question, "unknown_member", pointer, "isn't a member of a question");
-    }
-    question->currency =
-        currency_find(text_of(json_string_value(json_object_get(json, "currency"))));
-    if (!question->currency)
-        return refuse(question, "currency_invalid", "/currency", "isn't a currency of ISO 4217");
-    if (price_read(json_object_get(json, "price"), question->arena, &question->price,
-                   &question->issue))
-        return refuse_below(question, "/price");
-    if (price_read_discounts(json_object_get(json, "discounts"), &question->discounts,
-                             &question->issue))
-        return refuse_below(question, "/discounts");
-    return read_slice(question, json);
-}
-
-/* --- writing --- */
+#include "invoicer/rules/grid.h"
+#include "invoicer/rules/rate_question.h"
+#include "invoicer/rules/render_words.h"
 
 static void add_quoted(struct buffer *answer, const char *before, const char *text, size_t length)
 {
@@ -250,7 +58,7 @@ void rated_write(const struct rated_line *line, const struct price *price,
     buffer_add_char(buffer, '}');
 }
 
-static void add_answer(const struct question *question, const struct rated_line *lines,
+static void add_answer(const struct rate_question *question, const struct rated_line *lines,
                        const struct rating *rating, struct buffer *answer)
 {
     buffer_add_string(answer, "{\"lines\":[");
@@ -266,60 +74,123 @@ static void add_answer(const struct question *question, const struct rated_line 
     buffer_add_char(answer, '}');
 }
 
-static void add_error(const struct price_issue *issue, struct buffer *answer)
+/* --- for people --- */
+
+static void add_cell(struct grid *grid, struct buffer *cell)
 {
-    buffer_printf(answer, "{\"error\":{\"code\":\"%s\",\"pointer\":", issue->code);
-    buffer_add_json_string(answer, text_of(issue->pointer));
-    buffer_add_string(answer, ",\"detail\":");
-    buffer_add_json_string(answer, text_of(issue->detail));
-    buffer_add_string(answer, "}}");
+    grid_add(grid, buffer_text(cell));
+    buffer_clear(cell);
 }
 
-static int refuse_rating(struct question *question, int outcome)
+static void add_sums(struct grid *grid, struct money amount, struct money discount,
+                     struct money total, const struct currency *currency)
 {
-    const char *pointer = "";
+    const struct money sums[] = {amount, discount, total};
+    CLEANUP(buffer_deinit) struct buffer cell = {0};
 
-    if (outcome == RATING_NOT_IN_SLICES)
-        pointer = "/alreadyBilled";
-    return refuse(question, rating_outcome_code(outcome), pointer, "%s",
-                  rating_outcome_detail(outcome));
+    for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
+        render_money(sums[i], currency, &cell);
+        add_cell(grid, &cell);
+    }
 }
 
-static int answer_question(struct question *question, struct text text, struct buffer *answer)
+static void add_line_row(const struct rate_question *question, const struct rated_line *line,
+                         struct grid *grid)
 {
-    json_error_t error;
-    json_t *json = json_loadb(text.at, text.length, JSON_REJECT_DUPLICATES, &error);
+    CLEANUP(buffer_deinit) struct buffer cell = {0};
+    char unit[DECIMAL_TEXT_MAX];
+
+    rated_describe(line, &question->price, &cell);
+    add_cell(grid, &cell);
+    quantity_describe(line->quantity, &cell);
+    add_cell(grid, &cell);
+    if (line->kind == RATED_MINIMUM)
+        render_money(line->amount, question->currency, &cell);
+    else
+        buffer_add(&cell, unit, decimal_format(line->unit_amount, unit));
+    add_cell(grid, &cell);
+    add_sums(grid, line->amount, line->discount, line->total, question->currency);
+}
+
+static void add_table(const struct rate_question *question, const struct rated_line *lines,
+                      const struct rating *rating, struct buffer *answer)
+{
+    static const char *const titles[] = {"", "quantity", "price", "amount", "discount", "total"};
+    CLEANUP(grid_deinit) struct grid grid = {.column_count = ARRAY_LEN(titles)};
+    CLEANUP(buffer_deinit) struct buffer cell = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(titles); i++) {
+        grid.is_number[i] = i > 0;
+        grid_add(&grid, text_of(titles[i]));
+    }
+    for (size_t i = 0; i < rating->line_count; i++)
+        add_line_row(question, &lines[i], &grid);
+    buffer_printf(&cell, "Total %s", question->currency->code);
+    add_cell(&grid, &cell);
+    add_cell(&grid, &cell);
+    add_cell(&grid, &cell);
+    add_sums(&grid, rating->amount, rating->discount, rating->total, question->currency);
+    grid_write(&grid, answer);
+    buffer_add_string(answer, "Billed quantity: ");
+    quantity_describe(rating->billed_quantity, answer);
+    buffer_add_char(answer, '\n');
+}
+
+/* --- answering --- */
+
+typedef void writer(const struct rate_question *question, const struct rated_line *lines,
+                    const struct rating *rating, struct buffer *answer);
+
+static int answer_read(const json_t *json, struct arena *arena, writer *write,
+                       struct price_issue *issue, struct buffer *answer)
+{
+    struct rate_question question;
     struct rated_line *lines;
     struct rating rating;
-    int r;
+    int r = rate_question_read(json, arena, &question, issue);
 
-    if (!json_is_object(json)) {
-        json_decref(json);
-        return refuse(question, "invalid_json", "", "%s", json ? "isn't an object" : error.text);
-    }
-    r = read_question(question, json);
-    lines =
-        r ? NULL : arena_take(question->arena, rating_lines_max(&question->price) * sizeof(*lines));
-    if (r == 0 && !lines)
-        r = refuse(question, "too_large", "", "has no room");
-    if (r == 0) {
-        r = rating_rate(&question->price, &question->discounts, question->currency,
-                        &question->slice, lines, &rating);
-        if (r)
-            r = refuse_rating(question, r);
-        else
-            add_answer(question, lines, &rating, answer);
-    }
-    json_decref(json); /* cells point into it */
+    if (r)
+        return r;
+    lines = arena_take(arena, rating_lines_max(&question.price) * sizeof(*lines));
+    if (!lines)
+        return question_refuse(issue, "too_large", "", "has no room");
+    r = rating_rate(&question.price, &question.discounts, question.currency, &question.slice, lines,
+                    &rating);
+    if (r)
+        return rate_question_refuse(&question, r, issue);
+    write(&question, lines, &rating, answer);
+    return 0;
+}
+
+static int answer_question(struct text text, struct arena *arena, writer *write,
+                           struct price_issue *issue, struct buffer *answer)
+{
+    json_t *json;
+    int r = question_parse(text, &json, issue);
+
+    if (r)
+        return r;
+    r = answer_read(json, arena, write, issue, answer);
+    json_decref(json);
     return r;
 }
 
-int rate_json(struct text text, struct arena *arena, struct buffer *answer)
+int rate_json(struct text question, struct arena *arena, struct buffer *answer)
 {
-    struct question question = {.arena = arena};
-    int r = answer_question(&question, text, answer);
+    struct price_issue issue;
+    int r = answer_question(question, arena, add_answer, &issue, answer);
 
     if (r)
-        add_error(&question.issue, answer);
+        question_write_error(&issue, answer);
+    return r;
+}
+
+int rate_table(struct text question, struct arena *arena, struct buffer *answer)
+{
+    struct price_issue issue;
+    int r = answer_question(question, arena, add_table, &issue, answer);
+
+    if (r)
+        question_describe_error(&issue, answer);
     return r;
 }

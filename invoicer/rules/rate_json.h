@@ -10,18 +10,20 @@
  * A percentage price has "events":["50",…] in place of quantity, a matrix price
  * "quantities":[{"dimensions":{…},"quantity":"5"}].
  *
+ * Errors     QUESTION_REFUSED: the answer is why.
  * Threads    Any.
  */
 #pragma once
 
+#include "invoicer/rules/question.h"
 #include "invoicer/rules/rating.h"
 
 enum { RATE_EVENTS_MAX = 100000 };
 
-enum rate_outcome { RATE_REFUSED = 1 };
-
-/* Appends the answer; RATE_REFUSED: {"error":{"code","pointer","detail"}} was appended instead. */
+/* Appends the answer, or {"error":{"code","pointer","detail"}}. */
 MUST_USE int rate_json(struct text question, struct arena *arena, struct buffer *answer);
+/* The same for people: a table, or a sentence without its line's end. */
+MUST_USE int rate_table(struct text question, struct arena *arena, struct buffer *answer);
 
 /* One rated line as a JSON object, as it stands in the answer. */
 void rated_write(const struct rated_line *line, const struct price *price,

@@ -129,11 +129,12 @@ static int percent_off(const struct rater *rater, struct money amount, struct mo
 }
 
 /* Amounts only grow with the quantity, so the differences can't wrap. */
-static int rate_slot(const struct rater *rater, size_t index, struct rated_line *line)
+static int rate_slot(const struct rater *rater, size_t index, struct decimal end,
+                     struct rated_line *line)
 {
     struct rated_line start;
     struct money discount_before;
-    int r = rating_slot(rater->price, rater->currency, rater->slice, index, rater->end, line);
+    int r = rating_slot(rater->price, rater->currency, rater->slice, index, end, line);
 
     if (r)
         return r;
@@ -163,22 +164,22 @@ static bool says_something(const struct rater *rater, const struct rated_line *l
     return line->quantity.units != 0;
 }
 
+/* A matrix's quantities wait in the lines of their slots, which are never behind those written. */
 static int rate_lines(const struct rater *rater, struct rated_line *lines, size_t *count)
 {
-    size_t found = 0;
+    bool is_matrix = rater->price->kind == PRICE_MATRIX;
+    size_t slots = is_due(rater) ? rating_slot_count(rater->price) : 0, found = 0;
+    int r = is_matrix ? rating_matrix(rater->price, rater->slice, lines) : 0;
 
-    size_t slots = is_due(rater) ? rating_slot_count(rater->price) : 0;
-    int r;
-
-    for (size_t i = 0; i < slots; i++) {
+    for (size_t i = 0; i < slots && r == 0; i++) {
         if (rating_slot_is_empty(rater->price, i, rater->end))
             continue;
-        r = rate_slot(rater, i, &lines[found]);
-        if (r)
-            return r;
-        if (says_something(rater, &lines[found]))
+        r = rate_slot(rater, i, is_matrix ? lines[i].quantity : rater->end, &lines[found]);
+        if (r == 0 && says_something(rater, &lines[found]))
             found++;
     }
+    if (r)
+        return r;
     *count = found;
     return 0;
 }
@@ -280,7 +281,7 @@ int rating_rate(const struct price *price, const struct price_discounts *discoun
 
 static const char *const outcomes[][2] = {
     [RATING_OVERFLOW] = {"overflow", "an amount or quantity is too large"},
-    [RATING_NEGATIVE] = {"negative_amount", "a quantity or amount is negative"},
+    [RATING_NEGATIVE] = {"negative_value", "a quantity or amount is negative"},
     [RATING_NOT_IN_SLICES] = {"not_in_slices",
                               "this price rates a whole period, not a slice of it"},
     [RATING_TOO_FINE] = {"too_fine", "an amount has decimals below the currency's minor unit"},

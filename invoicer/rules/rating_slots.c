@@ -144,20 +144,30 @@ static size_t match_of(const struct price *price, const struct rating_cell *cell
     return 0;
 }
 
+int rating_matrix(const struct price *price, const struct rating_slice *slice,
+                  struct rated_line *lines)
+{
+    for (size_t i = 0; i <= price->value_count; i++)
+        lines[i].quantity.units = 0;
+    for (size_t i = 0; i < slice->cell_count; i++) {
+        size_t value = match_of(price, &slice->cells[i]);
+        struct decimal *sum = &lines[value ? value - 1 : price->value_count].quantity;
+
+        if (slice->cells[i].quantity.units < 0)
+            return RATING_NEGATIVE;
+        if (decimal_add(*sum, slice->cells[i].quantity, sum))
+            return RATING_OVERFLOW;
+    }
+    return 0;
+}
+
 /* The values in their order, then what nothing matches. */
-static int slot_of_matrix(const struct price *price, const struct currency *currency,
-                          const struct rating_slice *slice, size_t index, struct rated_line *line)
+static int slot_of_matrix(const struct price *price, const struct currency *currency, size_t index,
+                          struct decimal quantity, struct rated_line *line)
 {
     line->value = index < price->value_count ? index + 1 : 0;
     line->unit_amount = line->value ? price->values[index].amount : price->amount;
-    for (size_t i = 0; i < slice->cell_count; i++) {
-        if (slice->cells[i].quantity.units < 0)
-            return RATING_NEGATIVE;
-        if (match_of(price, &slice->cells[i]) != line->value)
-            continue;
-        if (decimal_add(line->quantity, slice->cells[i].quantity, &line->quantity))
-            return RATING_OVERFLOW;
-    }
+    line->quantity = quantity;
     return price_quantity(currency, line);
 }
 
@@ -198,7 +208,7 @@ int rating_slot(const struct price *price, const struct currency *currency,
     case PRICE_PERCENTAGE:
         return slot_of_percentage(price, currency, slice, line);
     case PRICE_MATRIX:
-        return slot_of_matrix(price, currency, slice, index, line);
+        return slot_of_matrix(price, currency, index, quantity, line);
     }
     assert(!"a price has a kind");
     return RATING_OVERFLOW;

@@ -14,6 +14,9 @@
 size_t rating_slot_count(const struct price *price);
 /* Whether nothing can stand in the slot at `quantity` or less: not worth rating. */
 bool rating_slot_is_empty(const struct price *price, size_t index, struct decimal quantity);
+/* PRICE_MATRIX: the quantity of each slot, left in the line of its number. */
+MUST_USE int rating_matrix(const struct price *price, const struct rating_slice *slice,
+                           struct rated_line *lines);
 /* Of the slot number `index` at `quantity`: quantity, unit amount and rounded amount. */
 MUST_USE int rating_slot(const struct price *price, const struct currency *currency,
                          const struct rating_slice *slice, size_t index, struct decimal quantity,

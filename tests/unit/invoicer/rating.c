@@ -96,30 +96,30 @@ Test(rating, refuses_with_the_code_and_the_place)
          "missing_member", "/price/amount"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"-1\"},\"quantity\":"
          "\"1\"}",
-         "negative_amount", "/price/amount"},
+         "negative_value", "/price/amount"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"}}", "missing_member",
          "/quantity"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":1}",
-         "invalid_amount", "/quantity"},
+         "invalid_type", "/quantity"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":\"-"
          "1\"}",
-         "negative_amount", "/quantity"},
+         "negative_value", "/quantity"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"tiered\",\"mode\":\"graduated\",\"tiers\":["
          "{\"upToAmount\":\"1\",\"unitPrice\":\"1\"}]},\"quantity\":\"1\"}",
          "tier_open_ended_required", "/price/tiers/0/upToAmount"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"tiered\",\"mode\":\"graduated\",\"tiers\":["
          "{\"upToAmount\":\"2\",\"unitPrice\":\"1\"},{\"upToAmount\":\"2\",\"unitPrice\":\"1\"},"
          "{\"unitPrice\":\"1\"}]},\"quantity\":\"1\"}",
-         "tier_bound_invalid", "/price/tiers/1/upToAmount"},
+         "tier_bound_duplicated", "/price/tiers/1/upToAmount"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"tiered\",\"mode\":\"volume\",\"tiers\":["
          "{\"unitPrice\":\"1\"}]},\"quantity\":\"1\",\"lastSlice\":false}",
-         "not_in_slices", "/alreadyBilled"},
+         "not_in_slices", "/lastSlice"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"flat\",\"amount\":\"1\"},\"quantity\":\"1\","
          "\"discounts\":{\"usage\":\"1\"}}",
-         "not_applicable", ""},
+         "not_applicable", "/discounts/usage"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\",\"minimumAmount\":"
          "\"0.005\"},\"quantity\":\"1\"}",
-         "too_fine", ""},
+         "too_fine", "/price/minimumAmount"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":\"1\","
          "\"discounts\":{\"percentage\":\"100.1\"}}",
          "percentage_discount_invalid_value", "/discounts/percentage"},
@@ -132,7 +132,7 @@ Test(rating, refuses_with_the_code_and_the_place)
         json_t *json;
 
         arena_init(&arena, 1 << 20);
-        cr_assert_eq(rate_json(text_of(cases[i][0]), &arena, &answer), RATE_REFUSED, "%s",
+        cr_assert_eq(rate_json(text_of(cases[i][0]), &arena, &answer), QUESTION_REFUSED, "%s",
                      cases[i][0]);
         json = json_loadb(answer.at, answer.length, 0, NULL);
         cr_assert_eq(
