@@ -3,38 +3,8 @@
  */
 #include "common/base/text.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct text text_of(const char *string)
-{
-    return (struct text){string, string ? strlen(string) : 0};
-}
-
-struct text text_from(const void *bytes, size_t length)
-{
-    assert(bytes || length == 0);
-
-    return (struct text){bytes, length};
-}
-
-bool text_is_absent(struct text text)
-{
-    return !text.at;
-}
-
-bool text_equal(struct text a, struct text b)
-{
-    if (!a.at || !b.at)
-        return !a.at && !b.at;
-    return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
-}
-
-bool text_is(struct text text, const char *string)
-{
-    return text_equal(text, text_of(string));
-}
 
 int text_compare(struct text a, struct text b)
 {

@@ -13,9 +13,10 @@
 
 #include "common/base/attrs.h"
 
+#include <assert.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct text {
@@ -23,11 +24,38 @@ struct text {
     size_t length;
 };
 
-struct text text_of(const char *string); /* of a NUL-terminated string; NULL is absent */
-struct text text_from(const void *bytes, size_t length);
-bool text_is_absent(struct text text);
-bool text_equal(struct text a, struct text b); /* absent equals absent alone */
-bool text_is(struct text text, const char *string);
+/* These are inline, as each event goes through some dozens of them. */
+
+/* Of a NUL-terminated string; NULL is absent. */
+static inline struct text text_of(const char *string)
+{
+    return (struct text){string, string ? strlen(string) : 0};
+}
+
+static inline struct text text_from(const void *bytes, size_t length)
+{
+    assert(bytes || length == 0);
+    return (struct text){bytes, length};
+}
+
+static inline bool text_is_absent(struct text text)
+{
+    return !text.at;
+}
+
+/* Absent equals absent alone. */
+static inline bool text_equal(struct text a, struct text b)
+{
+    if (!a.at || !b.at)
+        return !a.at && !b.at;
+    return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
+}
+
+static inline bool text_is(struct text text, const char *string)
+{
+    return text_equal(text, text_of(string));
+}
+
 int text_compare(struct text a, struct text b); /* bytewise; absent first */
 bool text_starts(struct text text, const char *prefix);
 bool text_is_utf8(struct text text);                         /* RFC 3629; NUL is a character */

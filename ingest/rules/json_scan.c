@@ -3,6 +3,9 @@
  * their nodes, so nothing recurses and no nesting is too deep to be passed over. `recording` ends
  * with the first refusal: from there on the grammar alone is read.
  *
+ * Where the scan stands is passed from function to function, so that it stays in a register: each
+ * takes the position that it begins at and returns the one behind, NULL when the grammar broke.
+ *
  * Names are looked for twice as they come while an object is small: a bit of each name's hash tells
  * most of them apart, and siblings are compared only where the bit is taken. Larger objects are
  * sorted once they end (json_names.c).
@@ -14,22 +17,24 @@
 
 #include <string.h>
 
-enum { LEVELS_INLINE = 128, NAMES_SMALL = 48 };
+enum { LEVELS_INLINE = 128, NAMES_SMALL = 48, PLAIN_MEMBER_ROOM = 24 };
 
-enum step { STEP_VALUE, STEP_AFTER_VALUE, STEP_END, STEP_BROKEN };
+static const char no_value[] = "a value isn't written as JSON has it";
 
 struct scan {
     struct json_document *document;
-    const char *start, *at, *end;
+    const char *start, *end;
     struct json_place place; /* of the value that comes next */
     unsigned level;          /* of a container that would open next; 1 is the event's object */
-    size_t open;             /* containers */
-    uint8_t *is_object;      /* a bit for each open container */
+    char closer;             /* of the innermost container: '}' or ']' */
+    bool is_fresh;           /* nothing has been read in it yet */
+    bool recording;
+    int outcome;
+    size_t open;        /* containers */
+    uint8_t *is_object; /* a bit for each open container */
     size_t levels_room;
     uint8_t levels_inline[LEVELS_INLINE / 8];
     uint64_t names[JSON_DEPTH_MAX + 1]; /* a bit for each name's hash, by level */
-    bool recording;
-    int outcome;
     struct json_error *error;
 };
 
@@ -54,11 +59,11 @@ static void refuse(struct scan *scan, int outcome, const char *what, const char 
 }
 
 /* A broken grammar outdoes a refusal. */
-static enum step broken(struct scan *scan, const char *what)
+static const char *broken(struct scan *scan, const char *what, const char *at)
 {
-    report(scan, JSON_BROKEN, what, scan->at,
+    report(scan, JSON_BROKEN, what, at,
            json_pointer_to(scan->document, &scan->place, scan->document->strings));
-    return STEP_BROKEN;
+    return NULL;
 }
 
 static inline bool is_space(char c)
@@ -66,18 +71,22 @@ static inline bool is_space(char c)
     return (unsigned char)c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
 }
 
-static inline void skip_space(struct scan *scan)
+static inline const char *pass_space(const char *at, const char *end)
 {
-    while (scan->at < scan->end && is_space(*scan->at))
-        scan->at++;
+    while (at < end && is_space(*at))
+        at++;
+    return at;
 }
 
-static bool is_next(const struct scan *scan, char c)
+static inline bool stands(const struct scan *scan, const char *at, char c)
 {
-    return scan->at < scan->end && *scan->at == c;
+    return at < scan->end && *at == c;
 }
 
-static uint32_t record(struct scan *scan, enum node_kind kind, struct text text)
+/* --- values --- */
+
+static inline uint32_t record(struct scan *scan, enum node_kind kind, struct text text,
+                              const char *at)
 {
     uint32_t index;
 
@@ -85,58 +94,67 @@ static uint32_t record(struct scan *scan, enum node_kind kind, struct text text)
         return JSON_NONE;
     index = json_add(scan->document, &scan->place, kind, text);
     if (index == JSON_NONE)
-        refuse(scan, JSON_TOO_LONG, "it has more values than an event may have", scan->at);
+        refuse(scan, JSON_TOO_LONG, "it has more values than an event may have", at);
     return index;
 }
 
-/* What a scanned string spells; a copy only where it has escapes. */
-static struct text spelled(struct scan *scan, const struct json_string *string)
+/* What a string with escapes spells. */
+static struct text decoded(struct scan *scan, struct text raw, const char *at)
 {
     char *copy;
 
-    if (!string->escaped || !scan->recording)
-        return string->raw;
-    copy = arena_take(scan->document->strings, string->raw.length);
+    if (!scan->recording)
+        return raw;
+    copy = arena_take(scan->document->strings, raw.length);
     if (copy)
-        return text_from(copy, json_string_decode(string->raw, copy));
-    refuse(scan, JSON_TOO_LONG, "its strings are longer than an event may be", scan->at);
-    return string->raw;
+        return text_from(copy, json_string_decode(raw, copy));
+    refuse(scan, JSON_TOO_LONG, "its strings are longer than an event may be", at);
+    return raw;
 }
 
-/* Scans from behind the opening quote. Most strings are plain from one quote to the other. */
-static inline int pass_string(struct scan *scan, struct json_string *string, const char **why)
+/* A string that isn't plain all through. `begin` is its quote. */
+static const char *pass_special(struct scan *scan, const char *begin, struct text *text)
 {
-    const char *begin = scan->at, *end = plain_end(begin, scan->end);
-
-    if (end == scan->end || *end != '"')
-        return json_string_scan(&scan->at, scan->end, string, why);
-    scan->at = end + 1;
-    *string = (struct json_string){.raw = {begin, (size_t)(end - begin)}};
-    return 0;
-}
-
-static enum step scan_string(struct scan *scan)
-{
-    const char *begin = scan->at++, *why;
+    const char *at = begin + 1, *why;
     struct json_string string;
 
-    if (pass_string(scan, &string, &why))
-        return broken(scan, why);
+    if (json_string_scan(&at, scan->end, &string, &why))
+        return broken(scan, why, at);
     if (string.refused)
         refuse(scan, JSON_BAD_STRING, string.refused, begin);
-    record(scan, NODE_STRING, spelled(scan, &string));
-    return STEP_AFTER_VALUE;
+    *text = string.escaped ? decoded(scan, string.raw, at) : string.raw;
+    return at;
 }
 
-static const char *pass_digits(const char *at, const char *end)
+/* The string whose quote is at `begin`. Most are plain from one quote to the other. */
+static inline const char *pass_string(struct scan *scan, const char *begin, struct text *text)
 {
-    while (at < end && *at >= '0' && *at <= '9')
+    const char *end = plain_end(begin + 1, scan->end);
+
+    if (end == scan->end || *end != '"')
+        return pass_special(scan, begin, text);
+    *text = (struct text){begin + 1, (size_t)(end - begin - 1)};
+    return end + 1;
+}
+
+static inline const char *scan_string(struct scan *scan, const char *at)
+{
+    struct text text;
+
+    at = pass_string(scan, at, &text);
+    if (at)
+        record(scan, NODE_STRING, text, at);
+    return at;
+}
+
+static inline const char *pass_digits(const char *at, const char *end)
+{
+    while (at < end && (unsigned char)(*at - '0') <= 9)
         at++;
     return at;
 }
 
-/* Behind the fraction or exponent that begins with `lead`, where there is one; NULL without digits.
- */
+/* Behind the fraction or exponent that begins at `at`, where there is one; NULL without digits. */
 static const char *pass_tail(const char *at, const char *end, bool exponent)
 {
     const char *digits = at + 1;
@@ -148,7 +166,7 @@ static const char *pass_tail(const char *at, const char *end, bool exponent)
 }
 
 /* Behind the number at `at`; NULL when it isn't one. */
-static const char *pass_number(const char *at, const char *end)
+static inline const char *pass_number(const char *at, const char *end)
 {
     const char *digits;
 
@@ -165,92 +183,32 @@ static const char *pass_number(const char *at, const char *end)
     return at;
 }
 
-static enum step scan_number(struct scan *scan)
+static inline const char *scan_number(struct scan *scan, const char *begin)
 {
-    const char *begin = scan->at, *behind = pass_number(begin, scan->end);
+    const char *at = pass_number(begin, scan->end);
 
-    if (!behind)
-        return broken(scan, "a value isn't written as JSON has it");
-    scan->at = behind;
-    record(scan, NODE_NUMBER, (struct text){begin, (size_t)(behind - begin)});
-    return STEP_AFTER_VALUE;
+    if (!at)
+        return broken(scan, no_value, begin);
+    record(scan, NODE_NUMBER, (struct text){begin, (size_t)(at - begin)}, at);
+    return at;
 }
 
-static enum step scan_literal(struct scan *scan, enum node_kind kind, const char *literal)
+static const char *scan_literal(struct scan *scan, const char *at, enum node_kind kind,
+                                struct text literal)
 {
-    size_t length = strlen(literal);
-
-    if ((size_t)(scan->end - scan->at) < length || memcmp(scan->at, literal, length) != 0)
-        return broken(scan, "a value isn't written as JSON has it");
-    scan->at += length;
-    record(scan, kind, (struct text){NULL, 0});
-    return STEP_AFTER_VALUE;
+    if ((size_t)(scan->end - at) < literal.length || memcmp(at, literal.at, literal.length) != 0)
+        return broken(scan, no_value, at);
+    at += literal.length;
+    record(scan, kind, (struct text){NULL, 0}, at);
+    return at;
 }
 
-static uint64_t name_bit(struct text name)
-{
-    size_t hash = name.length * 5;
-
-    if (name.length > 0)
-        hash += (size_t)(unsigned char)name.at[0] * 3 + (unsigned char)name.at[name.length - 1];
-    return (uint64_t)1 << (hash & 63);
-}
-
-static bool is_named(const struct json_node *node, struct text name)
-{
-    return node->name_length == name.length && memcmp(node->name, name.at, name.length) == 0;
-}
-
-static bool names_collide(struct scan *scan, struct text name)
-{
-    uint64_t *names = &scan->names[scan->level - 1];
-    uint64_t bit = name_bit(name);
-    bool taken = (*names & bit) != 0;
-
-    *names |= bit;
-    if (!taken || json_at(scan->document, scan->place.parent)->length >= NAMES_SMALL)
-        return false;
-    for (uint32_t i = scan->place.parent + 1; i < scan->document->count;
-         i = json_after(scan->document, i)) {
-        if (is_named(json_at(scan->document, i), name))
-            return true;
-    }
-    return false;
-}
-
-static void take_name(struct scan *scan, const struct json_string *string, const char *begin)
-{
-    if (string->refused)
-        refuse(scan, JSON_BAD_STRING, string->refused, begin);
-    if (!scan->recording)
-        return;
-    scan->place.name = spelled(scan, string);
-    if (scan->recording && names_collide(scan, scan->place.name))
-        refuse(scan, JSON_NAME_TWICE, "the name stands twice in its object", begin);
-}
-
-static enum step scan_name(struct scan *scan)
-{
-    const char *begin = scan->at, *why;
-    struct json_string string;
-
-    if (!is_next(scan, '"'))
-        return broken(scan, "a member's name is missing");
-    scan->at++;
-    if (pass_string(scan, &string, &why))
-        return broken(scan, why);
-    take_name(scan, &string, begin);
-    skip_space(scan);
-    if (!is_next(scan, ':'))
-        return broken(scan, "a ':' is missing behind a name");
-    scan->at++;
-    return STEP_VALUE;
-}
+/* --- containers --- */
 
 /* Room for as many levels as the rest of the text can open. */
-static bool more_levels(struct scan *scan)
+static bool more_levels(struct scan *scan, const char *at)
 {
-    size_t bytes = scan->levels_room / 8 + (size_t)(scan->end - scan->at) / 8 + 1;
+    size_t bytes = scan->levels_room / 8 + (size_t)(scan->end - at) / 8 + 1;
     uint8_t *levels = arena_take(scan->document->strings, bytes);
 
     if (!levels)
@@ -261,11 +219,9 @@ static bool more_levels(struct scan *scan)
     return true;
 }
 
-static bool in_object(const struct scan *scan)
+static char closer_of(bool object)
 {
-    size_t top = scan->open - 1;
-
-    return scan->is_object[top / 8] >> (top % 8) & 1;
+    return object ? '}' : ']';
 }
 
 static void push_level(struct scan *scan, bool object)
@@ -275,112 +231,276 @@ static void push_level(struct scan *scan, bool object)
 
     scan->is_object[top / 8] =
         (uint8_t)(object ? scan->is_object[top / 8] | bit : scan->is_object[top / 8] & ~bit);
+    scan->closer = closer_of(object);
+    scan->is_fresh = true;
 }
 
-static void enter(struct scan *scan, enum node_kind kind)
+static void pop_level(struct scan *scan)
+{
+    size_t top;
+
+    scan->open--;
+    scan->is_fresh = false;
+    if (scan->open == 0)
+        return;
+    top = scan->open - 1;
+    scan->closer = closer_of(scan->is_object[top / 8] >> (top % 8) & 1);
+}
+
+static const char *enter(struct scan *scan, const char *at, enum node_kind kind)
 {
     uint32_t index;
 
+    if (scan->open == scan->levels_room && !more_levels(scan, at))
+        return broken(scan, "it is nested too deep to be read", at);
+    push_level(scan, kind == NODE_OBJECT);
     if (scan->recording && scan->level > JSON_DEPTH_MAX)
-        refuse(scan, JSON_TOO_DEEP, "it is nested more than 16 levels deep", scan->at);
-    index = record(scan, kind, (struct text){NULL, 0});
-    if (!scan->recording)
-        return;
-    scan->place = (struct json_place){.parent = index};
-    scan->names[scan->level++] = 0;
+        refuse(scan, JSON_TOO_DEEP, "it is nested more than 16 levels deep", at);
+    index = record(scan, kind, (struct text){NULL, 0}, at);
+    if (scan->recording) {
+        scan->place = (struct json_place){.parent = index};
+        scan->names[scan->level++] = 0;
+    }
+    return at + 1;
 }
 
-static enum step leave(struct scan *scan)
+/* `at` is the closing bracket. */
+static const char *leave(struct scan *scan, const char *at)
 {
     struct json_document *document = scan->document;
     uint32_t container = scan->place.parent, twice;
 
-    scan->at++;
-    scan->open--;
+    pop_level(scan);
     if (!scan->recording)
-        return STEP_AFTER_VALUE;
+        return at + 1;
     if (json_at(document, container)->kind == NODE_OBJECT &&
         json_at(document, container)->length > NAMES_SMALL &&
         json_names_repeat(document, container, &twice)) {
-        report(scan, JSON_NAME_TWICE, "the name stands twice in its object", scan->at - 1,
+        report(scan, JSON_NAME_TWICE, "the name stands twice in its object", at,
                json_pointer(document, twice, document->strings));
-        return STEP_AFTER_VALUE;
+        return at + 1;
     }
     json_close(document, container);
     scan->place = (struct json_place){.parent = json_at(document, container)->parent};
     scan->level--;
-    return STEP_AFTER_VALUE;
+    return at + 1;
 }
 
-static enum step scan_container(struct scan *scan, enum node_kind kind)
-{
-    bool object = kind == NODE_OBJECT;
+/* --- names --- */
 
-    if (scan->open == scan->levels_room && !more_levels(scan))
-        return broken(scan, "it is nested too deep to be read");
-    push_level(scan, object);
-    enter(scan, kind);
-    scan->at++;
-    skip_space(scan);
-    if (is_next(scan, object ? '}' : ']'))
-        return leave(scan);
-    return object ? scan_name(scan) : STEP_VALUE;
+static inline uint64_t name_bit(struct text name)
+{
+    size_t hash = name.length;
+
+    if (name.length > 0)
+        hash += (size_t)(unsigned char)name.at[0] +
+                11 * (size_t)(unsigned char)name.at[name.length - 1];
+    return (uint64_t)1 << (hash & 63);
 }
 
-static enum step scan_value(struct scan *scan)
+static bool is_among_siblings(const struct scan *scan, struct text name)
 {
-    skip_space(scan);
-    if (scan->at == scan->end)
-        return broken(scan, "the text ends where a value is due");
-    switch (*scan->at) {
+    const struct json_document *document = scan->document;
+
+    if (json_at(document, scan->place.parent)->length >= NAMES_SMALL)
+        return false;
+    for (uint32_t i = scan->place.parent + 1; i < document->count; i = json_after(document, i)) {
+        const struct json_node *node = json_at(document, i);
+        if (node->name_length == name.length && memcmp(node->name, name.at, name.length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static inline void take_name(struct scan *scan, struct text name, const char *begin)
+{
+    uint64_t *names, bit = name_bit(name);
+    bool is_taken;
+
+    if (!scan->recording)
+        return;
+    names = &scan->names[scan->level - 1];
+    is_taken = (*names & bit) != 0;
+    *names |= bit;
+    scan->place.name = name;
+    if (is_taken && is_among_siblings(scan, name))
+        refuse(scan, JSON_NAME_TWICE, "the name stands twice in its object", begin);
+}
+
+/* Behind a member's name and colon. */
+static inline const char *scan_name(struct scan *scan, const char *begin)
+{
+    const char *at;
+    struct text name;
+
+    if (!stands(scan, begin, '"'))
+        return broken(scan, "a member's name is missing", begin);
+    at = pass_string(scan, begin, &name);
+    if (!at)
+        return NULL;
+    take_name(scan, name, begin);
+    at = pass_space(at, scan->end);
+    if (!stands(scan, at, ':'))
+        return broken(scan, "a ':' is missing behind a name", at);
+    return at + 1;
+}
+
+/* --- members as nearly all are --- */
+
+/* A branch, where an addition would do: it is predicted, and what follows doesn't wait for it. */
+static inline const char *pass_blank(const char *at)
+{
+    if (__builtin_expect(*at == ' ', 0))
+        return at + 1;
+    return at;
+}
+
+/*
+ * The value of a member whose name is short and plain, with one space at the most behind comma and
+ * colon. NULL when it isn't so, or too close to the end of the text to be looked at unchecked.
+ */
+static inline const char *to_plain_value(const char *at, const char *end, bool is_first,
+                                         struct text *name)
+{
+    size_t length;
+
+    if (end - at < PLAIN_MEMBER_ROOM)
+        return NULL;
+    if (!is_first) {
+        if (*at++ != ',')
+            return NULL;
+        at = pass_blank(at);
+    }
+    if (*at++ != '"')
+        return NULL;
+    length = plain_run(at);
+    if (at[length] != '"' || at[length + 1] != ':')
+        return NULL;
+    *name = (struct text){at, length};
+    return pass_blank(at + length + 2);
+}
+
+/* Behind the plain string or the number at `at`; NULL when it is something else. */
+static inline const char *pass_plain_value(const char *at, const char *end, enum node_kind *kind,
+                                           struct text *text)
+{
+    const char *behind;
+
+    if (*at == '"') {
+        behind = plain_end(at + 1, end);
+        *kind = NODE_STRING;
+        *text = (struct text){at + 1, (size_t)(behind - at - 1)};
+        return behind < end && *behind == '"' ? behind + 1 : NULL;
+    }
+    if ((unsigned char)(*at - '0') > 9)
+        return NULL;
+    behind = pass_number(at, end);
+    if (!behind)
+        return NULL;
+    *kind = NODE_NUMBER;
+    *text = (struct text){at, (size_t)(behind - at)};
+    return behind;
+}
+
+/*
+ * Takes members of the innermost object for as long as they are plain, in a loop that keeps all it
+ * needs in registers: what scan_on and scan_value would do, for half the instructions. What isn't
+ * plain, or may be wrong, is left to those two, which know what to say about it.
+ */
+static const char *take_plain_members(struct scan *scan, const char *at)
+{
+    struct json_document *document = scan->document;
+    const char *const end = scan->end;
+    uint64_t names = scan->names[scan->level - 1];
+    bool is_first = scan->is_fresh;
+
+    while (document->count < document->room) {
+        struct json_place place = {.parent = scan->place.parent};
+        enum node_kind kind;
+        struct text text;
+        const char *behind = to_plain_value(at, end, is_first, &place.name);
+        uint64_t bit;
+
+        if (behind)
+            behind = pass_plain_value(behind, end, &kind, &text);
+        if (!behind)
+            break;
+        bit = name_bit(place.name);
+        if ((names & bit) && is_among_siblings(scan, place.name))
+            break;
+        names |= bit;
+        (void)!json_add(document, &place, kind, text);
+        is_first = false;
+        at = behind;
+    }
+    scan->names[scan->level - 1] = names;
+    scan->is_fresh = is_first;
+    return at;
+}
+
+/* --- the loop --- */
+
+/* Behind the value at `at`, or behind the bracket of one that opens. */
+static inline const char *scan_value(struct scan *scan, const char *at)
+{
+    at = pass_space(at, scan->end);
+    if (at == scan->end)
+        return broken(scan, "the text ends where a value is due", at);
+    switch (*at) {
     case '"':
-        return scan_string(scan);
+        return scan_string(scan, at);
     case '{':
-        return scan_container(scan, NODE_OBJECT);
+        return enter(scan, at, NODE_OBJECT);
     case '[':
-        return scan_container(scan, NODE_ARRAY);
+        return enter(scan, at, NODE_ARRAY);
     case 't':
-        return scan_literal(scan, NODE_TRUE, "true");
+        return scan_literal(scan, at, NODE_TRUE, text_of("true"));
     case 'f':
-        return scan_literal(scan, NODE_FALSE, "false");
+        return scan_literal(scan, at, NODE_FALSE, text_of("false"));
     case 'n':
-        return scan_literal(scan, NODE_NULL, "null");
+        return scan_literal(scan, at, NODE_NULL, text_of("null"));
     default:
-        return scan_number(scan);
+        return scan_number(scan, at);
     }
 }
 
-static enum step scan_next(struct scan *scan)
+/* To the next value inside the open containers, or behind the last one's end. */
+static inline const char *scan_on(struct scan *scan, const char *at)
 {
-    if (scan->open == 0)
-        return STEP_END;
-    scan->place.name = (struct text){NULL, 0};
-    skip_space(scan);
-    if (is_next(scan, ',')) {
-        scan->at++;
-        if (!in_object(scan))
-            return STEP_VALUE;
-        skip_space(scan);
-        return scan_name(scan);
+    while (scan->open > 0) {
+        scan->place.name = (struct text){NULL, 0};
+        if (scan->closer == '}' && scan->recording)
+            at = take_plain_members(scan, at);
+        at = pass_space(at, scan->end);
+        if (stands(scan, at, scan->closer)) {
+            at = leave(scan, at);
+            continue;
+        }
+        if (!scan->is_fresh && !stands(scan, at, ','))
+            return broken(scan,
+                          at == scan->end ? "the text ends inside a container"
+                                          : "a ',' or a closing bracket is missing",
+                          at);
+        if (!scan->is_fresh)
+            at = pass_space(at + 1, scan->end);
+        scan->is_fresh = false;
+        return scan->closer == '}' ? scan_name(scan, at) : at;
     }
-    if (is_next(scan, in_object(scan) ? '}' : ']'))
-        return leave(scan);
-    return broken(scan, scan->at == scan->end ? "the text ends inside a container"
-                                              : "a ',' or a closing bracket is missing");
+    return at;
 }
 
 int json_scan(struct json_document *document, struct text text, size_t *position,
               const struct json_place *place, unsigned level, struct json_error *error)
 {
+    const char *at = text.at + *position;
     struct scan scan;
-    enum step step = STEP_VALUE;
 
     scan.document = document;
     scan.start = text.at;
-    scan.at = text.at + *position;
     scan.end = text.at + text.length;
     scan.place = *place;
     scan.level = level;
+    scan.is_fresh = false;
     scan.open = 0;
     scan.is_object = scan.levels_inline;
     scan.levels_room = LEVELS_INLINE;
@@ -388,18 +508,19 @@ int json_scan(struct json_document *document, struct text text, size_t *position
     scan.outcome = 0;
     scan.error = error;
     memset(scan.levels_inline, 0, sizeof(scan.levels_inline));
-    while (step != STEP_END && step != STEP_BROKEN)
-        step = step == STEP_VALUE ? scan_value(&scan) : scan_next(&scan);
-    if (step == STEP_END)
-        *position = (size_t)(scan.at - scan.start);
+    do {
+        at = scan_value(&scan, at);
+        if (at)
+            at = scan_on(&scan, at);
+    } while (at && scan.open > 0);
+    if (at)
+        *position = (size_t)(at - scan.start);
     return scan.outcome;
 }
 
 size_t json_skip_space(struct text text, size_t position)
 {
-    while (position < text.length && is_space(text.at[position]))
-        position++;
-    return position;
+    return (size_t)(pass_space(text.at + position, text.at + text.length) - text.at);
 }
 
 int json_scan_whole(struct json_document *document, struct text text,

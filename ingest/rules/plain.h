@@ -1,8 +1,9 @@
 /*
  * plain.h - how far a JSON string goes on without anything special, on this target.
  *
- * Special are the quote, the backslash, control characters and every byte of 0x80 or more. Reads no
- * byte at or behind `end`.
+ * Special are the quote, the backslash, control characters and every byte of 0x80 or more.
+ * plain_end(at, end) is the first of them, or `end`, and reads nothing at or behind that;
+ * plain_run(at) is how many of the 16 bytes at `at` stand before it.
  *
  * Threads    Any.
  */
@@ -15,11 +16,19 @@ static inline const char *plain_end(const char *at, const char *end)
 {
     return plain_end_sse2(at, end);
 }
+static inline size_t plain_run(const char *at)
+{
+    return plain_run_sse2(at);
+}
 #else
 #include "ingest/rules/plain_scalar.h"
 #define PLAIN_TARGET "scalar"
 static inline const char *plain_end(const char *at, const char *end)
 {
     return plain_end_scalar(at, end);
+}
+static inline size_t plain_run(const char *at)
+{
+    return plain_run_scalar(at);
 }
 #endif

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 /* The first special byte at or behind `at`, or `end`. */
 static inline const char *plain_end_scalar(const char *at, const char *end)
 {
@@ -15,4 +17,10 @@ static inline const char *plain_end_scalar(const char *at, const char *end)
         at++;
     }
     return at;
+}
+
+/* How many of the 16 bytes at `at` stand before the first special one. */
+static inline size_t plain_run_scalar(const char *at)
+{
+    return (size_t)(plain_end_scalar(at, at + 16) - at);
 }

@@ -11,23 +11,26 @@
 
 #include <emmintrin.h>
 
+/* How many of the 16 bytes at `at` stand before the first special one. */
+static inline size_t plain_run_sse2(const char *at)
+{
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    /* Signed: bytes of 0x80 or more are negative, so one comparison finds them too. */
+    const __m128i special = _mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)),
+                                         _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                                      _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+
+    return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(special) | 0x10000);
+}
+
 /* The first special byte at or behind `at`, or `end`. */
 static inline const char *plain_end_sse2(const char *at, const char *end)
 {
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(0x20);
-
     while (end - at >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-        /* Signed: bytes of 0x80 or more are negative, so one comparison finds them too. */
-        __m128i special = _mm_or_si128(
-            _mm_cmplt_epi8(bytes, space),
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
-        int mask = _mm_movemask_epi8(special);
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
+        size_t run = plain_run_sse2(at);
+        if (run < 16)
+            return at + run;
+        at += 16; /* not run: the next load needn't wait for it */
     }
     return plain_end_scalar(at, end);
 }
