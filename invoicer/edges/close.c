@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    BATCH_SUBSCRIPTIONS = 100, /* in one transaction */
+    BATCH_SUBSCRIPTIONS = 1000, /* in one transaction, which takes a sync of the disk */
     ARENA_BYTES_MAX = 256 * 1024 * 1024,
     CLOSE_TRIES_MAX = 5,
 };
