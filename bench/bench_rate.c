@@ -154,13 +154,13 @@ struct counted {
     uint64_t state;
 };
 
-static int usage_of(void *context, struct text meter, struct window period,
+static int usage_of(void *context, const struct rate_card *card, struct window period,
                     struct invoice_usage *usage)
 {
     struct counted *counted = context;
     int64_t sum = 0;
 
-    (void)meter;
+    (void)card;
     (void)period;
     for (size_t i = 0; i < counted->window_count; i++) {
         int64_t quantity = (int64_t)(next_random(&counted->state) % 100000);

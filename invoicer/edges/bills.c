@@ -306,10 +306,10 @@ static int find_closed(struct closed *closed)
     return r ? fault_pass(r) : 0;
 }
 
-static int usage_of(void *context, struct text meter, struct window period,
+static int usage_of(void *context, const struct rate_card *card, struct window period,
                     struct invoice_usage *usage)
 {
-    int r = usage_in(context, meter, period, usage);
+    int r = usage_in(context, card, period, usage);
 
     return r ? fault_pass(r) : 0;
 }

@@ -2,6 +2,7 @@
 
 #include "invoicer/rules/price.h"
 #include "invoicer/rules/rate_json.h"
+#include "invoicer/rules/render_words.h"
 #include "proto/topics.h"
 
 #include <jansson.h>
@@ -46,9 +47,34 @@ static void add_safe(struct buffer *text, struct text from)
     }
 }
 
+/* A percentage is of the quantity, with a fixed amount for each event beside it. */
+static void add_rate(struct buffer *text, const struct invoice_line *line)
+{
+    const struct price *price = &line->card->price;
+
+    if (price->kind == PRICE_PERCENTAGE || price->kind == PRICE_GRADUATED_PERCENTAGE)
+        buffer_add_string(text, " %");
+    if (price->kind != PRICE_PERCENTAGE || price->percentage.fixed.units == 0)
+        return;
+    buffer_printf(text, " + %llu events x ", (unsigned long long)line->usage.events);
+    add_decimal(text, price->percentage.fixed);
+}
+
+static void add_conversion(struct buffer *text, const struct invoice_line *line)
+{
+    if (!line->card->price.conversion.is_set)
+        return;
+    buffer_add_string(text, "   |  |- quantity ");
+    add_decimal(text, line->usage.quantity);
+    buffer_add_char(text, ' ');
+    render_conversion(&line->card->price.conversion, text);
+    buffer_add_char(text, '\n');
+}
+
 static void add_steps(struct buffer *text, const struct invoice_line *line,
                       const struct currency *currency)
 {
+    add_conversion(text, line);
     for (size_t i = 0; i < line->detail_count; i++) {
         const struct rated_line *detail = &line->details[i];
 
@@ -59,6 +85,7 @@ static void add_steps(struct buffer *text, const struct invoice_line *line,
             add_decimal(text, detail->quantity);
             buffer_add_string(text, " x ");
             add_decimal(text, detail->unit_amount);
+            add_rate(text, line);
         }
         buffer_add_string(text, " = ");
         add_money(text, detail->amount, currency);

@@ -2,6 +2,7 @@
 
 #include "common/base/fault.h"
 #include "invoicer/edges/mirror.h"
+#include "invoicer/edges/usage_cells.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct summing {
     size_t count, room;
     struct seen *seen;
     size_t seen_count, seen_room;
+    struct usage_cells *cells; /* of a matrix price, else NULL */
 };
 
 static void *grow(void *array, size_t count, size_t *room, size_t size)
@@ -85,7 +87,7 @@ static int add_total(void *context, const struct counters_total *total)
 {
     struct summing *summing = context;
     size_t at;
-    int r;
+    int r = 0;
 
     if (total->from_minute >= summing->to)
         return 1; /* behind the period: enough */
@@ -93,6 +95,10 @@ static int add_total(void *context, const struct counters_total *total)
         !lies_on_cuts(summing->source, total))
         return 0;
     at = window_at(summing, total->from_minute, total->to_minute);
+    if (summing->cells)
+        r = usage_cells_add(summing->cells, total);
+    if (r)
+        return fault_pass(r);
     if (total->total.aggregation == AGGREGATION_UNIQUE_COUNT) {
         if (total->is_unique)
             note_seen(summing, total);
@@ -147,6 +153,7 @@ static int finish(struct summing *summing, struct invoice_usage *usage)
         for (size_t i = 0; i < summing->count; i++)
             summing->windows[i].quantity = total_answer(&summing->totals[i]);
     }
+    usage->events = summing->whole.count;
     if (summing->count == 0)
         return 0;
     windows = arena_take(summing->source->arena, summing->count * sizeof(*windows));
@@ -158,7 +165,7 @@ static int finish(struct summing *summing, struct invoice_usage *usage)
     return 0;
 }
 
-int usage_in(const struct usage_source *source, struct text meter, struct window period,
+int usage_in(const struct usage_source *source, const struct rate_card *card, struct window period,
              struct invoice_usage *usage)
 {
     struct summing summing = {
@@ -167,11 +174,17 @@ int usage_in(const struct usage_source *source, struct text meter, struct window
         .to = instant_minute(period.to),
     };
     struct invoice_usage found = {0};
-    int r =
-        mirror_each(source->txn, source->subscription, meter, summing.from, add_total, &summing);
+    int r;
 
+    if (card->price.kind == PRICE_MATRIX)
+        summing.cells = usage_cells_new(&card->price, source->arena);
+    r = mirror_each(source->txn, source->subscription, card->feature_key, summing.from, add_total,
+                    &summing);
     if (!r)
         r = finish(&summing, &found);
+    if (!r && summing.cells)
+        r = usage_cells_finish(summing.cells, &found);
+    summing.cells = usage_cells_free(summing.cells);
     free(summing.totals);
     free(summing.windows);
     free(summing.seen);

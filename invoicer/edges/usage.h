@@ -22,5 +22,6 @@ struct usage_source {
     struct arena *arena;
 };
 
-MUST_USE int usage_in(const struct usage_source *source, struct text meter, struct window period,
-                      struct invoice_usage *usage);
+/* Of the card's meter, and by dimensions where its price asks for them. */
+MUST_USE int usage_in(const struct usage_source *source, const struct rate_card *card,
+                      struct window period, struct invoice_usage *usage);

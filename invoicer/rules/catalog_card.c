@@ -99,8 +99,9 @@ static bool aligns(struct duration card, struct duration plan)
 }
 
 static void check_cadence(struct catalog_check *check, const struct pointer *where,
-                          const json_t *card, struct text plan_cadence)
+                          const json_t *card, const json_t *of_plan)
 {
+    struct text plan_cadence = shape_text(of_plan, "billingCadence");
     struct pointer place = pointer_member(where, "billingCadence");
     struct text text = shape_text(card, "billingCadence");
     struct duration cadence, plan;
@@ -165,16 +166,79 @@ static void check_config(struct catalog_check *check, const struct pointer *wher
     json_decref(parsed);
 }
 
-/* The bound up to which a graduated price is free; absent when it isn't there. */
-static struct text free_tier(const json_t *price)
+/* --- metered entitlements --- */
+
+static bool amount_of(const json_t *object, const char *name, struct decimal *amount)
+{
+    struct text text = shape_text(object, name);
+
+    return !text_is_absent(text) && decimal_parse(text, amount) == 0;
+}
+
+/* The bound up to which the first tier is free; false when it isn't. */
+static bool free_tier(const json_t *price, struct decimal *bound)
 {
     const json_t *tier = json_array_get(json_object_get(price, "tiers"), 0);
     const json_t *flat = json_object_get(tier, "flatPrice");
     const json_t *unit = json_object_get(tier, "unitPrice");
 
-    if ((flat && !is(flat, "amount", "0")) || (unit && !is(unit, "amount", "0")))
-        return text_of(NULL);
-    return shape_text(tier, "upToAmount");
+    if ((flat && !is(flat, "amount", "0")) || (unit && !is(unit, "amount", "0")) ||
+        (json_object_get(tier, "rate") && !is(tier, "rate", "0")))
+        return false;
+    return amount_of(tier, "upToAmount", bound);
+}
+
+/* What a usage card gives away in a period, in the units of its price: by discount, then by tier.
+ */
+static bool free_quantity(const json_t *card, struct decimal *free_of_charge)
+{
+    const json_t *usage = json_object_get(json_object_get(card, "discounts"), "usage");
+    struct decimal sum = {0}, part;
+    bool is_some = amount_of(usage, "quantity", &sum);
+
+    if (free_tier(json_object_get(card, "price"), &part)) {
+        is_some = true;
+        if (decimal_add(sum, part, &sum))
+            return false;
+    }
+    *free_of_charge = sum;
+    return is_some;
+}
+
+/* A quota counts as the meter does, a price perhaps in other units. */
+static bool converted(const json_t *card, struct decimal quota, struct decimal *units)
+{
+    const json_t *conversion = json_object_get(json_object_get(card, "price"), "unitConversion");
+    struct decimal factor;
+
+    *units = quota;
+    if (!conversion)
+        return true;
+    if (!amount_of(conversion, "factor", &factor) || factor.units == 0)
+        return false;
+    if (is(conversion, "operation", "multiply"))
+        return !decimal_multiply(quota, factor, DECIMAL_PLACES, DECIMAL_HALF_AWAY, units);
+    return !decimal_divide(quota, factor, DECIMAL_PLACES, DECIMAL_HALF_AWAY, units);
+}
+
+/* product.md 9.28 */
+static void check_quota(struct catalog_check *check, const struct pointer *where,
+                        const json_t *entitlement, const json_t *card)
+{
+    struct pointer place = pointer_member(where, "issueAfterReset");
+    struct decimal quota, units, free_of_charge;
+    char ends[DECIMAL_TEXT_MAX], in_units[DECIMAL_TEXT_MAX];
+
+    if (!amount_of(entitlement, "issueAfterReset", &quota) || !is(card, "type", "usage_based") ||
+        !free_quantity(card, &free_of_charge) || !converted(card, quota, &units) ||
+        decimal_compare(units, free_of_charge) == 0)
+        return;
+    (void)decimal_format(free_of_charge, ends);
+    (void)decimal_format(units, in_units);
+    issue_warn(check->issues, &place, "quota_and_free_tier_differ",
+               "the quota is %s%s and the free tier ends at %s: billing follows the tier, blocking "
+               "the quota",
+               in_units, decimal_compare(units, quota) ? " in the price's units" : "", ends);
 }
 
 static void check_metered(struct catalog_check *check, const struct pointer *where,
@@ -183,8 +247,7 @@ static void check_metered(struct catalog_check *check, const struct pointer *whe
     struct pointer issue_place = pointer_member(where, "issueAfterReset");
     struct pointer period_place = pointer_member(where, "usagePeriod");
     struct pointer priority_place = pointer_member(where, "issueAfterResetPriority");
-    struct text issued, period = shape_text(entitlement, "usagePeriod");
-    struct text free_until = free_tier(json_object_get(card, "price"));
+    struct text period = shape_text(entitlement, "usagePeriod");
     json_int_t priority =
         json_integer_value(json_object_get(entitlement, "issueAfterResetPriority"));
     struct duration length;
@@ -195,17 +258,11 @@ static void check_metered(struct catalog_check *check, const struct pointer *whe
                   "entitlement_template_usage_period_less_then_an_hour",
                   "usagePeriod %s is shorter than an hour", period.at);
     shape_default(entitlement, "isSoftLimit", json_false());
-    issued = shape_text(entitlement, "issueAfterReset");
-    if (text_is_absent(issued) && !json_is_true(json_object_get(entitlement, "isSoftLimit")))
+    if (!json_object_get(entitlement, "issueAfterReset") &&
+        !json_is_true(json_object_get(entitlement, "isSoftLimit")))
         issue_warn(check->issues, &issue_place, "entitlement_template_issue_after_reset_required",
                    "a hard limit without issueAfterReset is 0: nobody gets in");
-    else if (!text_is_absent(issued) && !text_is_absent(free_until) &&
-             !text_equal(issued, free_until))
-        issue_warn(
-            check->issues, &issue_place, "quota_and_free_tier_differ",
-            "the quota is %s and the free tier ends at %s: billing follows the tier, blocking "
-            "the quota",
-            issued.at, free_until.at);
+    check_quota(check, where, entitlement, card);
     if (json_object_get(entitlement, "issueAfterResetPriority") && (priority < 1 || priority > 255))
         issue_add(check->issues, &priority_place, "invalid_priority",
                   "issueAfterResetPriority lies between 1 and 255");
@@ -241,11 +298,27 @@ static void check_entitlement(struct catalog_check *check, const struct pointer 
         check_metered(check, &place, entitlement, card);
 }
 
+static void check_price_of(struct catalog_check *check, const struct pointer *where,
+                           const json_t *card, const json_t *plan)
+{
+    struct pointer place = pointer_member(where, "price");
+    const json_t *feature = catalog_check_find_feature(check, shape_string(card, "featureKey"));
+    json_t *price = json_object_get(card, "price");
+    struct catalog_priced of = {
+        .card = card,
+        .meter = catalog_check_find_meter(check, shape_string(feature, "meterSlug")),
+        .currency = shape_string(plan, "currency"),
+        .of_usage = is(card, "type", "usage_based"),
+    };
+
+    if (price)
+        catalog_check_price(check, &place, price, &of);
+}
+
 void catalog_check_card(struct catalog_check *check, const struct pointer *where, json_t *card,
-                        struct text plan_cadence)
+                        const json_t *plan)
 {
     struct pointer type_place = pointer_member(where, "type");
-    struct pointer price_place = pointer_member(where, "price");
     struct pointer key_place = pointer_member(where, "key");
     bool of_usage;
 
@@ -262,9 +335,8 @@ void catalog_check_card(struct catalog_check *check, const struct pointer *where
     shape_default_string(card, "name", shape_string(card, "key"));
     if (of_usage)
         check_usage_card(check, where, card);
-    check_cadence(check, where, card, plan_cadence);
-    if (json_object_get(card, "price"))
-        catalog_check_price(check, &price_place, json_object_get(card, "price"), of_usage);
+    check_cadence(check, where, card, plan);
+    check_price_of(check, where, card, plan);
     check_discounts(check, where, card);
     check_entitlement(check, where, card);
 }

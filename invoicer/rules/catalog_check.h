@@ -24,11 +24,25 @@ void catalog_check_meter(struct catalog_check *check, const struct pointer *wher
 void catalog_check_feature(struct catalog_check *check, const struct pointer *where,
                            json_t *feature);
 void catalog_check_plan(struct catalog_check *check, const struct pointer *where, json_t *plan);
+/* `plan` has a cadence and a currency. */
 void catalog_check_card(struct catalog_check *check, const struct pointer *where, json_t *card,
-                        struct text plan_cadence);
-/* `of_usage`: of a usage_based card. */
+                        const json_t *plan);
+/* What a price is of: its card, the meter that the card counts by (NULL: none), the currency. */
+struct catalog_priced {
+    const json_t *card, *meter;
+    const char *currency;
+    bool of_usage; /* of a usage_based card */
+};
 void catalog_check_price(struct catalog_check *check, const struct pointer *where, json_t *price,
-                         bool of_usage);
+                         const struct catalog_priced *of);
+/* The models that ask something of their meter: catalog_matrix.c, for catalog_price.c alone. */
+void catalog_check_matrix(struct catalog_check *check, const struct pointer *where, json_t *price,
+                          const struct catalog_priced *of);
+/* A dimension that a published price is by stays with its meter: of catalog_meter.c. */
+void catalog_check_dimension_use(struct catalog_check *check, const struct pointer *where,
+                                 const json_t *meter);
+void catalog_check_percentage(struct catalog_check *check, const struct pointer *where,
+                              json_t *price, const struct catalog_priced *of);
 void catalog_check_customer(struct catalog_check *check, const struct pointer *where,
                             json_t *customer);
 void catalog_check_subscription(struct catalog_check *check, const struct pointer *where,

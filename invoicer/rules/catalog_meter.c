@@ -142,6 +142,7 @@ void catalog_check_meter(struct catalog_check *check, const struct pointer *wher
     else if (!text_is_absent(name))
         check_value(check, where, meter, aggregation);
     check_dimensions(check, &dimensions, json_object_get(meter, "groupBy"));
+    catalog_check_dimension_use(check, &dimensions, meter);
     check_fixed(check, where, meter, "aggregation");
     check_fixed(check, where, meter, "eventType");
 }

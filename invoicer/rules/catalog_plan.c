@@ -94,7 +94,7 @@ static void check_repeated(struct catalog_check *check, const struct pointer *wh
 }
 
 static void check_cards(struct catalog_check *check, const struct pointer *where, json_t *cards,
-                        struct text plan_cadence)
+                        const json_t *plan)
 {
     json_t *seen = json_object();
     json_t *card;
@@ -110,14 +110,14 @@ static void check_cards(struct catalog_check *check, const struct pointer *where
     {
         struct pointer place = pointer_element(where, i);
 
-        catalog_check_card(check, &place, card, plan_cadence);
+        catalog_check_card(check, &place, card, plan);
         check_repeated(check, &place, seen, card, "rate_card_duplicated_key");
     }
     json_decref(seen);
 }
 
 static void check_phases(struct catalog_check *check, const struct pointer *where, json_t *phases,
-                         struct text plan_cadence)
+                         const json_t *plan)
 {
     json_t *seen = json_object();
     json_t *phase;
@@ -138,7 +138,7 @@ static void check_phases(struct catalog_check *check, const struct pointer *wher
         check_repeated(check, &place, seen, phase, "plan_phase_duplicated_key");
         check_duration(check, &place, phase, i + 1 == json_array_size(phases));
         if (json_object_get(phase, "rateCards"))
-            check_cards(check, &cards, json_object_get(phase, "rateCards"), plan_cadence);
+            check_cards(check, &cards, json_object_get(phase, "rateCards"), plan);
     }
     json_decref(seen);
 }
@@ -210,6 +210,5 @@ void catalog_check_plan(struct catalog_check *check, const struct pointer *where
                      alignment_members, ARRAY_LEN(alignment_members)))
         return;
     if (json_object_get(plan, "phases"))
-        check_phases(check, &phases, json_object_get(plan, "phases"),
-                     shape_text(plan, "billingCadence"));
+        check_phases(check, &phases, json_object_get(plan, "phases"), plan);
 }

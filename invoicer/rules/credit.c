@@ -113,6 +113,8 @@ static int add_uses(struct computing *it)
         return CREDIT_NO_MEMORY;
     for (size_t i = 0; i < phase->card_count; i++) {
         const struct rate_card *card = &phase->cards[i];
+        /* A quota is of the meter's whole quantity, however the card prices it. */
+        const struct rate_card counted = {.feature_key = card->feature_key, .is_of_usage = true};
         struct invoice_usage usage;
         struct card_period period;
         struct credit_use *use;
@@ -120,7 +122,7 @@ static int add_uses(struct computing *it)
 
         if (!quota_period(it, card, &period))
             continue;
-        r = it->sources->usage_of(it->sources->context, card->feature_key, period.window, &usage);
+        r = it->sources->usage_of(it->sources->context, &counted, period.window, &usage);
         if (r)
             return fault_pass(r);
         use = &it->credit->uses[it->credit->use_count++];

@@ -222,12 +222,28 @@ static int make_scratch(struct builder *builder, size_t room)
     return 0;
 }
 
+static struct rating_slice slice_of(const struct invoice_line *line)
+{
+    enum price_kind kind = line->card->price.kind;
+    struct rating_slice slice = {.is_last = true};
+
+    if (kind == PRICE_MATRIX) {
+        slice.cells = line->usage.cells;
+        slice.cell_count = line->usage.cell_count;
+        return slice;
+    }
+    slice.quantity = line->usage.quantity;
+    if (kind == PRICE_PERCENTAGE)
+        slice.counted = line->usage.events;
+    return slice;
+}
+
 /* Rates the whole of the line's period and keeps the detail lines. */
 static int rate_line(struct builder *builder, const struct charge *charge,
                      struct invoice_line *line, struct rating *rating)
 {
     const struct rate_card *card = line->card;
-    struct rating_slice slice = {.quantity = line->usage.quantity, .is_last = true};
+    struct rating_slice slice = slice_of(line);
     struct rated_line *details;
     int r = make_scratch(builder, rating_lines_max(&card->price));
 
@@ -256,8 +272,7 @@ static int count_usage(const struct builder *builder, const struct charge *charg
     *usage = (struct invoice_usage){0};
     if (!card->is_of_usage)
         return 0;
-    r = builder->sources->usage_of(builder->sources->context, card->feature_key,
-                                   charge->period.window, usage);
+    r = builder->sources->usage_of(builder->sources->context, card, charge->period.window, usage);
     return r ? fault_pass(r) : 0;
 }
 
@@ -286,6 +301,15 @@ static int add_charge(struct builder *builder, const struct charge *charge)
     return 0;
 }
 
+/* Whether the quantity alone says what is due: a percentage also counts events, and a matrix's
+ * cells can change places within the same sum. */
+static bool is_said_by_quantity(const struct charge *charge)
+{
+    enum price_kind kind = card_of(charge)->price.kind;
+
+    return kind != PRICE_PERCENTAGE && kind != PRICE_MATRIX;
+}
+
 /* The period as it is now, less what was billed for it; no line when nothing came in late. */
 static int add_adjustment(struct builder *builder, const struct invoice_billed *billed)
 {
@@ -293,13 +317,14 @@ static int add_adjustment(struct builder *builder, const struct invoice_billed *
     struct invoice_line *line = &builder->lines[builder->count];
     struct rating rating;
     int r = count_usage(builder, &charge, &line->usage);
+    bool is_same = decimal_compare(line->usage.quantity, billed->quantity) == 0;
 
-    if (r || decimal_compare(line->usage.quantity, billed->quantity) == 0)
+    if (r || (is_same && is_said_by_quantity(&charge)))
         return r;
     r = name_line(builder, &charge, billed->adjustments + 1, line);
     if (r == 0)
         r = rate_line(builder, &charge, line, &rating);
-    if (r)
+    if (r || (is_same && money_compare(rating.total, billed->total) == 0))
         return r;
     line->kind = INVOICE_ADJUSTMENT;
     line->billed_quantity = billed->quantity;

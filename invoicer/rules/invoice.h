@@ -30,7 +30,12 @@ struct invoice_window {
 };
 
 struct invoice_usage {
-    struct decimal quantity;              /* the period's, aggregated as the meter says */
+    /* The period's, aggregated as the meter says; of a matrix price the sum of its cells'. */
+    struct decimal quantity;
+    uint64_t events; /* how many were counted */
+    /* PRICE_MATRIX: by the price's dimensions, each aggregated by itself, null before texts. */
+    const struct rating_cell *cells;
+    size_t cell_count;
     const struct invoice_window *windows; /* with usage, in the order of time */
     size_t window_count;
 };
@@ -54,10 +59,10 @@ struct invoice_billed {
 struct invoice_sources {
     struct invoice_position position;
     /*
-     * The usage of a meter within a period; the windows stay good until the invoice is done with.
-     * A fault is passed on.
+     * The usage of a card's meter within a period; windows and cells stay good until the invoice
+     * is done with. A fault is passed on.
      */
-    int (*usage_of)(void *context, struct text meter, struct window period,
+    int (*usage_of)(void *context, const struct rate_card *card, struct window period,
                     struct invoice_usage *usage);
     void *context;
     const struct invoice_billed *billed; /* periods to look at for late usage */

@@ -41,6 +41,14 @@ static void add_period(struct buffer *buffer, const char *name, const struct bil
     add_window(buffer, name, period->window);
 }
 
+static void add_cell(struct buffer *buffer, const struct price *price,
+                     const struct rating_cell *cell)
+{
+    for (size_t i = 0; i < price->dimension_count; i++)
+        add_text(buffer, "cell", cell->dimensions[i]);
+    add_decimal(buffer, "cell-quantity", cell->quantity);
+}
+
 static void add_line(struct buffer *buffer, const struct invoice *invoice,
                      const struct invoice_line *line)
 {
@@ -55,6 +63,10 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     add_decimal(buffer, "discount-usage", line->card->discounts.usage);
     add_window(buffer, "period", line->period.window);
     add_decimal(buffer, "quantity", line->usage.quantity);
+    if (line->card->price.kind == PRICE_PERCENTAGE)
+        buffer_printf(buffer, "events %llu\n", (unsigned long long)line->usage.events);
+    for (size_t i = 0; i < line->usage.cell_count; i++)
+        add_cell(buffer, &line->card->price, &line->usage.cells[i]);
     for (size_t i = 0; i < line->usage.window_count; i++) {
         add_window(buffer, "window", line->usage.windows[i].window);
         add_decimal(buffer, "counted", line->usage.windows[i].quantity);

@@ -145,6 +145,7 @@ static void read_detail(struct reader *reader, const json_t *json, struct rated_
 {
     detail->kind = read_rated_kind(reader, json);
     detail->tier = (size_t)json_integer_value(json_object_get(json, "tier"));
+    detail->value = (size_t)json_integer_value(json_object_get(json, "value"));
     detail->quantity = read_decimal(reader, json, "quantity");
     if (detail->kind != RATED_MINIMUM)
         detail->unit_amount = read_decimal(reader, json, "unitAmount");
@@ -165,8 +166,9 @@ static void read_details(struct reader *reader, const json_t *json, struct invoi
     json_array_foreach((json_t *)array, i, detail)
     {
         read_detail(reader, detail, &details[i]);
-        /* What describes a detail takes its tier from the price. */
-        if (!line->card || details[i].tier > line->card->price.tier_count)
+        /* What describes a detail takes its tier or value from the price. */
+        if (!line->card || details[i].tier > line->card->price.tier_count ||
+            details[i].value > line->card->price.value_count)
             reader->is_wrong = true;
     }
     line->details = details;
@@ -212,6 +214,7 @@ static void read_line(struct reader *reader, const json_t *json, struct invoice_
     line->card = read_card(reader, json);
     if (line->kind != INVOICE_FEE) {
         line->usage.quantity = read_decimal(reader, json, "quantity");
+        line->usage.events = (uint64_t)json_integer_value(json_object_get(json, "events"));
         read_windows(reader, json, &line->usage);
     }
     if (line->kind == INVOICE_ADJUSTMENT) {

@@ -32,8 +32,8 @@ static void add_decimal(struct buffer *answer, const char *before, struct decima
     add_quoted(answer, before, text, length);
 }
 
-void rated_write(const struct rated_line *line, const struct price *price,
-                 const struct currency *currency, struct buffer *buffer)
+void rated_write_open(const struct rated_line *line, const struct price *price,
+                      const struct currency *currency, struct buffer *buffer)
 {
     CLEANUP(buffer_deinit) struct buffer words = {0};
 
@@ -55,6 +55,12 @@ void rated_write(const struct rated_line *line, const struct price *price,
     add_money(buffer, ",\"amount\":", line->amount, currency);
     add_money(buffer, ",\"discount\":", line->discount, currency);
     add_money(buffer, ",\"total\":", line->total, currency);
+}
+
+void rated_write(const struct rated_line *line, const struct price *price,
+                 const struct currency *currency, struct buffer *buffer)
+{
+    rated_write_open(line, price, currency, buffer);
     buffer_add_char(buffer, '}');
 }
 

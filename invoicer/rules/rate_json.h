@@ -28,6 +28,9 @@ MUST_USE int rate_table(struct text question, struct arena *arena, struct buffer
 /* One rated line as a JSON object, as it stands in the answer. */
 void rated_write(const struct rated_line *line, const struct price *price,
                  const struct currency *currency, struct buffer *buffer);
+/* The same without its last brace: members can follow. */
+void rated_write_open(const struct rated_line *line, const struct price *price,
+                      const struct currency *currency, struct buffer *buffer);
 /* "First 1,000", "Over 10,000", "Packages of 100", "Minimum spend": what a detail line is. */
 void rated_describe(const struct rated_line *line, const struct price *price,
                     struct buffer *buffer);

@@ -287,6 +287,9 @@ static const char *const outcomes[][2] = {
     [RATING_TOO_FINE] = {"too_fine", "an amount has decimals below the currency's minor unit"},
     [RATING_NOT_APPLICABLE] = {"not_applicable",
                                "this price has no usage discount and no unit conversion"},
+    [RATING_NEEDS_EVENTS] = {"needs_events",
+                             "free allowances and an event's minimum and maximum need each event's "
+                             "own amount"},
 };
 
 const char *rating_outcome_code(int outcome)

@@ -26,6 +26,7 @@ struct rating_slice {
     struct decimal quantity;      /* of this slice alone, as metered */
     const struct decimal *events; /* PRICE_PERCENTAGE: their amounts, in order */
     size_t event_count;
+    uint64_t counted; /* PRICE_PERCENTAGE without them: how many `quantity` is the sum of */
     const struct rating_cell *cells; /* PRICE_MATRIX */
     size_t cell_count;
     struct decimal billed_quantity; /* of the slices before, as metered */
@@ -58,6 +59,7 @@ enum rating_outcome {
     RATING_NOT_IN_SLICES,  /* volume, percentage and matrix prices are rated whole */
     RATING_TOO_FINE,       /* a billed amount, minimum or maximum below the minor unit */
     RATING_NOT_APPLICABLE, /* a usage discount or conversion on a price that has none */
+    RATING_NEEDS_EVENTS,   /* what a percentage asks of each event, and only their sum is known */
 };
 
 size_t rating_lines_max(const struct price *price);

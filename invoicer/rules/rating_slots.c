@@ -171,11 +171,31 @@ static int slot_of_matrix(const struct price *price, const struct currency *curr
     return price_quantity(currency, line);
 }
 
+/* A sum and a number of events determine rate and fixed amounts, and nothing else. */
+static int fees_of_sum(const struct price *price, const struct rating_slice *slice,
+                       struct decimal *charged, struct exact *fees)
+{
+    const struct price_percentage *percentage = &price->percentage;
+    struct exact fixed;
+
+    if (percentage->has_free_amount || percentage->has_free_events || percentage->has_least ||
+        percentage->has_most)
+        return RATING_NEEDS_EVENTS;
+    if (slice->counted > INT64_MAX ||
+        exact_product(decimal_from_int((int64_t)slice->counted), percentage->fixed, &fixed) ||
+        exact_add(exact_percent(slice->quantity, price->amount), fixed, fees))
+        return RATING_OVERFLOW;
+    *charged = slice->quantity;
+    return 0;
+}
+
 static int slot_of_percentage(const struct price *price, const struct currency *currency,
                               const struct rating_slice *slice, struct rated_line *line)
 {
     struct exact fees;
-    int r = rating_events(&price->percentage, price->amount, slice, &line->quantity, &fees);
+    int r = slice->counted
+                ? fees_of_sum(price, slice, &line->quantity, &fees)
+                : rating_events(&price->percentage, price->amount, slice, &line->quantity, &fees);
 
     line->unit_amount = price->amount;
     if (r)

@@ -183,13 +183,13 @@ static void add_numbers(struct buffer *buffer, const struct render_row *row,
                         const struct currency *currency)
 {
     CLEANUP(buffer_deinit) struct buffer words = {0};
-    char unit[DECIMAL_TEXT_MAX];
 
-    (void)decimal_format(row->unit_amount, unit);
     buffer_add_string(buffer, "</td><td>");
     if (row->has_quantity)
         quantity_describe(row->quantity, buffer);
-    buffer_printf(buffer, "</td><td class=\"unit\">%s</td><td>", row->has_unit ? unit : "");
+    buffer_add_string(buffer, "</td><td class=\"unit\">");
+    render_unit(row, buffer);
+    buffer_add_string(buffer, "</td><td>");
     render_money(row->amount, currency, &words);
     add_escaped(buffer, buffer_text(&words));
     buffer_add_string(buffer, "</td></tr>\n");
@@ -248,7 +248,7 @@ static void add_line(struct buffer *buffer, const struct invoice_line *line,
     buffer_add_string(buffer, "<tbody><tr><td><b>");
     add_escaped(buffer, buffer_text(&words));
     buffer_clear(&words);
-    render_period(line->period.window, &words);
+    render_line_note(line, &words);
     buffer_add_string(buffer, "</b><small>");
     add_escaped(buffer, buffer_text(&words));
     buffer_add_string(buffer, "</small>");

@@ -77,6 +77,8 @@ static void add_usage(struct buffer *buffer, const struct invoice *invoice,
                       const struct invoice_line *line)
 {
     add_decimal(buffer, ",\"quantity\":", line->usage.quantity);
+    if (line->card->price.kind == PRICE_PERCENTAGE)
+        buffer_printf(buffer, ",\"events\":%llu", (unsigned long long)line->usage.events);
     if (line->kind == INVOICE_ADJUSTMENT) {
         add_decimal(buffer, ",\"billedQuantity\":", line->billed_quantity);
         add_money(buffer, ",\"billedTotal\":", line->billed_total,
@@ -131,6 +133,17 @@ static void add_credit(struct buffer *buffer, const struct invoice *invoice)
     buffer_add_char(buffer, '}');
 }
 
+/* Of a matrix price's lines also the number of the price's value, from 1; 0 is what none matched.
+ */
+static void add_detail(struct buffer *buffer, const struct invoice_line *line,
+                       const struct rated_line *detail, const struct currency *currency)
+{
+    rated_write_open(detail, &line->card->price, currency, buffer);
+    if (line->card->price.kind == PRICE_MATRIX && detail->kind == RATED_USAGE)
+        buffer_printf(buffer, ",\"value\":%zu", detail->value);
+    buffer_add_char(buffer, '}');
+}
+
 static void add_line(struct buffer *buffer, const struct invoice *invoice,
                      const struct invoice_line *line)
 {
@@ -153,7 +166,7 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     buffer_add_string(buffer, ",\"details\":[");
     for (size_t i = 0; i < line->detail_count; i++) {
         buffer_add_string(buffer, i ? "," : "");
-        rated_write(&line->details[i], &line->card->price, currency, buffer);
+        add_detail(buffer, line, &line->details[i], currency);
     }
     buffer_add_string(buffer, "]}");
 }

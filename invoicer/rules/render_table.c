@@ -102,22 +102,33 @@ static void add_rule(const struct table *table)
     buffer_add_char(table->buffer, '\n');
 }
 
-/* Words take the columns of the quantity and the unit too where those are empty. */
+static size_t beyond(size_t length, size_t columns)
+{
+    return length > columns ? length - columns : 0;
+}
+
+/* Words take the columns of the quantity and the unit too where those are empty, and give of their
+ * own where a number is long. */
 static void add_row(const struct table *table, size_t indent, struct text words,
                     const struct render_row *row, const struct currency *currency)
 {
     CLEANUP(buffer_deinit) struct buffer number = {0};
+    CLEANUP(buffer_deinit) struct buffer unit = {0};
     bool is_narrow = row->has_quantity || row->has_unit;
-    char unit[DECIMAL_TEXT_MAX];
+    size_t wider;
 
+    if (row->has_quantity)
+        quantity_describe(row->quantity, &number);
+    render_unit(row, &unit);
+    wider = beyond(number.length, QUANTITY_COLUMNS) + beyond(unit.length, UNIT_COLUMNS);
+    if (wider > table->name_columns / 2)
+        wider = table->name_columns / 2;
     add_left(table, indent, words,
-             table->name_columns + (is_narrow ? 0 : QUANTITY_COLUMNS + UNIT_COLUMNS + 2 * GAP));
+             is_narrow ? table->name_columns - wider
+                       : table->name_columns + QUANTITY_COLUMNS + UNIT_COLUMNS + 2 * GAP);
     if (is_narrow) {
-        if (row->has_quantity)
-            quantity_describe(row->quantity, &number);
         add_right(table, buffer_text(&number), QUANTITY_COLUMNS);
-        (void)decimal_format(row->unit_amount, unit);
-        add_right(table, text_of(row->has_unit ? unit : ""), UNIT_COLUMNS);
+        add_right(table, buffer_text(&unit), UNIT_COLUMNS);
     }
     buffer_clear(&number);
     render_money(row->amount, currency, &number);
@@ -174,7 +185,7 @@ static void add_line(const struct table *table, const struct invoice_line *line,
     render_line_name(line, &words);
     add_row(table, 0, buffer_text(&words), &row, currency);
     buffer_clear(&words);
-    render_period(line->period.window, &words);
+    render_line_note(line, &words);
     style(table, "2");
     add_note(table, buffer_text(&words));
     for (size_t i = 0; i < render_row_count(line); i++) {

@@ -17,8 +17,18 @@ size_t render_row_count(const struct invoice_line *line)
 /* A single plain row says nothing that its line doesn't say. */
 static bool is_plain(const struct invoice_line *line, const struct rated_line *detail)
 {
-    return line->detail_count == 1 && detail->tier == 0 && line->card->price.kind != PRICE_MATRIX &&
-           line->card->price.kind != PRICE_PACKAGE;
+    const struct rate_card *card = line->card;
+
+    return line->detail_count == 1 && detail->tier == 0 && card->price.kind != PRICE_MATRIX &&
+           card->price.kind != PRICE_PACKAGE && card->price.kind != PRICE_PERCENTAGE &&
+           !card->price.conversion.is_set && card->discounts.usage.units == 0;
+}
+
+static bool is_by_rate(const struct invoice_line *line)
+{
+    enum price_kind kind = line->card->price.kind;
+
+    return kind == PRICE_PERCENTAGE || kind == PRICE_GRADUATED_PERCENTAGE;
 }
 
 struct render_row render_line_row(const struct invoice_line *line)
@@ -54,6 +64,7 @@ struct render_row render_row_at(const struct invoice_line *line, size_t index)
         .has_quantity = detail->kind == RATED_USAGE,
         .has_unit = detail->kind == RATED_USAGE,
         .unit_amount = detail->unit_amount,
+        .is_rate = is_by_rate(line),
         .amount = detail->amount,
         .discount = detail->discount,
         .credit = line->credit,
@@ -68,6 +79,26 @@ void render_line_name(const struct invoice_line *line, struct buffer *buffer)
         buffer_add_string(buffer, ", adjusted");
 }
 
+static bool is_percentage(const struct invoice_line *line, const struct rated_line *detail)
+{
+    return line->card->price.kind == PRICE_PERCENTAGE && detail->kind == RATED_USAGE;
+}
+
+/* A percentage's fixed amounts stand in the same line as its rate. */
+static void describe_percentage(const struct invoice_line *line, struct buffer *buffer)
+{
+    struct decimal fixed = line->card->price.percentage.fixed;
+
+    buffer_add_string(buffer, "Of the amount");
+    if (fixed.units == 0)
+        return;
+    buffer_add_string(buffer, ", and ");
+    quantity_describe(fixed, buffer);
+    buffer_add_string(buffer, " for each of ");
+    quantity_describe(decimal_from_int((int64_t)line->usage.events), buffer);
+    buffer_add_string(buffer, line->usage.events == 1 ? " event" : " events");
+}
+
 void render_row_words(const struct invoice_line *line, const struct render_row *row,
                       struct buffer *buffer)
 {
@@ -76,9 +107,52 @@ void render_row_words(const struct invoice_line *line, const struct render_row *
         buffer_add_string(buffer, " counted, ");
         quantity_describe(line->billed_quantity, buffer);
         buffer_add_string(buffer, " billed before");
+    } else if (row->detail && is_percentage(line, row->detail)) {
+        describe_percentage(line, buffer);
     } else if (row->detail && !is_plain(line, row->detail)) {
         rated_describe(row->detail, &line->card->price, buffer);
     }
+}
+
+void render_unit(const struct render_row *row, struct buffer *buffer)
+{
+    char unit[DECIMAL_TEXT_MAX];
+
+    if (!row->has_unit)
+        return;
+    (void)decimal_format(row->unit_amount, unit);
+    buffer_add_string(buffer, unit);
+    buffer_add_string(buffer, row->is_rate ? " %" : "");
+}
+
+void render_conversion(const struct price_conversion *conversion, struct buffer *buffer)
+{
+    static const char *const roundings[] = {"", ", rounded up", ", rounded down", ", rounded"};
+
+    if (!conversion->is_set)
+        return;
+    buffer_add_string(buffer, conversion->divides ? "divided by " : "multiplied by ");
+    quantity_describe(conversion->factor, buffer);
+    buffer_add_string(buffer, roundings[conversion->rounding]);
+    if (conversion->rounding != PRICE_ROUND_NONE && conversion->precision)
+        buffer_printf(buffer, " at %d decimals", conversion->precision);
+}
+
+void render_line_note(const struct invoice_line *line, struct buffer *buffer)
+{
+    const struct rate_card *card = line->card;
+
+    render_period(line->period.window, buffer);
+    if (line->kind == INVOICE_FEE)
+        return;
+    if (card->price.conversion.is_set)
+        buffer_add_string(buffer, ", quantity ");
+    render_conversion(&card->price.conversion, buffer);
+    if (card->discounts.usage.units == 0)
+        return;
+    buffer_add_string(buffer, ", the first ");
+    quantity_describe(card->discounts.usage, buffer);
+    buffer_add_string(buffer, " free");
 }
 
 bool render_is_note(const struct invoice_line *line)

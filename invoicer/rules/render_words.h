@@ -17,6 +17,7 @@ struct render_row {
     struct decimal quantity;
     bool has_quantity, has_unit;
     struct decimal unit_amount;
+    bool is_rate; /* the unit amount is per cent */
     struct money amount, discount, credit, total;
 };
 /* The line itself, as a row above the others. */
@@ -29,6 +30,12 @@ void render_line_name(const struct invoice_line *line, struct buffer *buffer);
 /* "First 1,000"; of an adjustment "1,200,000 counted, 1,000,000 billed before"; else nothing. */
 void render_row_words(const struct invoice_line *line, const struct render_row *row,
                       struct buffer *buffer);
+/* "0.25", of a percentage "2.5 %"; nothing when the row has none. */
+void render_unit(const struct render_row *row, struct buffer *buffer);
+/* What stands below a line's name: its period, and how its quantity becomes what is priced. */
+void render_line_note(const struct invoice_line *line, struct buffer *buffer);
+/* "divided by 1,000,000,000, rounded up"; nothing without a conversion. */
+void render_conversion(const struct price_conversion *conversion, struct buffer *buffer);
 /* Whether a row under a line holds words alone, its numbers standing on the line already. */
 bool render_is_note(const struct invoice_line *line);
 /* "Discount, 10 %", "Maximum spend": what a line's discount comes from. */

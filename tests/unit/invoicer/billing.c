@@ -68,7 +68,7 @@ void billing_count(struct billing *billing, const char *meter, const char *day,
     cr_assert_eq(decimal_parse(text_of(quantity), &counted->quantity), 0);
 }
 
-static int usage_of(void *context, struct text meter, struct window period,
+static int usage_of(void *context, const struct rate_card *card, struct window period,
                     struct invoice_usage *usage)
 {
     struct billing *billing = context;
@@ -81,7 +81,7 @@ static int usage_of(void *context, struct text meter, struct window period,
     for (size_t i = 0; i < billing->counted_count; i++) {
         const struct billing_counted *counted = &billing->counted[i];
 
-        if (!text_is(meter, counted->meter) ||
+        if (!text_is(card->feature_key, counted->meter) ||
             instant_compare(counted->window.from, period.from) < 0 ||
             instant_compare(counted->window.to, period.to) > 0)
             continue;

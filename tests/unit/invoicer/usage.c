@@ -49,11 +49,12 @@ static size_t usage_of_days(struct shelf *shelf, int first, int end, char text[D
     struct usage_source source = {shelf->txn, text_of("S"), midnight, 1, &arena};
     struct window period = {instant_from_minute(JANUARY + first * DAY),
                             instant_from_minute(JANUARY + end * DAY)};
+    const struct rate_card card = {.feature_key = text_of("api"), .is_of_usage = true};
     struct invoice_usage usage;
     size_t windows;
 
     arena_init(&arena, 1 << 20);
-    cr_assert_eq(usage_in(&source, text_of("api"), period, &usage), 0);
+    cr_assert_eq(usage_in(&source, &card, period, &usage), 0);
     decimal_format(usage.quantity, text);
     windows = usage.window_count;
     arena_deinit(&arena);
