@@ -104,14 +104,8 @@ static size_t steps_to(const struct json_document *document, const struct json_p
                        struct json_place *steps)
 {
     size_t count = 0;
-    struct json_place first = *place;
 
-    /* A member whose name isn't known (yet): its object. */
-    if (first.parent != JSON_NONE && text_is_absent(first.name) &&
-        json_at(document, first.parent)->kind == NODE_OBJECT)
-        first = (struct json_place){.parent = json_at(document, first.parent)->parent,
-                                    .name = json_name(json_at(document, first.parent))};
-    for (struct json_place here = first; here.parent != JSON_NONE; count++) {
+    for (struct json_place here = *place; here.parent != JSON_NONE; count++) {
         const struct json_node *parent = json_at(document, here.parent);
         assert(count < JSON_DEPTH_MAX + 2);
         steps[count] = here;
@@ -158,5 +152,9 @@ struct text json_pointer(const struct json_document *document, uint32_t index, s
 struct text json_pointer_to(const struct json_document *document, const struct json_place *place,
                             struct arena *arena)
 {
+    /* A member whose name isn't known (yet): its object. */
+    if (place->parent != JSON_NONE && text_is_absent(place->name) &&
+        json_at(document, place->parent)->kind == NODE_OBJECT)
+        return json_pointer(document, place->parent, arena);
     return pointer_of(document, place, document->count, arena);
 }

@@ -232,6 +232,12 @@ Test(json_scan, pointers_escape_tilde_and_slash_and_count_elements)
     expect_outcome("{\"a/b\":{\"~\":[[1],{},\"\\u0000\"]}}", JSON_BAD_STRING, "/a~1b/~0/2");
 }
 
+Test(json_scan, a_name_that_is_no_string_points_to_its_object)
+{
+    expect_outcome("{\"a\":[5,{\"\\u0000\":1}]}", JSON_BAD_STRING, "/a/1");
+    expect_outcome("{\"b\":1,\"\\ud800\":1}", JSON_BAD_STRING, "");
+}
+
 Test(json_scan, a_pointer_that_would_be_too_long_ends_at_a_parent)
 {
     char *json = malloc(8192);
