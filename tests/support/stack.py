@@ -66,7 +66,8 @@ def key_and_value(line):
 
 
 class Stack:
-    """`with Stack(brokers, catalog, TOLLWAY_DEDUP_HORIZON="P7300D") as tollway:`"""
+    """`with Stack(brokers, catalog, TOLLWAY_DEDUP_HORIZON="P7300D") as tollway:`; brokers None: the
+    embedded one"""
 
     def __init__(self, brokers, catalog, **settings):
         self.brokers, self.catalog = brokers, catalog
@@ -77,12 +78,13 @@ class Stack:
         file = self.folder / "catalog.json"
         file.write_text(json.dumps(self.catalog))
         up = subprocess.run(
-            [ROOT / "scripts/up", "--brokers", self.brokers, "--catalog", file,
-             "--data", self.folder / "data", "--json"],
+            [ROOT / "scripts/up", *(["--brokers", self.brokers] if self.brokers else []),
+             "--catalog", file, "--data", self.folder / "data", "--json"],
             env=self.environment, stdout=subprocess.PIPE, text=True, check=False)
         if up.returncode:
             raise AssertionError(f"scripts/up: exit {up.returncode}: {up.stdout}")
         self.at = json.loads(up.stdout)
+        self.brokers = self.at["brokers"]
         return self
 
     def __exit__(self, kind, error, trace):

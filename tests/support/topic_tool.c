@@ -1,7 +1,8 @@
 /*
  * topic_tool.c - writes and reads topics as lines of JSON, for tests in other languages.
  *
- *   topic-tool put BROKERS TOPIC < lines {"key","value"|"hex","headers":{name:value},"partition"}
+ *   topic-tool put BROKERS TOPIC < lines {"key","value"|"hex","headers":{name:value},"partition",
+ *                                         "timestamp"}
  *   topic-tool get BROKERS TOPIC             each record as such a line, with its offset
  *   topic-tool usage BROKERS TOPIC           each event of the usage batches as a line
  *   topic-tool create BROKERS BUCKET:COUNT   the bucket's topics, with so many partitions
@@ -78,6 +79,8 @@ static int put_line(struct producer *producer, const char *topic, const json_t *
 
     if (json_object_get(line, "partition"))
         message.partition = (int32_t)json_integer_value(json_object_get(line, "partition"));
+    if (json_object_get(line, "timestamp"))
+        message.timestamp_ms = json_integer_value(json_object_get(line, "timestamp"));
     if (json_object_get(line, "hex"))
         message.value = unhex(text_of_member(line, "hex"), &bytes);
     message.header_count = headers_of(line, headers);
