@@ -28,9 +28,14 @@ class Counted:
             self.of_subscription[event["subject"]] += 1
 
 
+def identity_of(line):
+    """Who an event of the log is; a numbered one's identity is its source."""
+    return f"{line['identity']}/{line['sequence']}" if line["numbered"] else line["identity"]
+
+
 def in_log(usage):
     """(identities of all events in the log with how often, events with a subscription)"""
-    return collections.Counter((line["subscription"], line["identity"]) for line in usage)
+    return collections.Counter((line["subscription"], identity_of(line)) for line in usage)
 
 
 def check_log(traffic, usage):
@@ -93,7 +98,7 @@ def check_sums(traffic, usage, units_rows, request_rows, fickle):
 def sums_of_log(usage):
     units, requests, seen = collections.defaultdict(D), collections.defaultdict(D), set()
     for line in usage:
-        key = line["subscription"], line["identity"]
+        key = line["subscription"], identity_of(line)
         if key in seen:
             continue
         seen.add(key)

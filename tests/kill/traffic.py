@@ -1,8 +1,9 @@
 """Clients that send events to ingest and write down what they sent, and what that must come to.
 
-Every event has an id of its own. A client sends a batch again and again until it is answered 2xx, and
-sends some events twice on purpose. A batch of the subscriptions that give up easily is dropped after
-its first failure: whether those events count is open, but then it is once.
+Every event has an id of its own; every third is of a numbered source and has a number as well. A
+client sends a batch again and again until it is answered 2xx, and sends some events twice on purpose.
+A batch of the subscriptions that give up easily is dropped after its first failure: whether those
+events count is open, but then it is once.
 """
 import collections
 import datetime
@@ -11,10 +12,12 @@ import json
 import random
 import threading
 import time
+import zlib
 
 SUBSCRIPTIONS = [f"01ARZ3NDEKTSV4RRFFQ69G5F{i:02d}" for i in range(40)]
 FICKLE = set(SUBSCRIPTIONS[36:])  # their clients give up after one failure
 DAYS = 3
+NUMBERED = "/numbered"  # the source
 
 
 def now():
@@ -31,6 +34,7 @@ def last_month():
 
 
 CATALOG = {
+    "configuration": {"numberedSources": [NUMBERED]},
     "meters": [
         {"slug": "units", "eventType": "request", "aggregation": "SUM", "valueProperty": "$.units",
          "groupBy": {"method": "$.method"}},
@@ -81,10 +85,13 @@ class Traffic:
                 self.problems.append(f"a client got no 2xx in {seconds} s: {dict(self.statuses)}")
                 return
 
-    def event(self, dice, id):
+    def event(self, dice, seed, serial):
         day = dice.choice(self.days)
         moment = day - datetime.timedelta(seconds=dice.randrange(3600))
-        return {"specversion": "1.0", "id": id, "source": "/clients", "type": "request",
+        who = {"source": "/clients"}
+        if serial % 3 == 0:
+            who = {"source": NUMBERED, "sequence": str(zlib.crc32(seed.encode()) << 32 | serial // 3)}
+        return {"specversion": "1.0", "id": f"{seed}-{serial}", **who, "type": "request",
                 "subject": dice.choice(SUBSCRIPTIONS), "time": moment.isoformat(),
                 "data": {"units": str(dice.randrange(1, 10**6) / 1000), "method":
                          dice.choice(["GET", "PUT"])}}
@@ -100,7 +107,7 @@ class Traffic:
                     batch.append(dice.choice(recent))
                     self.sent_again += 1
                     continue
-                event = self.event(dice, f"{seed}-{serial}")
+                event = self.event(dice, seed, serial)
                 if (event["subject"] in FICKLE) == fickle:
                     batch.append(event)
                     serial += 1
