@@ -7,13 +7,14 @@
 #pragma once
 
 #include "proto/usage.h"
+#include "proto/wire.h"
 
 #define USAGE_MAGIC "TWU1"
 
 enum {
     USAGE_VERSION = 1,
     USAGE_FLAGS_KNOWN = USAGE_TIME_ABSENT | USAGE_NUMBERED,
-    USAGE_TEXT_ABSENT = 0xffff, /* in place of a length */
+    USAGE_TEXT_ABSENT = WIRE_TEXT_ABSENT,
 
     USAGE_HEADER_VERSION = 4,
     USAGE_HEADER_SERIES_COUNT = 6,

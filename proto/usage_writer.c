@@ -103,14 +103,6 @@ static size_t size_of_series(const struct usage_series *series)
     return size;
 }
 
-static uint8_t *put_text(uint8_t *at, struct text text)
-{
-    wire_store_u16(at, text_is_absent(text) ? USAGE_TEXT_ABSENT : (uint16_t)text.length);
-    if (text.length)
-        memcpy(at + 2, text.at, text.length);
-    return at + 2 + text.length;
-}
-
 /* Appends the series, of `size` bytes, in its final form. */
 static void put_series(struct buffer *buffer, const struct usage_series *series, size_t size)
 {
@@ -121,12 +113,12 @@ static void put_series(struct buffer *buffer, const struct usage_series *series,
     wire_store_u16(at, (uint16_t)size);
     at[2] = (uint8_t)series->aggregation;
     at[3] = (uint8_t)series->dimension_count;
-    at = put_text(at + 4, series->subscription);
-    at = put_text(at, series->meter);
-    at = put_text(at, series->subject);
+    at = wire_store_text(at + 4, series->subscription);
+    at = wire_store_text(at, series->meter);
+    at = wire_store_text(at, series->subject);
     for (size_t i = 0; i < series->dimension_count; i++) {
-        at = put_text(at, series->dimensions[i].name);
-        at = put_text(at, series->dimensions[i].value);
+        at = wire_store_text(at, series->dimensions[i].name);
+        at = wire_store_text(at, series->dimensions[i].value);
     }
     buffer->length += size;
     assert(at == (uint8_t *)buffer->at + buffer->length);

@@ -1,27 +1,36 @@
 /*
- * wire.h - little-endian integers in bytes, at any alignment.
+ * wire.h - little-endian integers and texts in bytes, at any alignment.
  *
  * Threads    Any.
  */
 #pragma once
 
-#include "common/base/attrs.h"
+#include "common/base/text.h"
 
-#include <stdint.h>
+#include <endian.h>
 
 static inline uint16_t wire_load_u16(const uint8_t *at)
 {
-    return (uint16_t)(at[0] | (unsigned)at[1] << 8);
+    uint16_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return le16toh(value);
 }
 
 static inline uint32_t wire_load_u32(const uint8_t *at)
 {
-    return (uint32_t)wire_load_u16(at) | (uint32_t)wire_load_u16(at + 2) << 16;
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return le32toh(value);
 }
 
 static inline uint64_t wire_load_u64(const uint8_t *at)
 {
-    return (uint64_t)wire_load_u32(at) | (uint64_t)wire_load_u32(at + 4) << 32;
+    uint64_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return le64toh(value);
 }
 
 static inline int64_t wire_load_i64(const uint8_t *at)
@@ -36,20 +45,20 @@ static inline int128 wire_load_i128(const uint8_t *at)
 
 static inline void wire_store_u16(uint8_t *at, uint16_t value)
 {
-    at[0] = (uint8_t)(value & 0xff);
-    at[1] = (uint8_t)(value >> 8);
+    value = htole16(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static inline void wire_store_u32(uint8_t *at, uint32_t value)
 {
-    wire_store_u16(at, (uint16_t)(value & 0xffff));
-    wire_store_u16(at + 2, (uint16_t)(value >> 16));
+    value = htole32(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static inline void wire_store_u64(uint8_t *at, uint64_t value)
 {
-    wire_store_u32(at, (uint32_t)(value & 0xffffffff));
-    wire_store_u32(at + 4, (uint32_t)(value >> 32));
+    value = htole64(value);
+    memcpy(at, &value, sizeof(value));
 }
 
 static inline void wire_store_i64(uint8_t *at, int64_t value)
@@ -61,4 +70,34 @@ static inline void wire_store_i128(uint8_t *at, int128 value)
 {
     wire_store_u64(at, (uint64_t)(uint128)value);
     wire_store_u64(at + 8, (uint64_t)((uint128)value >> 64));
+}
+
+/* Where two of these overlap they write the same bytes twice: cheaper than a call. */
+static inline void wire_copy_ends(uint8_t *at, const char *from, size_t length, size_t half)
+{
+    memcpy(at, from, half);
+    memcpy(at + length - half, from + length - half, half);
+}
+
+/* The text's bytes; returns the place behind them. Most have 4 to 32. */
+static inline uint8_t *wire_store_bytes(uint8_t *at, struct text text)
+{
+    if (text.length > 32 || text.length < 4)
+        memcpy(at, text.length ? text.at : "", text.length);
+    else if (text.length >= 16)
+        wire_copy_ends(at, text.at, text.length, 16);
+    else if (text.length >= 8)
+        wire_copy_ends(at, text.at, text.length, 8);
+    else
+        wire_copy_ends(at, text.at, text.length, 4);
+    return at + text.length;
+}
+
+enum { WIRE_TEXT_ABSENT = 0xffff }; /* in place of a length */
+
+/* Its length in two bytes, then its bytes; it has less than WIRE_TEXT_ABSENT. */
+static inline uint8_t *wire_store_text(uint8_t *at, struct text text)
+{
+    wire_store_u16(at, text_is_absent(text) ? WIRE_TEXT_ABSENT : (uint16_t)text.length);
+    return wire_store_bytes(at + 2, text);
 }

@@ -181,10 +181,41 @@ static int scan_number(struct scan *scan, enum form form, struct decimal *value)
     return r;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Digits with perhaps a point among them, so few that they always fit: as nearly all numbers are.
+ */
+static bool parse_short(struct text text, struct decimal *value)
+{
+    bool has_point = false;
+    uint64_t number = 0;
+    int places = 0;
+
+    if (text.length == 0 || text.length > DECIMAL_PLACES || !is_digit(text.at[text.length - 1]))
+        return false;
+    for (size_t i = 0; i < text.length; i++) {
+        if (is_digit(text.at[i])) {
+            number = number * 10 + (uint64_t)(text.at[i] - '0');
+            places += has_point;
+        } else if (text.at[i] == '.' && !has_point && i > 0) {
+            has_point = true;
+        } else {
+            return false;
+        }
+    }
+    value->units = (int128)number * decimal_power_of_ten(DECIMAL_PLACES - places);
+    return true;
+}
+
 int decimal_parse(struct text text, struct decimal *value)
 {
     struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
 
+    if (parse_short(text, value))
+        return 0;
     return scan_number(&scan, FORM_TEXT, value);
 }
 
@@ -204,6 +235,8 @@ int decimal_parse_json(struct text text, struct decimal *value)
     (void)skip(&whole, '-');
     if (skip(&whole, '0') && at_digit(&whole))
         return DECIMAL_NOT_A_NUMBER;
+    if (parse_short(text, value))
+        return 0;
     return scan_number(&scan, FORM_JSON, value);
 }
 

@@ -80,67 +80,68 @@ static bool at_digit(const struct scan *scan)
     return scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9';
 }
 
-/* Takes one of `wanted`, the letters in either case, and says which. */
-static bool take(struct scan *scan, const char *wanted, char *taken)
+/* The number of two digits; *is_wrong where they aren't. */
+static int pair_at(const char *at, bool *is_wrong)
 {
-    char c;
+    unsigned tens = (unsigned char)at[0] - (unsigned)'0',
+             ones = (unsigned char)at[1] - (unsigned)'0';
 
-    if (scan->at == scan->end)
-        return false;
-    c = *scan->at;
-    if (c >= 'a' && c <= 'z')
-        c = (char)(c - 'a' + 'A');
-    for (; *wanted; wanted++) {
-        if (c == *wanted) {
-            *taken = c;
-            scan->at++;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Takes exactly `count` digits. */
-static bool take_number(struct scan *scan, int count, int *number)
-{
-    int value = 0;
-
-    for (; count > 0; count--, scan->at++) {
-        if (!at_digit(scan))
-            return false;
-        value = value * 10 + (*scan->at - '0');
-    }
-    *number = value;
-    return true;
+    *is_wrong |= (tens > 9) | (ones > 9);
+    return (int)(tens * 10 + ones);
 }
 
 /* "10:20" */
 static bool take_hour_and_minute(struct scan *scan, int *seconds)
 {
+    bool is_wrong = false;
     int hour, minute;
-    char c;
 
-    if (!take_number(scan, 2, &hour) || !take(scan, ":", &c) || !take_number(scan, 2, &minute))
+    if (scan->end - scan->at < 5 || scan->at[2] != ':')
         return false;
+    hour = pair_at(scan->at, &is_wrong);
+    minute = pair_at(scan->at + 3, &is_wrong);
+    scan->at += 5;
     *seconds = hour * 3600 + minute * 60;
-    return hour < 24 && minute < 60;
+    return !is_wrong && hour < 24 && minute < 60;
+}
+
+/* "2026-10-25T10:20:30", whose every byte has its place; `second` may be 60. */
+static bool take_date_and_time(struct scan *scan, struct civil_date *date, int *of_day, int *second)
+{
+    const char *at = scan->at;
+    bool is_wrong = false;
+
+    if (scan->end - at < 19 || at[4] != '-' || at[7] != '-' || (at[10] != 'T' && at[10] != 't') ||
+        at[16] != ':')
+        return false;
+    date->year = pair_at(at, &is_wrong) * 100 + pair_at(at + 2, &is_wrong);
+    date->month = pair_at(at + 5, &is_wrong);
+    date->day = pair_at(at + 8, &is_wrong);
+    *second = pair_at(at + 17, &is_wrong);
+    scan->at = at + 11;
+    if (!take_hour_and_minute(scan, of_day) || is_wrong)
+        return false;
+    scan->at = at + 19;
+    return civil_is_date(*date) && *second <= 60;
 }
 
 /* ".5": nanoseconds, what follows them is cut. None is 0. */
 static bool take_fraction(struct scan *scan, int64_t *ns)
 {
-    int64_t unit = NS_SECOND, value = 0;
-    char c;
+    int64_t value = 0;
+    int places = 0;
 
     *ns = 0;
-    if (!take(scan, ".", &c))
+    if (scan->at == scan->end || *scan->at != '.')
         return true;
+    scan->at++;
     if (!at_digit(scan))
         return false;
-    for (; at_digit(scan); scan->at++) {
-        unit /= 10;
-        value += (*scan->at - '0') * unit;
-    }
+    for (; at_digit(scan); scan->at++, places++)
+        if (places < 9)
+            value = value * 10 + (*scan->at - '0');
+    for (; places < 9; places++)
+        value *= 10;
     *ns = value;
     return true;
 }
@@ -148,29 +149,16 @@ static bool take_fraction(struct scan *scan, int64_t *ns)
 /* "Z" or "+02:00", in seconds east. */
 static bool take_offset(struct scan *scan, int *seconds)
 {
-    char sign;
+    char sign = scan->at == scan->end ? '\0' : *scan->at++;
 
     *seconds = 0;
-    if (!take(scan, "Z+-", &sign))
-        return false;
-    if (sign != 'Z' && !take_hour_and_minute(scan, seconds))
+    if (sign == 'Z' || sign == 'z')
+        return true;
+    if ((sign != '+' && sign != '-') || !take_hour_and_minute(scan, seconds))
         return false;
     if (sign == '-')
         *seconds = -*seconds;
     return true;
-}
-
-static bool take_date(struct scan *scan, struct civil_date *date)
-{
-    int year;
-    char c;
-
-    if (!take_number(scan, 4, &year) || !take(scan, "-", &c) ||
-        !take_number(scan, 2, &date->month) || !take(scan, "-", &c) ||
-        !take_number(scan, 2, &date->day))
-        return false;
-    date->year = year;
-    return civil_is_date(*date);
 }
 
 /* Whether the UTC second is the last of its month, the only place where a leap second may follow.
@@ -188,12 +176,9 @@ int instant_parse(struct text text, struct instant *instant)
     struct civil_date date;
     int of_day, second, offset;
     int64_t fraction, seconds;
-    char c;
 
-    if (!take_date(&scan, &date) || !take(&scan, "T", &c) ||
-        !take_hour_and_minute(&scan, &of_day) || !take(&scan, ":", &c) ||
-        !take_number(&scan, 2, &second) || !take_fraction(&scan, &fraction) ||
-        !take_offset(&scan, &offset) || scan.at != scan.end || second > 60)
+    if (!take_date_and_time(&scan, &date, &of_day, &second) || !take_fraction(&scan, &fraction) ||
+        !take_offset(&scan, &offset) || scan.at != scan.end)
         return INSTANT_NOT_A_TIME;
     seconds = civil_to_day(date) * SECONDS_DAY + of_day - offset + second;
     if (second == 60) {

@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* By the length of their names, so that a look-up ends early. */
 enum attribute {
     ATTRIBUTE_ID,
     ATTRIBUTE_TYPE,
@@ -42,25 +41,24 @@ enum attribute {
 
 struct rule {
     const char *pointer; /* "/id": the name behind the slash */
-    size_t length;       /* of the name */
     size_t bytes_max;
     const char *missing; /* what to do about it; NULL: it may be absent */
 };
 
 static const struct rule rules[ATTRIBUTE_COUNT] = {
-    [ATTRIBUTE_ID] = {"/id", 2, EVENT_ID_BYTES_MAX, "send one that this source never uses twice"},
-    [ATTRIBUTE_TYPE] = {"/type", 4, EVENT_TEXT_BYTES_MAX, "send the eventType of a meter"},
-    [ATTRIBUTE_TIME] = {"/time", 4, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_SOURCE] = {"/source", 6, EVENT_TEXT_BYTES_MAX,
+    [ATTRIBUTE_ID] = {"/id", EVENT_ID_BYTES_MAX, "send one that this source never uses twice"},
+    [ATTRIBUTE_TYPE] = {"/type", EVENT_TEXT_BYTES_MAX, "send the eventType of a meter"},
+    [ATTRIBUTE_TIME] = {"/time", EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SOURCE] = {"/source", EVENT_TEXT_BYTES_MAX,
                           "send a URI reference that names the sender"},
-    [ATTRIBUTE_SUBJECT] = {"/subject", 7, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_DATAREF] = {"/dataref", 7, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_SEQUENCE] = {"/sequence", 8, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_DATASCHEMA] = {"/dataschema", 10, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_SPECVERSION] = {"/specversion", 11, EVENT_TEXT_BYTES_MAX, "send \"1.0\""},
-    [ATTRIBUTE_SAMPLEDRATE] = {"/sampledrate", 11, EVENT_TEXT_BYTES_MAX, NULL},
-    [ATTRIBUTE_SUBSCRIPTION] = {"/subscription", 12, EVENT_ID_BYTES_MAX, NULL},
-    [ATTRIBUTE_DATACONTENTTYPE] = {"/datacontenttype", 15, EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SUBJECT] = {"/subject", EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_DATAREF] = {"/dataref", EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SEQUENCE] = {"/sequence", EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_DATASCHEMA] = {"/dataschema", EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SPECVERSION] = {"/specversion", EVENT_TEXT_BYTES_MAX, "send \"1.0\""},
+    [ATTRIBUTE_SAMPLEDRATE] = {"/sampledrate", EVENT_TEXT_BYTES_MAX, NULL},
+    [ATTRIBUTE_SUBSCRIPTION] = {"/subscription", EVENT_ID_BYTES_MAX, NULL},
+    [ATTRIBUTE_DATACONTENTTYPE] = {"/datacontenttype", EVENT_TEXT_BYTES_MAX, NULL},
 };
 
 static const char *name_of(enum attribute attribute)
@@ -130,13 +128,43 @@ static void check_extension(struct reading *reading, uint32_t index)
                "an extension may have %d bytes: put longer texts into data", EVENT_TEXT_BYTES_MAX);
 }
 
+/* `literal` is one: its length is known to the compiler, and the comparison a few instructions. */
+static inline enum attribute if_named(const struct json_node *node, const char *literal,
+                                      enum attribute attribute, enum attribute otherwise)
+{
+    return memcmp(node->name, literal, strlen(literal)) == 0 ? attribute : otherwise;
+}
+
 static enum attribute attribute_of(const struct json_node *node)
 {
-    for (enum attribute a = 0; a < ATTRIBUTE_COUNT && rules[a].length <= node->name_length; a++)
-        if (rules[a].length == node->name_length &&
-            memcmp(name_of(a), node->name, node->name_length) == 0)
-            return a;
-    return ATTRIBUTE_COUNT;
+    const enum attribute none = ATTRIBUTE_COUNT;
+    enum attribute other = none;
+
+    switch (node->name_length) {
+    case 2:
+        return if_named(node, "id", ATTRIBUTE_ID, none);
+    case 4:
+        other = if_named(node, "time", ATTRIBUTE_TIME, none);
+        return if_named(node, "type", ATTRIBUTE_TYPE, other);
+    case 6:
+        return if_named(node, "source", ATTRIBUTE_SOURCE, none);
+    case 7:
+        other = if_named(node, "dataref", ATTRIBUTE_DATAREF, none);
+        return if_named(node, "subject", ATTRIBUTE_SUBJECT, other);
+    case 8:
+        return if_named(node, "sequence", ATTRIBUTE_SEQUENCE, none);
+    case 10:
+        return if_named(node, "dataschema", ATTRIBUTE_DATASCHEMA, none);
+    case 11:
+        other = if_named(node, "sampledrate", ATTRIBUTE_SAMPLEDRATE, none);
+        return if_named(node, "specversion", ATTRIBUTE_SPECVERSION, other);
+    case 12:
+        return if_named(node, "subscription", ATTRIBUTE_SUBSCRIPTION, none);
+    case 15:
+        return if_named(node, "datacontenttype", ATTRIBUTE_DATACONTENTTYPE, none);
+    default:
+        return none;
+    }
 }
 
 static void take_other(struct reading *reading, uint32_t index, struct text name)
@@ -178,34 +206,47 @@ static void refuse_attribute(struct reading *reading, enum attribute attribute,
            name_of(attribute), why);
 }
 
-/* The attribute's text when it is one of the allowed length; absent when it isn't there or refused.
- */
-static struct text string_of(struct reading *reading, enum attribute attribute)
+static struct text refuse_string(struct reading *reading, enum attribute attribute,
+                                 const struct json_node *node)
 {
     const struct rule *rule = &rules[attribute];
-    uint32_t index = reading->attributes[attribute];
-    const struct json_node *node;
 
-    if (index == JSON_NONE) {
-        if (rule->missing)
-            refuse(reading->refusal, arena_of(reading), REFUSAL_MISSING_ATTRIBUTE,
-                   text_of(rule->pointer), "%s is missing: %s", name_of(attribute), rule->missing);
-        return text_of(NULL);
-    }
-    node = json_at(reading->document, index);
     if (node->kind != NODE_STRING)
         refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
                          "isn't a string: send it as one");
     else if (node->length == 0)
         refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
                          "is empty: send a value, or leave it out where it is optional");
-    else if (node->length > rule->bytes_max)
+    else
         refuse(reading->refusal, arena_of(reading), REFUSAL_TOO_LONG, text_of(rule->pointer),
                "%s has %u bytes and may have %zu: shorten it", name_of(attribute), node->length,
                rule->bytes_max);
-    else
-        return json_text(node);
     return text_of(NULL);
+}
+
+static struct text miss_string(struct reading *reading, enum attribute attribute)
+{
+    const struct rule *rule = &rules[attribute];
+
+    if (rule->missing)
+        refuse(reading->refusal, arena_of(reading), REFUSAL_MISSING_ATTRIBUTE,
+               text_of(rule->pointer), "%s is missing: %s", name_of(attribute), rule->missing);
+    return text_of(NULL);
+}
+
+/* The attribute's text when it is one of the allowed length; absent when it isn't there or refused.
+ */
+static inline struct text string_of(struct reading *reading, enum attribute attribute)
+{
+    uint32_t index = reading->attributes[attribute];
+    const struct json_node *node;
+
+    if (index == JSON_NONE)
+        return miss_string(reading, attribute);
+    node = json_at(reading->document, index);
+    if (node->kind != NODE_STRING || node->length == 0 || node->length > rules[attribute].bytes_max)
+        return refuse_string(reading, attribute, node);
+    return json_text(node);
 }
 
 static void read_specversion(struct reading *reading)

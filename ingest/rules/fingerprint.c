@@ -1,70 +1,33 @@
+#define XXH_INLINE_ALL /* most of it depends on lengths and secrets that are known here */
 #include "ingest/rules/fingerprint.h"
 
+#include "proto/wire.h"
+
 #include <assert.h>
-#include <string.h>
 #include <xxhash.h>
 
-enum { BYTES_INLINE = 1024, PART_ABSENT = 0xffff };
+enum { BYTES_INLINE = 1024 };
 
-/* Bytes to hash: on the stack while they are few, as they nearly always are. */
-struct parts {
-    char *at;
-    size_t length, room;
-};
-
-static bool parts_begin(struct parts *parts, char *bytes, size_t need, struct arena *arena)
+/* Where the bytes to hash are put together: on the stack while they are few, as they nearly always
+ * are. NULL when the arena is full. */
+static uint8_t *room_for(size_t need, uint8_t bytes[BYTES_INLINE], struct arena *arena)
 {
-    parts->at = need <= BYTES_INLINE ? bytes : arena_take(arena, need);
-    parts->length = 0;
-    parts->room = need;
-    return parts->at != NULL;
-}
-
-static void add_bytes(struct parts *parts, const void *bytes, size_t length)
-{
-    assert(parts->room - parts->length >= length);
-    memcpy(parts->at + parts->length, bytes, length);
-    parts->length += length;
+    return need <= BYTES_INLINE ? bytes : arena_take(arena, need);
 }
 
 static size_t size_of(struct text text)
 {
+    assert(text.length < WIRE_TEXT_ABSENT);
     return 2 + text.length;
 }
 
-/* Length, little-endian on every machine, then bytes. */
-static void add_text(struct parts *parts, struct text text)
-{
-    uint16_t length = text_is_absent(text) ? PART_ABSENT : (uint16_t)text.length;
-    uint8_t prefix[2] = {(uint8_t)(length & 0xff), (uint8_t)(length >> 8)};
-
-    assert(text.length < PART_ABSENT);
-    add_bytes(parts, prefix, sizeof(prefix));
-    if (text.length > 0)
-        add_bytes(parts, text.at, text.length);
-}
-
-static void add_integer(struct parts *parts, uint64_t value)
-{
-    uint8_t bytes[8];
-
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-    add_bytes(parts, bytes, sizeof(bytes));
-}
-
-static XXH128_canonical_t hash(const struct fingerprint_key *key, struct text text)
+static XXH128_canonical_t hash(const struct fingerprint_key *key, const void *bytes, size_t length)
 {
     XXH128_canonical_t canonical;
 
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSecret(text.at, text.length, key->secret,
-                                                                 sizeof(key->secret)));
+    XXH128_canonicalFromHash(
+        &canonical, XXH3_128bits_withSecret(bytes, length, key->secret, sizeof(key->secret)));
     return canonical;
-}
-
-static struct text parts_text(const struct parts *parts)
-{
-    return text_from(parts->at, parts->length);
 }
 
 void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES])
@@ -84,16 +47,18 @@ bool fingerprint_identity(const struct fingerprint_key *key, struct text subscri
                           struct text source, struct text id, struct arena *arena,
                           uint8_t identity[12])
 {
-    char bytes[BYTES_INLINE];
-    struct parts parts;
+    uint8_t inlined[BYTES_INLINE];
+    size_t size = size_of(subscription) + size_of(source) + size_of(id);
+    uint8_t *bytes = room_for(size, inlined, arena), *at = bytes;
     XXH128_canonical_t canonical;
 
-    if (!parts_begin(&parts, bytes, size_of(subscription) + size_of(source) + size_of(id), arena))
+    if (!bytes)
         return false;
-    add_text(&parts, subscription);
-    add_text(&parts, source);
-    add_text(&parts, id);
-    canonical = hash(key, parts_text(&parts));
+    at = wire_store_text(at, subscription);
+    at = wire_store_text(at, source);
+    at = wire_store_text(at, id);
+    assert(at == bytes + size);
+    canonical = hash(key, bytes, size);
     memcpy(identity, canonical.digest, 12);
     return true;
 }
@@ -117,58 +82,57 @@ static size_t size_of_entry(const struct fingerprint_entry *entry)
     return size;
 }
 
-static void add_value(struct parts *parts, const struct fingerprint_entry *entry)
+static uint8_t *store_value(uint8_t *at, const struct fingerprint_entry *entry)
 {
-    uint128 units = (uint128)entry->value.amount.units;
-
-    if (entry->meter->aggregation == AGGREGATION_UNIQUE_COUNT) {
-        add_bytes(parts, entry->value.unique, sizeof(entry->value.unique));
-        return;
-    }
-    add_integer(parts, (uint64_t)units);
-    add_integer(parts, (uint64_t)(units >> 64));
+    if (entry->meter->aggregation == AGGREGATION_UNIQUE_COUNT)
+        memcpy(at, entry->value.unique, sizeof(entry->value.unique));
+    else
+        wire_store_i128(at, entry->value.amount.units);
+    return at + sizeof(entry->value.unique);
 }
 
-static void add_entry(struct parts *parts, const struct fingerprint_entry *entry)
+static uint8_t *store_entry(uint8_t *at, const struct fingerprint_entry *entry)
 {
     const struct catalog_meter *meter = entry->meter;
 
-    add_text(parts, meter->slug);
-    add_value(parts, entry);
+    at = wire_store_text(at, meter->slug);
+    at = store_value(at, entry);
     for (size_t i = 0; i < meter->dimension_count; i++) {
-        add_text(parts, meter->dimensions[i].name);
-        add_text(parts, entry->dimensions[i]);
+        at = wire_store_text(at, meter->dimensions[i].name);
+        at = wire_store_text(at, entry->dimensions[i]);
     }
+    return at;
 }
 
 bool fingerprint_payload(const struct fingerprint_key *key,
                          const struct fingerprint_content *content, struct arena *arena,
                          uint32_t *payload)
 {
-    char bytes[BYTES_INLINE];
-    struct parts parts;
-    size_t need = size_of(content->type) + size_of(content->subject) + 16;
+    uint8_t inlined[BYTES_INLINE], *bytes, *at;
+    size_t size = size_of(content->type) + size_of(content->subject) + 16;
     XXH128_canonical_t canonical;
 
     for (size_t i = 0; i < content->count; i++)
-        need += size_of_entry(&content->entries[i]);
-    if (!parts_begin(&parts, bytes, need, arena))
+        size += size_of_entry(&content->entries[i]);
+    bytes = room_for(size, inlined, arena);
+    if (!bytes)
         return false;
-    add_text(&parts, content->type);
-    add_text(&parts, content->subject);
-    add_integer(&parts, content->time_is_absent);
-    add_integer(&parts, content->time_is_absent ? 0 : (uint64_t)content->time.ns);
+    at = wire_store_text(bytes, content->type);
+    at = wire_store_text(at, content->subject);
+    wire_store_u64(at, content->time_is_absent);
+    wire_store_i64(at + 8, content->time_is_absent ? 0 : content->time.ns);
+    at += 16;
     for (size_t i = 0; i < content->count; i++)
-        add_entry(&parts, &content->entries[i]);
-    canonical = hash(key, parts_text(&parts));
-    *payload = (uint32_t)canonical.digest[0] | (uint32_t)canonical.digest[1] << 8 |
-               (uint32_t)canonical.digest[2] << 16 | (uint32_t)canonical.digest[3] << 24;
+        at = store_entry(at, &content->entries[i]);
+    assert(at == bytes + size);
+    canonical = hash(key, bytes, size);
+    *payload = wire_load_u32(canonical.digest);
     return true;
 }
 
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16])
 {
-    XXH128_canonical_t canonical = hash(key, text);
+    XXH128_canonical_t canonical = hash(key, text.at, text.length);
 
     memcpy(unique, canonical.digest, sizeof(canonical.digest));
 }

@@ -41,17 +41,6 @@ void json_close(struct json_document *document, uint32_t container)
     document->nodes[container].is.after = document->count;
 }
 
-struct text json_text(const struct json_node *node)
-{
-    assert(node->kind == NODE_NUMBER || node->kind == NODE_STRING);
-    return text_from(node->is.at, node->length);
-}
-
-struct text json_name(const struct json_node *node)
-{
-    return text_from(node->name, node->name_length);
-}
-
 uint32_t json_member(const struct json_document *document, uint32_t object, struct text name)
 {
     uint32_t end;
@@ -61,7 +50,9 @@ uint32_t json_member(const struct json_document *document, uint32_t object, stru
     end = json_after(document, object);
     for (uint32_t i = object + 1; i < end; i = json_after(document, i)) {
         const struct json_node *node = json_at(document, i);
-        if (node->name_length == name.length && memcmp(node->name, name.at, name.length) == 0)
+        /* The first byte tells most names of one length apart without a call. */
+        if (node->name_length == name.length && node->name[0] == name.at[0] &&
+            memcmp(node->name, name.at, name.length) == 0)
             return i;
     }
     return JSON_NONE;

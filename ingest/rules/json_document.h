@@ -104,8 +104,15 @@ static inline uint32_t json_after(const struct json_document *document, uint32_t
     return json_is_container(node) ? node->is.after : index + 1;
 }
 /* Of a number or a string. */
-struct text json_text(const struct json_node *node);
-struct text json_name(const struct json_node *node);
+static inline struct text json_text(const struct json_node *node)
+{
+    assert(node->kind == NODE_NUMBER || node->kind == NODE_STRING);
+    return text_from(node->is.at, node->length);
+}
+static inline struct text json_name(const struct json_node *node)
+{
+    return text_from(node->name, node->name_length);
+}
 /* The member of an object; JSON_NONE when it has none or isn't an object. */
 uint32_t json_member(const struct json_document *document, uint32_t object, struct text name);
 

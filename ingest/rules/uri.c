@@ -8,7 +8,7 @@
 
 static bool is_letter(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return (unsigned char)((c | 0x20) - 'a') < 26;
 }
 
 static bool is_digit(char c)
@@ -21,10 +21,10 @@ static bool is_hex(char c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* A bit for each of the 128 ASCII bytes that a URI is made of, % left out. */
+/* A bit for each of the 128 ASCII bytes that a URI is made of, # and % left out. */
 static bool is_uri_byte(char c)
 {
-    static const uint64_t bits[2] = {0xAFFFFFDA00000000, 0x47FFFFFEAFFFFFFF};
+    static const uint64_t bits[2] = {0xAFFFFFD200000000, 0x47FFFFFEAFFFFFFF};
     unsigned char byte = (unsigned char)c;
 
     return byte < 128 && (bits[byte / 64] >> (byte % 64) & 1);
@@ -36,10 +36,12 @@ static bool characters_fit(struct text text)
 
     for (size_t i = 0; i < text.length; i++) {
         char c = text.at[i];
-        fragments += c == '#';
-        if (c == '%' && (text.length - i < 3 || !is_hex(text.at[i + 1]) || !is_hex(text.at[i + 2])))
-            return false;
-        if (c != '%' && !is_uri_byte(c))
+        if (is_letter(c) || is_digit(c) || is_uri_byte(c)) /* the likely ones first */
+            continue;
+        if (c == '#')
+            fragments++;
+        else if (c != '%' || text.length - i < 3 || !is_hex(text.at[i + 1]) ||
+                 !is_hex(text.at[i + 2]))
             return false;
     }
     return fragments <= 1;
