@@ -307,14 +307,16 @@ static int begin(struct aggregator *aggregator)
 {
     const struct common_config *common = &aggregator->config->common;
     struct http_route routes[ANSWER_ROUTES];
+    struct http_limits limits;
     int r;
 
+    common_http_limits(common, &limits);
     aggregator->answers = (struct answers){.loop = &aggregator->loop,
                                            .bucket = common->bucket,
                                            .kafka = &aggregator->kafka_config,
                                            .catalog = aggregator->feed};
     answer_routes(&aggregator->answers, routes);
-    r = http_server_new(&aggregator->loop, common->listen, routes, ANSWER_ROUTES, NULL,
+    r = http_server_new(&aggregator->loop, common->listen, routes, ANSWER_ROUTES, &limits,
                         &aggregator->server);
     if (r)
         return fault_pass(r);

@@ -257,12 +257,14 @@ static int listen_http(struct ingest *ingest)
         .broker_grace_ms = ingest->config->broker_grace_ms,
         .key_rate = ingest->config->key_rate,
     };
+    struct http_limits limits;
     struct http_route route;
     int r;
 
+    common_http_limits(&ingest->config->common, &limits);
     intake_http_init(&ingest->http, &ingest->intake, &config);
     route = intake_http_route(&ingest->http);
-    r = http_server_new(&ingest->loop, ingest->config->common.listen, &route, 1, NULL,
+    r = http_server_new(&ingest->loop, ingest->config->common.listen, &route, 1, &limits,
                         &ingest->server);
     if (r)
         return fault_pass(r);
@@ -282,6 +284,9 @@ static void wire(struct ingest *ingest)
         .usage_topic = ingest->usage_topic,
         .rejected_topic = ingest->rejected_topic,
     };
+    struct intake_limits limits = {.single_bytes = (size_t)config->single_bytes,
+                                   .body_bytes = (size_t)config->body_bytes,
+                                   .request_events = (size_t)config->request_events};
     struct span future = {.ns = config->future_ms * 1000000};
     static const struct catalog_feed_ops ops = {.loaded = on_loaded, .failed = on_failed};
 
@@ -289,7 +294,7 @@ static void wire(struct ingest *ingest)
     topic_name(TOPIC_REJECTED, config->common.bucket, ingest->rejected_topic);
     ingest->metrics = measures_new();
     ingest->delivery = delivery_new(&ingest->loop, ingest->producer, &delivery, ingest->metrics);
-    intake_init(&ingest->intake, ingest->delivery, ingest->metrics, future);
+    intake_init(&ingest->intake, &limits, ingest->delivery, ingest->metrics, future);
     ingest->feed =
         catalog_feed_new(&ingest->loop, &ingest->kafka_config, config->common.bucket, &ops, ingest);
     watch_signals(ingest);

@@ -96,5 +96,35 @@ const struct setting ingest_settings[] = {
                 "its partitions.",
         .offset = offsetof(struct ingest_config, kafka_intake),
     },
+    {
+        .name = "single-bytes",
+        .kind = SETTING_BYTES,
+        .usual = "1MiB",
+        .least = 1024,
+        .most = 1048576,
+        .help = "How many bytes a request of one event may have, inflated; more is answered 413.",
+        .offset = offsetof(struct ingest_config, single_bytes),
+    },
+    {
+        .name = "body-bytes",
+        .kind = SETTING_BYTES,
+        .usual = "4MiB",
+        .least = 1024,
+        .most = 16777216,
+        .help =
+            "How many bytes a request may have, as sent and inflated; more is answered 413. The "
+            "worst JSON takes 24 times as much memory while it is read.",
+        .offset = offsetof(struct ingest_config, body_bytes),
+    },
+    {
+        .name = "request-events",
+        .kind = SETTING_NUMBER,
+        .usual = "1000",
+        .least = 1,
+        .most = 10000,
+        .help = "How many events a request may have; more is answered 413. Larger requests cost "
+                "less an event, and hold up the others for longer.",
+        .offset = offsetof(struct ingest_config, request_events),
+    },
 };
 const size_t ingest_setting_count = ARRAY_LEN(ingest_settings);

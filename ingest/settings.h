@@ -19,6 +19,7 @@ struct ingest_config {
     int64_t drain_ms;
     int64_t key_rate;
     bool kafka_intake;
+    int64_t single_bytes, body_bytes, request_events;
 };
 
 extern const struct setting ingest_settings[];

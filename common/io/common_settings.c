@@ -1,3 +1,4 @@
+#include "common/io/http.h"
 #include "common/io/settings.h"
 
 #include <stddef.h>
@@ -141,5 +142,65 @@ const struct setting common_settings[] = {
             "start it on port 0. It listens before it is ready: ask /readyz for that.",
         .offset = offsetof(struct common_config, ready_file),
     },
+    {
+        .name = "http-connections",
+        .kind = SETTING_NUMBER,
+        .usual = "10000",
+        .least = 10,
+        .most = 1000000,
+        .help = "How many HTTP connections are held at once; the next one is closed again. Each "
+                "takes a file descriptor, and memory once it sends.",
+        .offset = offsetof(struct common_config, http_connections),
+    },
+    {
+        .name = "http-header-timeout",
+        .kind = SETTING_DURATION,
+        .usual = "10s",
+        .least = 100,
+        .most = 3600000,
+        .help = "How long the head of a request may take from its first byte to its last before "
+                "it is answered 408. More is kinder to slow networks and to slow attackers.",
+        .offset = offsetof(struct common_config, http_header_ms),
+    },
+    {
+        .name = "http-body-timeout",
+        .kind = SETTING_DURATION,
+        .usual = "10s",
+        .least = 100,
+        .most = 3600000,
+        .help = "How long the body of a request may take beyond 4 KiB a second before it is "
+                "answered 408.",
+        .offset = offsetof(struct common_config, http_body_ms),
+    },
+    {
+        .name = "http-idle-timeout",
+        .kind = SETTING_DURATION,
+        .usual = "60s",
+        .least = 100,
+        .most = 86400000,
+        .help = "How long a connection may be silent between requests, or not read its answer, "
+                "before it is closed. Set it longer than a proxy in front keeps its connections.",
+        .offset = offsetof(struct common_config, http_idle_ms),
+    },
+    {
+        .name = "http-in-flight-bytes",
+        .kind = SETTING_BYTES,
+        .usual = "256MiB",
+        .least = 67108864,
+        .most = 1099511627776,
+        .help = "How many bytes of requests' bodies may be in memory over all connections, as sent "
+                "and inflated; beyond it, 503 with Retry-After.",
+        .offset = offsetof(struct common_config, http_in_flight_bytes),
+    },
 };
 const size_t common_setting_count = ARRAY_LEN(common_settings);
+
+void common_http_limits(const struct common_config *config, struct http_limits *limits)
+{
+    *limits = http_limits_usual;
+    limits->connections = (size_t)config->http_connections;
+    limits->header_ms = config->http_header_ms;
+    limits->body_ms = config->http_body_ms;
+    limits->idle_ms = config->http_idle_ms;
+    limits->in_flight_bytes = (size_t)config->http_in_flight_bytes;
+}

@@ -80,6 +80,11 @@ struct common_config {
     const char *kafka_config; /* file of librdkafka properties, or NULL */
     bool topics_check;        /* false with the embedded broker, which has no admin API */
     const char *ready_file;   /* gets the HTTP address once listening; NULL: none */
+    int64_t http_connections, http_header_ms, http_body_ms, http_idle_ms, http_in_flight_bytes;
 };
 extern const struct setting common_settings[];
 extern const size_t common_setting_count;
+
+struct http_limits;
+/* The usual limits with those that are settings. */
+void common_http_limits(const struct common_config *config, struct http_limits *limits);

@@ -1,7 +1,7 @@
 /*
  * answer.h - the bodies of ingest's answers: what was accepted, what rejected and why.
  *
- * Limits     At most INTAKE_EVENTS_MAX refusals of bounded texts each.
+ * Limits     At most intake_limits.request_events refusals of bounded texts each.
  * Ownership  The buffer is the caller's.
  * Threads    Any.
  */

@@ -3,17 +3,23 @@
 #include <assert.h>
 #include <string.h>
 
-enum { KEPT_BYTES = 4 * 1024 * 1024 }; /* larger blocks are given back after their request */
+enum {
+    KEPT_BYTES = 4 * 1024 * 1024,       /* larger blocks are given back after their request */
+    LEAST_BODY_BYTES = 4 * 1024 * 1024, /* room for a record of Kafka, whatever HTTP may send */
+};
 
-void intake_init(struct intake *intake, struct delivery *delivery, struct metrics *metrics,
-                 struct span future)
+void intake_init(struct intake *intake, const struct intake_limits *limits,
+                 struct delivery *delivery, struct metrics *metrics, struct span future)
 {
+    size_t body = limits->body_bytes > LEAST_BODY_BYTES ? limits->body_bytes : LEAST_BODY_BYTES;
+
     memset(intake, 0, sizeof(*intake));
+    intake->limits = *limits;
     intake->admission.future = future;
     intake->delivery = delivery;
     intake->metrics = metrics;
-    arena_init(&intake->nodes, INTAKE_ARENA_BYTES_MAX);
-    arena_init(&intake->arena, INTAKE_ARENA_BYTES_MAX);
+    arena_init(&intake->nodes, INTAKE_ARENA_SHARE * body);
+    arena_init(&intake->arena, INTAKE_ARENA_SHARE * body);
     json_document_init(&intake->document, &intake->nodes, &intake->arena);
     intake->gateway = gateway_reader_new();
 }

@@ -4,7 +4,7 @@
  * Holds the memory that events are read into: used by one request or record at a time, so its size
  * doesn't grow with the number of clients.
  *
- * Limits     INTAKE_ARENA_BYTES_MAX each for nodes and texts; INTAKE_EVENTS_MAX events a request.
+ * Limits     struct intake_limits; nodes and texts may each take INTAKE_ARENA_SHARE times a body.
  * Ownership  What was weighed lives until the next intake_begin.
  * Threads    The loop's own.
  */
@@ -14,12 +14,16 @@
 #include "ingest/rules/admit.h"
 #include "proto/gateway_batch.h"
 
-enum {
-    INTAKE_EVENTS_MAX = 1000,
-    INTAKE_ARENA_BYTES_MAX = 192 * 1024 * 1024, /* a batch of 4 MiB of the worst JSON needs half */
+enum { INTAKE_ARENA_SHARE = 48 }; /* a batch of the worst JSON needs half of it */
+
+struct intake_limits {
+    size_t single_bytes;   /* of a request of one event, inflated */
+    size_t body_bytes;     /* of any request, as sent and inflated */
+    size_t request_events; /* over HTTP */
 };
 
 struct intake {
+    struct intake_limits limits;
     struct admission admission; /* its catalog is NULL until one is loaded */
     int32_t partitions;         /* those that batches are packed for */
     struct delivery *delivery;
@@ -29,8 +33,8 @@ struct intake {
     struct gateway_reader *gateway;
 };
 
-void intake_init(struct intake *intake, struct delivery *delivery, struct metrics *metrics,
-                 struct span future);
+void intake_init(struct intake *intake, const struct intake_limits *limits,
+                 struct delivery *delivery, struct metrics *metrics, struct span future);
 void intake_deinit(struct intake *intake);
 /* The catalog is whole: from now on events are weighed by it. */
 void intake_open(struct intake *intake, const struct catalog *catalog);

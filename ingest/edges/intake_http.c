@@ -293,7 +293,7 @@ struct http_route intake_http_route(struct intake_http *http)
         .method = HTTP_POST_METHOD,
         .path = "/v1/events",
         .handle = on_events,
-        .body_max = TAKING_BODY_BYTES_MAX,
+        .body_max = http->intake->limits.body_bytes,
         .context = http,
     };
 }
@@ -302,7 +302,7 @@ void intake_http_init(struct intake_http *http, struct intake *intake,
                       const struct intake_http_config *config)
 {
     *http = (struct intake_http){.intake = intake, .config = *config};
-    http->admitted = calloc(INTAKE_EVENTS_MAX, sizeof(*http->admitted));
+    http->admitted = calloc(intake->limits.request_events, sizeof(*http->admitted));
     if (!http->admitted)
         abort();
     if (config->key_rate > 0)

@@ -26,7 +26,7 @@ struct intake_http {
     struct intake *intake;
     struct intake_http_config config;
     struct rate *rate;         /* NULL: any */
-    struct admitted *admitted; /* room for one request's events, INTAKE_EVENTS_MAX */
+    struct admitted *admitted; /* room for one request's events */
     struct waiting *oldest, *newest;
     size_t waiting;
 };

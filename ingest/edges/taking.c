@@ -65,20 +65,33 @@ static bool read_whole(struct taking *taking, struct text text, struct refusal *
     return true;
 }
 
+/* Whether the body is within what one event may have; refuses it when it isn't. */
+static bool is_single(struct taking *taking)
+{
+    size_t most = taking->intake->limits.single_bytes;
+
+    if (taking->request->body.length <= most)
+        return true;
+    refuse_whole(taking, 413, "body_too_large", "A single event may have %zu bytes: shorten it.",
+                 most);
+    return false;
+}
+
 static void take_structured(struct taking *taking)
 {
     struct refusal refusal = {.code = REFUSAL_NONE};
 
-    if (taking->request->body.length > TAKING_SINGLE_BYTES_MAX)
-        refuse_whole(taking, 413, "body_too_large", "A single event may have 1 MiB: shorten it.");
-    else if (!read_whole(taking, taking->request->body, &refusal))
+    if (!is_single(taking))
+        return;
+    if (!read_whole(taking, taking->request->body, &refusal))
         refuse_broken(taking, &refusal);
 }
 
 static void refuse_too_many(struct taking *taking)
 {
     refuse_whole(taking, 413, "too_many_events",
-                 "A batch may hold 1,000 events: send the rest in further requests.");
+                 "A batch may hold %zu events: send the rest in further requests.",
+                 taking->intake->limits.request_events);
 }
 
 static void refuse_no_array(struct taking *taking)
@@ -122,7 +135,7 @@ static void take_batch(struct taking *taking)
         return;
     }
     while (json_elements_next(&elements, &broken)) {
-        if (taking->index == INTAKE_EVENTS_MAX) {
+        if (taking->index == taking->intake->limits.request_events) {
             refuse_too_many(taking);
             return;
         }
@@ -149,7 +162,7 @@ static void take_lines(struct taking *taking)
         struct refusal refusal = {.code = REFUSAL_NONE};
         if (!has_content(line))
             continue;
-        if (taking->index == INTAKE_EVENTS_MAX) {
+        if (taking->index == taking->intake->limits.request_events) {
             refuse_too_many(taking);
             return;
         }
@@ -212,10 +225,8 @@ static void take_binary(struct taking *taking)
     struct event event;
     int r;
 
-    if (taking->request->body.length > TAKING_SINGLE_BYTES_MAX) {
-        refuse_whole(taking, 413, "body_too_large", "A single event may have 1 MiB: shorten it.");
+    if (!is_single(taking))
         return;
-    }
     binary.count = gather_attributes(taking, attributes, &refusal);
     r = event_from_binary(&intake->document, &binary, &event, &refusal);
     take_event(taking, r, &event, &refusal);
@@ -232,7 +243,7 @@ static void take_gateway(struct taking *taking)
         refuse_whole(taking, 400, "invalid_batch", "The body isn't a gateway's batch: %s.", reason);
         return;
     }
-    if (count > INTAKE_EVENTS_MAX) {
+    if (count > intake->limits.request_events) {
         refuse_too_many(taking);
         return;
     }

@@ -13,16 +13,12 @@
 #include "ingest/edges/intake.h"
 #include "ingest/rules/content_mode.h"
 
-enum {
-    TAKING_SINGLE_BYTES_MAX = 1024 * 1024,
-    TAKING_BODY_BYTES_MAX = 4 * 1024 * 1024, /* of a batch; inflated */
-    TAKING_DETAIL_MAX = 512,
-};
+enum { TAKING_DETAIL_MAX = 512 };
 
 struct taking {
     struct intake *intake;
     const struct http_request *request;
-    struct admitted *admitted; /* room for INTAKE_EVENTS_MAX */
+    struct admitted *admitted; /* room for intake->limits.request_events */
     size_t count;              /* of them */
     size_t index;              /* of the event that is next */
     struct answer answer;      /* the refusals */

@@ -177,9 +177,12 @@ static int start_http(struct serve *serve)
 {
     size_t count;
     const struct http_route *routes = serve_http_routes(serve->http, &count);
-    int r = http_server_new(&serve->loop, serve->config->common.listen, routes, count,
-                            &http_limits_usual, &serve->server);
+    struct http_limits limits;
+    int r;
 
+    common_http_limits(&serve->config->common, &limits);
+    r = http_server_new(&serve->loop, serve->config->common.listen, routes, count, &limits,
+                        &serve->server);
     if (r)
         return fault_pass(r);
     http_serve_operations(serve->server, is_ready, serve, serve_http_metrics(serve->http),

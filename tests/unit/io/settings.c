@@ -1,5 +1,6 @@
 /* The sample program "taker" has every kind of setting and three verbs; its `run` keeps what it
  * got. */
+#include "common/io/http.h"
 #include "common/io/settings.h"
 
 #include <criterion/criterion.h>
@@ -213,6 +214,18 @@ Test(settings, usual_values_hold_when_nothing_else_is_said)
     cr_assert(got.common.topics_check);
     cr_assert_str_eq(got_token, "(none)");
     cr_assert_str_eq(got_listen, "127.0.0.1:8082", "the program's own row replaces the common one");
+}
+
+Test(settings, the_limits_of_http_are_the_usual_ones_unless_set)
+{
+    struct http_limits limits;
+
+    cr_assert_eq(run(needed), 0, "%s", err);
+    common_http_limits(&got.common, &limits);
+    cr_assert_arr_eq(&limits, &http_limits_usual, sizeof(limits));
+    got.common.http_idle_ms = 5;
+    common_http_limits(&got.common, &limits);
+    cr_assert_eq(limits.idle_ms, 5);
 }
 
 Test(settings, flag_beats_variable_beats_file_beats_usual)
