@@ -10,8 +10,8 @@
  *   bucket/<key>        {"epoch","partitions","seed"(32 hex),"mode":"test"|"live","createdAt"}
  *   meter/<slug>        {"epoch","slug","name","eventType","aggregation","valueProperty"?,
  *                        "groupBy"?,"eventFrom"?}
- *   subscription/<id>   {"epoch","id","customerKey","plan":{"key","version"},"activeFrom",
- *                        "activeTo"?,"billingAnchor","consumer":{"name"}?,
+ *   subscription/<id>   {"epoch","id","customerKey","plan":{"key","version"},"currency"?,
+ *                        "activeFrom","activeTo"?,"billingAnchor","consumer":{"name"}?,
  *                        "cuts":[minute of the UTC day,…]}   (cuts: counters.h; absent: [0])
  *   key/<id>            {"epoch","id","role":"ingest"|"admin","sha256"(hex of the whole key),
  *                        "createdAt","expiresAt"?}

@@ -17,7 +17,8 @@ enum { PLANS_BYTES_MAX = 64 * 1024 * 1024 };
 /* The struct comes first in memory for good: subscriptions point to it. */
 struct kept_plan {
     struct kept_plan *next;
-    char *id; /* "pro@2" */
+    char *id;             /* "pro@2" */
+    struct text currency; /* that it was asked for in; absent: its own */
     struct plan plan;
 };
 
@@ -54,10 +55,10 @@ struct bills *bills_free(struct bills *bills)
     return NULL;
 }
 
-static const struct plan *kept(const struct bills *bills, const char *id)
+static const struct plan *kept(const struct bills *bills, const char *id, struct text currency)
 {
     for (const struct kept_plan *plan = bills->plans; plan; plan = plan->next)
-        if (strcmp(plan->id, id) == 0)
+        if (strcmp(plan->id, id) == 0 && text_equal(plan->currency, currency))
             return &plan->plan;
     return NULL;
 }
@@ -80,14 +81,14 @@ static int read_record(struct store_txn *txn, const char *kind, const char *id, 
 }
 
 static int read_plan(struct bills *bills, struct store_txn *txn, const char *id,
-                     const struct plan **plan)
+                     struct text currency, const struct plan **plan)
 {
     struct kept_plan *made;
     struct price_issue issue;
     json_t *record = NULL;
     int r;
 
-    *plan = kept(bills, id);
+    *plan = kept(bills, id, currency);
     if (*plan)
         return 0;
     r = read_record(txn, "plan", id, &record);
@@ -97,13 +98,15 @@ static int read_plan(struct bills *bills, struct store_txn *txn, const char *id,
         return fault(FAULT_REFUSE, "there is no plan %s", id);
     made = calloc(1, sizeof(*made));
     assert(made);
-    r = plan_read(record, &bills->arena, &made->plan, &issue);
+    r = plan_read_in(record, currency, &bills->arena, &made->plan, &issue);
     json_decref(record);
     if (r) {
         free(made);
         return fault(FAULT_REFUSE, "plan %s%s: %s", id, issue.pointer, issue.detail);
     }
     made->id = text_copy(text_of(id));
+    if (!text_is_absent(currency))
+        made->currency = text_of(made->plan.currency->code);
     made->next = bills->plans;
     bills->plans = made;
     *plan = &made->plan;
@@ -146,6 +149,7 @@ static int read_subject(struct bills *bills, struct store_txn *txn, const json_t
                         struct arena *arena, struct bill_subject *subject)
 {
     const json_t *named = json_object_get(record, "plan");
+    struct text currency = text_of(json_string_value(json_object_get(record, "currency")));
     struct price_issue issue;
     struct buffer id = {0};
     const struct plan *plan;
@@ -154,7 +158,7 @@ static int read_subject(struct bills *bills, struct store_txn *txn, const json_t
     buffer_printf(&id, "%s@%lld", json_string_value(json_object_get(named, "key")),
                   (long long)json_integer_value(json_object_get(named, "version")));
     buffer_add_char(&id, '\0');
-    r = read_plan(bills, txn, id.at, &plan);
+    r = read_plan(bills, txn, id.at, currency, &plan);
     buffer_deinit(&id);
     if (r)
         return fault_pass(r);

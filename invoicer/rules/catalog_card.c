@@ -22,6 +22,7 @@ static const struct member card_members[] = {
     {"discounts", SHAPE_OBJECT, false},
     {"billingCadence", SHAPE_DURATION, false},
     {"price", SHAPE_OBJECT, false},
+    {"prices", SHAPE_OBJECT, false},
 };
 
 static const struct member discount_members[] = {
@@ -302,6 +303,7 @@ static void check_price_of(struct catalog_check *check, const struct pointer *wh
                            const json_t *card, const json_t *plan)
 {
     struct pointer place = pointer_member(where, "price");
+    struct pointer others = pointer_member(where, "prices");
     const json_t *feature = catalog_check_find_feature(check, shape_string(card, "featureKey"));
     json_t *price = json_object_get(card, "price");
     struct catalog_priced of = {
@@ -313,6 +315,7 @@ static void check_price_of(struct catalog_check *check, const struct pointer *wh
 
     if (price)
         catalog_check_price(check, &place, price, &of);
+    catalog_check_prices(check, &others, &of);
 }
 
 void catalog_check_card(struct catalog_check *check, const struct pointer *where, json_t *card,

@@ -114,9 +114,10 @@ void catalog_check_credit(struct catalog_check *check, const struct pointer *whe
     check_object(check, &place, credit, "position", position_members, ARRAY_LEN(position_members));
     if (check->issues->errors != errors)
         return;
-    if (plan && !text_equal(shape_text(plan, "currency"), shape_text(credit, "currency")))
+    if (plan && !text_equal(shape_text(subscription, "currency"), shape_text(credit, "currency")))
         issue_add(check->issues, &currency, "credit_currency_differs",
-                  "the plan is in %s: nothing is converted", shape_string(plan, "currency"));
+                  "the subscription pays in %s: nothing is converted",
+                  shape_string(subscription, "currency"));
     else
         check_sums(check, &place, credit);
 }

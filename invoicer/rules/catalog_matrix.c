@@ -163,6 +163,20 @@ static bool names_dimension(const json_t *price, const char *dimension)
     return false;
 }
 
+/* In whichever currency. */
+static bool price_by(const json_t *card, const char *dimension)
+{
+    const char *currency;
+    json_t *price;
+
+    json_object_foreach(json_object_get(card, "prices"), currency, price)
+    {
+        if (names_dimension(price, dimension))
+            return true;
+    }
+    return names_dimension(json_object_get(card, "price"), dimension);
+}
+
 /* Whether a plan has a card of the feature whose price is by the dimension. */
 static bool prices_by(const json_t *plan, const char *feature, const char *dimension)
 {
@@ -172,8 +186,7 @@ static bool prices_by(const json_t *plan, const char *feature, const char *dimen
     json_array_foreach(json_object_get(plan, "phases"), i, phase)
         json_array_foreach(json_object_get(phase, "rateCards"), j, card)
     {
-        if (text_is(shape_text(card, "featureKey"), feature) &&
-            names_dimension(json_object_get(card, "price"), dimension))
+        if (text_is(shape_text(card, "featureKey"), feature) && price_by(card, dimension))
             return true;
     }
     return false;

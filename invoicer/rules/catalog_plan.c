@@ -211,4 +211,5 @@ void catalog_check_plan(struct catalog_check *check, const struct pointer *where
         return;
     if (json_object_get(plan, "phases"))
         check_phases(check, &phases, json_object_get(plan, "phases"), plan);
+    catalog_check_price_lists(check, where, plan);
 }

@@ -33,6 +33,7 @@ static const struct member subscription_members[] = {
     {"id", SHAPE_ULID, true},
     {"customerKey", SHAPE_ID, true},
     {"plan", SHAPE_OBJECT, true},
+    {"currency", SHAPE_CURRENCY, false},
     {"activeFrom", SHAPE_TIME, true},
     {"activeTo", SHAPE_TIME, false},
     {"billingAnchor", SHAPE_TIME, false},
@@ -137,6 +138,7 @@ static void check_plan_of(struct catalog_check *check, const struct pointer *whe
                   "plan %s has no version %lld", key, (long long)version);
     else
         check_cuts(check, where, subscription, plan);
+    catalog_check_currency_of(check, where, subscription, plan);
     catalog_check_credit(check, where, subscription, plan);
     if (version)
         json_object_set_new(named, "version", json_integer(version));

@@ -9,6 +9,7 @@
 struct reader {
     struct arena *arena;
     struct price_issue *issue;
+    const char *list; /* the currency of `prices` that counts; NULL: `price` does */
 };
 
 static int refuse(struct reader *reader, const char *pointer, const char *detail)
@@ -92,6 +93,10 @@ static int read_price(struct reader *reader, const json_t *json, struct rate_car
     card->has_price = price && !json_is_null(price);
     if (!card->has_price)
         return 0;
+    if (reader->list)
+        price = json_object_get(json_object_get(json, "prices"), reader->list);
+    if (!price)
+        return refuse(reader, "prices", "doesn't have the subscription's currency");
     if (price_read(price, reader->arena, &card->price, reader->issue) ||
         price_read_discounts(json_object_get(json, "discounts"), &card->discounts, reader->issue))
         return PLAN_MALFORMED;
@@ -177,10 +182,30 @@ static int read_proration(struct reader *reader, const json_t *record, enum pror
     return 0;
 }
 
+/* Its own, or the one that its price lists are read by. */
+static int read_currency(struct reader *reader, const json_t *record, struct text asked,
+                         struct plan *plan)
+{
+    struct text own = borrowed(record, "currency");
+
+    plan->currency = currency_find(text_is_absent(asked) ? own : asked);
+    if (!plan->currency)
+        return refuse(reader, "currency", "isn't a currency");
+    if (!text_is(own, plan->currency->code))
+        reader->list = plan->currency->code;
+    return 0;
+}
+
 int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
               struct price_issue *issue)
 {
-    struct reader reader = {arena, issue};
+    return plan_read_in(record, text_of(NULL), arena, plan, issue);
+}
+
+int plan_read_in(const json_t *record, struct text currency, struct arena *arena, struct plan *plan,
+                 struct price_issue *issue)
+{
+    struct reader reader = {.arena = arena, .issue = issue};
     struct plan read = {0};
     int r = read_required(&reader, record, "key", &read.key);
 
@@ -193,12 +218,11 @@ int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
     read.version = json_integer_value(json_object_get(record, "version"));
     if (text_is_absent(read.name))
         read.name = read.key;
-    read.currency = currency_find(borrowed(record, "currency"));
-    if (!read.currency)
-        return refuse(&reader, "currency", "isn't a currency");
     read.must_align =
         json_is_true(json_object_get(json_object_get(record, "alignment"), "billablesMustAlign"));
-    r = read_proration(&reader, record, &read.proration);
+    r = read_currency(&reader, record, currency, &read);
+    if (r == 0)
+        r = read_proration(&reader, record, &read.proration);
     if (r == 0)
         r = read_phases(&reader, json_object_get(record, "phases"), &read);
     if (r)
@@ -228,7 +252,7 @@ static int read_past(struct reader *reader, const json_t *record, struct subscri
 int subscription_read(const json_t *record, const struct plan *plan, struct arena *arena,
                       struct subscription *subscription, struct price_issue *issue)
 {
-    struct reader reader = {arena, issue};
+    struct reader reader = {.arena = arena, .issue = issue};
     struct subscription read = {.plan = plan, .zone = zone_utc()};
     const struct instant for_ever = {INT64_MAX};
     int r = read_required(&reader, record, "id", &read.id);

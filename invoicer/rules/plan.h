@@ -37,6 +37,7 @@ struct phase {
     size_t card_count;
 };
 
+/* In one of its currencies: a plan with price lists is read once for each. */
 struct plan {
     struct text key, name;
     int64_t version;
@@ -62,6 +63,10 @@ struct subscription {
 
 enum plan_outcome { PLAN_MALFORMED = 1 };
 
+/* `currency` is one that the plan has prices in; absent: the plan's own. */
+MUST_USE int plan_read_in(const json_t *record, struct text currency, struct arena *arena,
+                          struct plan *plan, struct price_issue *issue);
+/* In its own. */
 MUST_USE int plan_read(const json_t *record, struct arena *arena, struct plan *plan,
                        struct price_issue *issue);
 /*

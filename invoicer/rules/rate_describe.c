@@ -57,7 +57,10 @@ static void describe_value(const struct rated_line *line, const struct price *pr
     }
     for (size_t i = 0; i < price->dimension_count; i++) {
         buffer_add_string(buffer, i ? ", " : "");
-        buffer_add_text(buffer, price->values[line->value - 1].match[i]);
+        if (price->values[line->value - 1].match[i].length)
+            buffer_add_text(buffer, price->values[line->value - 1].match[i]);
+        else
+            buffer_add_string(buffer, "(empty)");
     }
 }
 

@@ -248,8 +248,12 @@ static void add_line(struct buffer *buffer, const struct invoice_line *line,
     buffer_add_string(buffer, "<tbody><tr><td><b>");
     add_escaped(buffer, buffer_text(&words));
     buffer_clear(&words);
-    render_line_note(line, &words);
+    render_period(line->period.window, &words);
     buffer_add_string(buffer, "</b><small>");
+    add_escaped(buffer, buffer_text(&words));
+    buffer_clear(&words);
+    render_line_note(line, &words);
+    buffer_add_string(buffer, words.length ? "</small><small>" : "");
     add_escaped(buffer, buffer_text(&words));
     buffer_add_string(buffer, "</small>");
     add_strip(buffer, line);

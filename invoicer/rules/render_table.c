@@ -185,9 +185,13 @@ static void add_line(const struct table *table, const struct invoice_line *line,
     render_line_name(line, &words);
     add_row(table, 0, buffer_text(&words), &row, currency);
     buffer_clear(&words);
-    render_line_note(line, &words);
+    render_period(line->period.window, &words);
     style(table, "2");
     add_note(table, buffer_text(&words));
+    buffer_clear(&words);
+    render_line_note(line, &words);
+    if (words.length)
+        add_note(table, buffer_text(&words));
     for (size_t i = 0; i < render_row_count(line); i++) {
         row = render_row_at(line, i);
         add_detail(table, line, &row, currency);

@@ -89,14 +89,13 @@ static void describe_percentage(const struct invoice_line *line, struct buffer *
 {
     struct decimal fixed = line->card->price.percentage.fixed;
 
-    buffer_add_string(buffer, "Of the amount");
+    buffer_add_string(buffer, "Rate");
     if (fixed.units == 0)
         return;
     buffer_add_string(buffer, ", and ");
-    quantity_describe(fixed, buffer);
-    buffer_add_string(buffer, " for each of ");
     quantity_describe(decimal_from_int((int64_t)line->usage.events), buffer);
-    buffer_add_string(buffer, line->usage.events == 1 ? " event" : " events");
+    buffer_add_string(buffer, line->usage.events == 1 ? " event at " : " events at ");
+    quantity_describe(fixed, buffer);
 }
 
 void render_row_words(const struct invoice_line *line, const struct render_row *row,
@@ -135,22 +134,22 @@ void render_conversion(const struct price_conversion *conversion, struct buffer 
     quantity_describe(conversion->factor, buffer);
     buffer_add_string(buffer, roundings[conversion->rounding]);
     if (conversion->rounding != PRICE_ROUND_NONE && conversion->precision)
-        buffer_printf(buffer, " at %d decimals", conversion->precision);
+        buffer_printf(buffer, " to %d decimal%s", conversion->precision,
+                      conversion->precision == 1 ? "" : "s");
 }
 
 void render_line_note(const struct invoice_line *line, struct buffer *buffer)
 {
     const struct rate_card *card = line->card;
 
-    render_period(line->period.window, buffer);
     if (line->kind == INVOICE_FEE)
         return;
     if (card->price.conversion.is_set)
-        buffer_add_string(buffer, ", quantity ");
+        buffer_add_string(buffer, "quantity ");
     render_conversion(&card->price.conversion, buffer);
     if (card->discounts.usage.units == 0)
         return;
-    buffer_add_string(buffer, ", the first ");
+    buffer_add_string(buffer, buffer->length ? ", the first " : "the first ");
     quantity_describe(card->discounts.usage, buffer);
     buffer_add_string(buffer, " free");
 }

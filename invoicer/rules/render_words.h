@@ -32,7 +32,7 @@ void render_row_words(const struct invoice_line *line, const struct render_row *
                       struct buffer *buffer);
 /* "0.25", of a percentage "2.5 %"; nothing when the row has none. */
 void render_unit(const struct render_row *row, struct buffer *buffer);
-/* What stands below a line's name: its period, and how its quantity becomes what is priced. */
+/* How a line's quantity becomes what is priced; nothing where it is that. */
 void render_line_note(const struct invoice_line *line, struct buffer *buffer);
 /* "divided by 1,000,000,000, rounded up"; nothing without a conversion. */
 void render_conversion(const struct price_conversion *conversion, struct buffer *buffer);

@@ -3,7 +3,8 @@
  *
  *   counters-writer BROKERS BUCKET < COMMANDS
  *   usage PARTITION COUNT                     messages on usage
- *   total PARTITION SUBSCRIPTION METER FROM TO QUANTITY NEXT_OFFSET [COUNT]   a SUM; minutes
+ *   total PARTITION SUBSCRIPTION METER FROM TO QUANTITY NEXT_OFFSET [COUNT [DIMENSIONS
+ *       [AGGREGATION]]]                       minutes; dimensions as in a key, no spaces; a SUM
  *   mark PARTITION NEXT_OFFSET CATALOG_OFFSET
  */
 #include "common/base/fault.h"
@@ -52,22 +53,23 @@ static void write_usage(struct producer *producer, const char *line)
 
 static void write_total(struct producer *producer, const char *line)
 {
-    char subscription[300], meter[80], quantity[64];
-    struct counters_total total = {.dimensions = text_of("{}")};
+    char subscription[300], meter[80], quantity[64], dimensions[300] = "{}", kind[32] = "SUM";
+    struct counters_total total = {.dimensions = text_of(NULL)};
     struct buffer key = {0}, value = {0};
     long long from, to, next, count = 1;
     int partition;
 
-    if (sscanf(line, "total %d %299s %79s %lld %lld %63s %lld %lld", &partition, subscription,
-               meter, &from, &to, quantity, &next, &count) < 7 ||
+    if (sscanf(line, "total %d %299s %79s %lld %lld %63s %lld %lld %299s %31s", &partition,
+               subscription, meter, &from, &to, quantity, &next, &count, dimensions, kind) < 7 ||
+        !aggregation_from(text_of(kind), &total.total.aggregation) ||
         decimal_parse(text_of(quantity), &total.total.value))
         fail(line);
     total.subscription = text_of(subscription);
     total.meter = text_of(meter);
+    total.dimensions = text_of(dimensions);
     total.from_minute = from;
     total.to_minute = to;
     total.next_offset = next;
-    total.total.aggregation = AGGREGATION_SUM;
     total.total.count = (uint64_t)count;
     counters_encode_total(&total, &key, &value);
     send(producer, TOPIC_COUNTERS, partition, buffer_text(&key), buffer_text(&value));
