@@ -215,6 +215,74 @@ static const char prorate_example[] =
     "\n"
     "Modes: max_consumption_based (the usual one), time_based, none. Without a\n"
     "\"quota\" time alone decides.\n" QUESTIONS;
+#define NOW_SETTING                                                                                \
+    {                                                                                              \
+        .name = "at", .kind = SETTING_TEXT,                                                        \
+        .help = "Do as if it were this time (RFC 3339), for imports and for trying things out; "   \
+                "the clock's when it isn't given.",                                                \
+        .offset = offsetof(struct invoicer_config, at)                                             \
+    }
+
+static const struct setting subscriptions_list_settings[] = {
+    {
+        .name = "customer",
+        .kind = SETTING_TEXT,
+        .help = "List this customer's alone.",
+        .offset = offsetof(struct invoicer_config, customer),
+    },
+    NOW_SETTING,
+    JSON_SETTING,
+};
+
+static const struct setting subscription_settings[] = {NOW_SETTING, JSON_SETTING};
+
+static const struct setting change_settings[] = {
+    {
+        .name = "plan",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .help = "The plan to change to: its key, and @VERSION for another than the newest.",
+        .offset = offsetof(struct invoicer_config, plan),
+    },
+    {
+        .name = "timing",
+        .kind = SETTING_TEXT,
+        .usual = "immediate",
+        .help = "When: immediate, with a credit for what is paid and not used up; "
+                "next_billing_cycle, without one; or an RFC 3339 time of a whole minute.",
+        .offset = offsetof(struct invoicer_config, timing),
+    },
+    {
+        .name = "anchor",
+        .kind = SETTING_TEXT,
+        .help = "The new subscription's billingAnchor (RFC 3339); the old one's when it isn't "
+                "given, so that invoices stay on their day.",
+        .offset = offsetof(struct invoicer_config, anchor),
+    },
+    {
+        .name = "dry-run",
+        .kind = SETTING_SWITCH,
+        .usual = "false",
+        .help = "Estimate: say what the change would come to, credit and first invoice, and write "
+                "nothing.",
+        .offset = offsetof(struct invoicer_config, dry_run),
+    },
+    NOW_SETTING,
+    JSON_SETTING,
+};
+
+static const struct setting cancel_settings[] = {
+    {
+        .name = "timing",
+        .kind = SETTING_TEXT,
+        .usual = "immediate",
+        .help = "When it ends: immediate, next_billing_cycle, or an RFC 3339 time of a whole "
+                "minute.",
+        .offset = offsetof(struct invoicer_config, timing),
+    },
+    NOW_SETTING,
+    JSON_SETTING,
+};
 
 static const struct command commands[] = {
     {.name = "serve",
@@ -261,6 +329,42 @@ static const struct command commands[] = {
      .settings = json_settings,
      .setting_count = ARRAY_LEN(json_settings),
      .run = verb_catalog_get},
+    {.name = "subscriptions list",
+     .arguments = "",
+     .help = "List the subscriptions with their status",
+     .settings = subscriptions_list_settings,
+     .setting_count = ARRAY_LEN(subscriptions_list_settings),
+     .run = verb_subscriptions_list},
+    {.name = "subscriptions show",
+     .arguments = "SUBSCRIPTION",
+     .help = "Show a subscription with its status and running period",
+     .settings = subscription_settings,
+     .setting_count = ARRAY_LEN(subscription_settings),
+     .run = verb_subscriptions_show},
+    {.name = "subscriptions change",
+     .arguments = "SUBSCRIPTION",
+     .help = "Change to another plan or version: the subscription ends, the next one begins",
+     .settings = change_settings,
+     .setting_count = ARRAY_LEN(change_settings),
+     .run = verb_subscriptions_change},
+    {.name = "subscriptions cancel",
+     .arguments = "SUBSCRIPTION",
+     .help = "Give a subscription an end",
+     .settings = cancel_settings,
+     .setting_count = ARRAY_LEN(cancel_settings),
+     .run = verb_subscriptions_cancel},
+    {.name = "subscriptions restore",
+     .arguments = "SUBSCRIPTION",
+     .help = "Take a cancellation or a change back that hasn't taken effect",
+     .settings = subscription_settings,
+     .setting_count = ARRAY_LEN(subscription_settings),
+     .run = verb_subscriptions_restore},
+    {.name = "subscriptions delete",
+     .arguments = "SUBSCRIPTION",
+     .help = "Delete a subscription that hasn't begun",
+     .settings = subscription_settings,
+     .setting_count = ARRAY_LEN(subscription_settings),
+     .run = verb_subscriptions_delete},
     {.name = "close",
      .arguments = "",
      .help = "Bill everything that is due by a time",

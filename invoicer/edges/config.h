@@ -25,7 +25,8 @@ struct invoicer_config {
     int64_t collection_interval_ms; /* close */
     const char *at, *only, *out;
     bool dry_run;
-    bool as_csv, as_html; /* invoices show */
+    bool as_csv, as_html;                          /* invoices show */
+    const char *plan, *timing, *anchor, *customer; /* subscriptions */
 };
 
 /* What the bucket's topics must be; the specs point to the names. */
@@ -55,6 +56,12 @@ int verb_catalog_get(void *config, int argc, char **argv);
 int verb_close(void *config, int argc, char **argv);
 int verb_invoices_list(void *config, int argc, char **argv);
 int verb_invoices_show(void *config, int argc, char **argv);
+int verb_subscriptions_list(void *config, int argc, char **argv);
+int verb_subscriptions_show(void *config, int argc, char **argv);
+int verb_subscriptions_change(void *config, int argc, char **argv);
+int verb_subscriptions_cancel(void *config, int argc, char **argv);
+int verb_subscriptions_restore(void *config, int argc, char **argv);
+int verb_subscriptions_delete(void *config, int argc, char **argv);
 int verb_explain(void *config, int argc, char **argv);
 int verb_rate(void *config, int argc, char **argv);
 int verb_periods(void *config, int argc, char **argv);
