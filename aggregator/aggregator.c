@@ -289,6 +289,7 @@ static void set_up(struct aggregator *aggregator)
         .bucket = config->common.bucket,
         .horizon_ms = config->horizon_ms,
         .map_bytes = config->map_bytes,
+        .ids_bytes_max = config->dedup_bytes / config->threads,
         .publish_ms = config->publish_ms,
         .mark_ms = config->mark_ms,
         .snapshot_ms = config->snapshot_ms,

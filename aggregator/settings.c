@@ -35,9 +35,21 @@ const struct setting aggregator_settings[] = {
         .least = 0,
         .most = 3155760000000,
         .help = "How old an event may be at its arrival, and how long its id is remembered. More "
-                "takes 27 bytes of memory an event; less sets more events aside as late. It "
+                "takes memory (--dedup-memory) and disk; less sets more events aside as late. It "
                 "decides verdicts, so it can't be changed over counters that are there.",
         .offset = offsetof(struct aggregator_config, horizon_ms),
+    },
+    {
+        .name = "dedup-memory",
+        .kind = SETTING_BYTES,
+        .usual = "4GiB",
+        .least = 1048576,
+        .most = 17592186044416,
+        .help = "How much memory ids may take, of all partitions that this aggregator has. An id "
+                "takes 27 bytes; beyond this the oldest days are sealed: their ids stay on disk "
+                "alone, behind a filter of 2 bytes an id. It decides no verdict and can be changed "
+                "at any time.",
+        .offset = offsetof(struct aggregator_config, dedup_bytes),
     },
     {
         .name = "map-size",

@@ -12,6 +12,7 @@ struct aggregator_config {
     const char *data, *snapshots;
     int64_t horizon_ms;
     int64_t map_bytes;
+    int64_t dedup_bytes;
     int64_t threads;
     int64_t commit_events, commit_ms;
     int64_t publish_ms, mark_ms, snapshot_ms;

@@ -16,7 +16,8 @@ enum {
     RETRY_MS = 200,
     GAUGES_MS = 1000,
     GROUP_MAX = 96,
-    SHORT_LOG_MS = 10000
+    SHORT_LOG_MS = 10000,
+    MAKE_ROOM_MS = 200
 };
 enum { GAUGES = 6 };
 
@@ -35,6 +36,7 @@ struct consume {
     struct kafka_message *messages;
     int64_t round_ms; /* how long the last commits took */
     int64_t gauges_ms;
+    int64_t room_ms;        /* when the ids last had room enough */
     int64_t gauges[GAUGES]; /* this thread's part of each */
 };
 
@@ -191,8 +193,8 @@ static void set_gauges(struct consume *consume)
         values[5] += store_bytes_used(shard->vault.store);
         for (struct day *day = days_next(&shard->tally->days, INT32_MIN); day;
              day = days_next(&shard->tally->days, (int64_t)day->number + 1)) {
-            values[3] += (int64_t)day->ids.count;
-            values[4] += (int64_t)dedup_bytes(&day->ids);
+            values[3] += (int64_t)day_ids_count(day);
+            values[4] += (int64_t)day_ids_bytes(day);
         }
     }
     set_part(consume, 0, MEASURE_CONSERVATION_DIFFERENCE, values[0]);
@@ -244,6 +246,52 @@ static void set_watermark_age(struct consume *consume)
     metrics_set(consume->setup->metrics, MEASURE_WATERMARK_AGE, 0, oldest_ms / 1000);
 }
 
+/* --- ids that are too many for the memory --- */
+
+/* The partition of the thread that has most ids in memory, and the bytes of all. */
+static struct shard *fullest(const struct consume *consume, int64_t *bytes)
+{
+    struct shard *found = NULL;
+    int64_t most = -1;
+
+    *bytes = 0;
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        int64_t own = consume->shards[i] ? shard_ids_bytes(consume->shards[i]) : -1;
+
+        if (own > most) {
+            found = consume->shards[i];
+            most = own;
+        }
+        *bytes += own > 0 ? own : 0;
+    }
+    return found;
+}
+
+/* Once a second, and as long as there is too much: a few at a time, so that counting goes on. */
+static int make_room(struct consume *consume)
+{
+    int64_t began_ms = monotonic_ms(), bytes;
+    bool freed = true;
+
+    if (began_ms - consume->room_ms < GAUGES_MS)
+        return 0;
+    while (freed && monotonic_ms() - began_ms < MAKE_ROOM_MS) {
+        struct shard *shard = fullest(consume, &bytes);
+        int r;
+
+        if (!shard || bytes <= consume->setup->ids_bytes_max) {
+            consume->room_ms = began_ms;
+            return 0;
+        }
+        r = wait_on_retry(consume, shard_free_ids(shard, &freed));
+        if (r)
+            return fault_pass(r);
+    }
+    if (!freed)
+        consume->room_ms = began_ms;
+    return 0;
+}
+
 /* --- the thread --- */
 
 static int round_once(struct consume *consume)
@@ -260,6 +308,8 @@ static int round_once(struct consume *consume)
     }
     producer_poll(consume->producer, 0);
     r = commit_due(consume);
+    if (r == 0)
+        r = make_room(consume);
     if (r)
         return fault_pass(r);
     if (monotonic_ms() - consume->gauges_ms >= GAUGES_MS) {

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <xxhash.h>
 
-enum { FLUSH_MS = 10000, COMMIT_ATTEMPTS = 3, CUTS_CHECK_MS = 500 };
+enum { FLUSH_MS = 10000, COMMIT_ATTEMPTS = 3, CUTS_CHECK_MS = 500, SEAL_HELD_IDS = 1000000 };
 
 bool shard_folder(const char *data, const char *bucket, int32_t partition,
                   char path[SHARD_PATH_MAX])
@@ -32,7 +32,11 @@ static struct tally *make_tally(void *context)
 {
     const struct wanted *wanted = context;
 
-    return tally_new(wanted->partition, wanted->setup->partitions, wanted->setup->horizon_ms);
+    struct tally *tally =
+        tally_new(wanted->partition, wanted->setup->partitions, wanted->setup->horizon_ms);
+
+    tally->filter_bytes_max = wanted->setup->ids_bytes_max / 2;
+    return tally;
 }
 
 static int restore(struct shard *shard)
@@ -281,6 +285,51 @@ int shard_commit(struct shard *shard)
         return fault_pass(r);
     observe(shard, &before, (int32_t)((monotonic_ns() - began_ns) / 1000));
     return 0;
+}
+
+/* --- ids that are too many for the memory --- */
+
+int64_t shard_ids_bytes(const struct shard *shard)
+{
+    uint64_t bytes = 0;
+
+    for (struct day *day = days_next(&shard->tally->days, INT32_MIN); day;
+         day = days_next(&shard->tally->days, (int64_t)day->number + 1))
+        bytes += day_ids_bytes(day);
+    return (int64_t)bytes;
+}
+
+static int seal(struct shard *shard, struct day *day)
+{
+    uint64_t held = day->ids.count;
+    int r = shard_commit(shard);
+
+    if (r)
+        return fault_pass(r);
+    r = vault_seal(&shard->vault, shard->tally, day, SEAL_HELD_IDS);
+    if (r)
+        return fault_pass(r);
+    log_message(LOG_INFO, "day_sealed",
+                "partition %d: %llu ids of day %d left the memory for the store; %llu in all",
+                shard->partition, (unsigned long long)held, day->number,
+                (unsigned long long)day->sealed->count);
+    return 0;
+}
+
+int shard_free_ids(struct shard *shard, bool *freed)
+{
+    struct day *day = days_to_seal(&shard->tally->days);
+    int r = 0;
+
+    *freed = true;
+    if (day) {
+        r = seal(shard, day);
+    } else if ((day = days_with_filter(&shard->tally->days))) {
+        sealed_drop_filter(day->sealed);
+    } else {
+        *freed = false;
+    }
+    return r ? fault_pass(r) : 0;
 }
 
 /* --- in between --- */

@@ -29,6 +29,7 @@ struct shard_setup {
     const char *data, *snapshots; /* folders; snapshots may be NULL */
     const char *bucket;
     int64_t horizon_ms, map_bytes;
+    int64_t ids_bytes_max; /* of memory, a thread */
     int32_t partitions;
     int64_t publish_ms, mark_ms, snapshot_ms;
     struct owned *owned;
@@ -76,6 +77,11 @@ MUST_USE int shard_take(struct shard *shard, struct usage_reader *reader,
                         const struct kafka_message *message, int64_t now_ms);
 /* Commits what is pending. */
 MUST_USE int shard_commit(struct shard *shard);
+/* What the ids of its events take of memory. */
+int64_t shard_ids_bytes(const struct shard *shard);
+/* Takes some of it back: seals the oldest day that is worth it, or else drops the oldest filter.
+ * False in *freed when neither is left. Commits before. */
+MUST_USE int shard_free_ids(struct shard *shard, bool *freed);
 /* Publishes what is due, repeats the mark, writes a snapshot when it is time. */
 MUST_USE int shard_tend(struct shard *shard, int64_t now_ms);
 /* Publishes at once and, with a folder for them, writes a snapshot: before handing over. */

@@ -85,6 +85,11 @@ void id_key(int32_t day, uint32_t run, uint8_t key[ID_KEY_BYTES])
     order_store_u32(key + 4, run);
 }
 
+void page_key(int32_t day, uint32_t generation, uint32_t page, uint8_t key[ID_KEY_BYTES])
+{
+    id_key(day, PAGE_BIT | (generation ? PAGE_GENERATION : 0) | page, key);
+}
+
 /* --- the digest of a whole state --- */
 
 uint128 vault_digest(const struct tally *tally, uint128 rest)

@@ -10,7 +10,8 @@
  *   names    meter, NUL, subscription, NUL, number u32 BE → nothing: finds a meter's series
  *   cells    level, window, block → sixty counters (rules/block.h)
  *   uniques  level, window, series, hash → nothing (rules/uniques.h)
- *   ids      day u32 BE, run u32 BE → fingerprints; a short last run is written again, longer
+ *   ids      day u32 BE, run u32 BE → fingerprints; a short last run is written again, longer.
+ *            Behind them the pages of sealed ids, sorted (rules/sealed.h)
  *   ledger   subscription → six counts (rules/ledger.h)
  *   days     day u32 BE → its shares of the digest (rules/days.h)
  *   numbers  source, chunk u64 BE → which of its numbers were counted (rules/numbered.h)
@@ -78,6 +79,13 @@ MUST_USE int vault_recall(struct vault *vault, struct tally *tally,
                           const struct usage_batch *batch);
 /* Writes what the tally has counted since the last commit, and its position. */
 MUST_USE int vault_commit(struct vault *vault, struct tally *tally);
+
+/*
+ * Seals an open day: its ids go into sorted pages and leave the memory. Nothing may be pending.
+ * `held_ids` of them are held in memory at once; as many are written a transaction, so that a kill
+ * in between leaves the day as it was.
+ */
+MUST_USE int vault_seal(struct vault *vault, struct tally *tally, struct day *day, size_t held_ids);
 
 /* The state that a transaction sees: 0, VAULT_EMPTY or VAULT_DAMAGED. */
 MUST_USE int vault_read_state(struct store_txn *txn, struct vault_state *state);

@@ -307,7 +307,7 @@ static int write_days(struct commit *commit)
         r = write_ids(commit, day);
         if (r)
             return fault_pass(r);
-        day->staged.ids = day->ids.sum;
+        day->staged.ids = day_ids_sum(day);
         day_key(day->number, key);
         day_encode(day, bytes);
         r = store_put(commit->txn, VAULT_DAYS, text_from(key, sizeof(key)),

@@ -113,6 +113,43 @@ static int load_day(struct load *load, struct text key, struct text value, void 
     return 0;
 }
 
+/* Gives the sealed days their filters; the newest, when there is no room for all. */
+static void prepare_sealed(struct load *load)
+{
+    struct tally *tally = load->tally;
+    int64_t bytes = 0;
+
+    for (struct day *day = days_next(&tally->days, tally->first_open_day); day;
+         day = days_next(&tally->days, (int64_t)day->number + 1))
+        bytes += (int64_t)day->pages * SEALED_PAGE_IDS * BLOOM_BITS_AN_ID / 8;
+    for (struct day *day = days_next(&tally->days, tally->first_open_day); day;
+         day = days_next(&tally->days, (int64_t)day->number + 1)) {
+        uint64_t ids = (uint64_t)day->pages * SEALED_PAGE_IDS;
+        bool has_room = tally->filter_bytes_max == 0 || bytes <= tally->filter_bytes_max;
+
+        if (day->pages == 0)
+            continue;
+        tally->days.has_sealed = true;
+        day->sealed = sealed_new(day->generation, has_room ? ids : 0);
+        bytes -= (int64_t)(ids * BLOOM_BITS_AN_ID / 8);
+    }
+}
+
+/* A page of those that hold; others were left by a sealing that wasn't ended. */
+static int load_page(struct load *load, struct day *day, uint32_t number, struct text content)
+{
+    struct fingerprint ids[SEALED_PAGE_IDS];
+    size_t count = content.length / sizeof(*ids);
+
+    if (!day->sealed || number >> 30 != (2 | day->generation) || (number & PAGE_MASK) >= day->pages)
+        return 0;
+    if (count > SEALED_PAGE_IDS || (number & PAGE_MASK) != day->sealed->pages)
+        return damaged(load, "a page of sealed ids is damaged or missing");
+    memcpy(ids, content.at, count * sizeof(*ids));
+    return sealed_add_page(day->sealed, ids, count) ? 0
+                                                    : damaged(load, "sealed ids are out of order");
+}
+
 static int load_run(struct load *load, struct text key, struct text value, void *context)
 {
     struct text content;
@@ -127,6 +164,8 @@ static int load_run(struct load *load, struct text key, struct text value, void 
         return damaged(load, "a run of ids belongs to no day");
     if (!day->is_open)
         return 0;
+    if (order_load_u32((const uint8_t *)key.at + 4) & PAGE_BIT)
+        return load_page(load, day, order_load_u32((const uint8_t *)key.at + 4), content);
     for (size_t at = 0; at < content.length; at += sizeof(struct fingerprint)) {
         struct fingerprint id;
 
@@ -290,7 +329,7 @@ static int check_ids(struct load *load)
 
     for (struct day *day = days_next(days, load->tally->first_open_day); day;
          day = days_next(days, (int64_t)day->number + 1))
-        if (day->ids.sum != day->sums.ids)
+        if (day_ids_sum(day) != day->sums.ids)
             return damaged(load, "a day's ids don't match its digest");
     return 0;
 }
@@ -317,6 +356,7 @@ static int load_all(struct load *load)
         return r < 0 ? fault_pass(r) : r;
     if (tally->numbered.sum != load->state.numbers_sum)
         return damaged(load, "the numbers don't match their digest");
+    prepare_sealed(load);
     if ((r = each_row(load, VAULT_IDS, text_from(first_run, sizeof(first_run)), 0, load_run,
                       NULL)) ||
         (r = check_ids(load)) ||

@@ -50,7 +50,7 @@ static int row_at(struct store_txn *txn, const struct tally *tally, const struct
     return memcmp(place->key.source, key->source, sizeof(key->source)) ? STORE_NOT_FOUND : 0;
 }
 
-static int load_chunk(struct store_txn *txn, struct tally *tally, const struct numbered_key *key)
+int vault_load_chunk(struct store_txn *txn, struct tally *tally, const struct numbered_key *key)
 {
     static const uint64_t none[NUMBERED_WORDS];
     struct place place;
@@ -62,28 +62,6 @@ static int load_chunk(struct store_txn *txn, struct tally *tally, const struct n
         numbered_load(&tally->numbered, key, place.row.bits);
     else
         numbered_load(&tally->numbered, key, none);
-    return 0;
-}
-
-int vault_recall(struct vault *vault, struct tally *tally, const struct usage_batch *batch)
-{
-    CLEANUP(store_abort) struct store_txn *txn = NULL;
-
-    for (size_t i = usage_next_numbered(batch, 0); i < batch->event_count;
-         i = usage_next_numbered(batch, i + 1)) {
-        struct usage_event event = usage_event_at(batch, i);
-        struct numbered_key key;
-        int r = 0;
-
-        if (!numbered_missing(&tally->numbered, &event, &key))
-            continue;
-        if (!txn)
-            r = store_begin(vault->store, STORE_READ, &txn);
-        if (r == 0)
-            r = load_chunk(txn, tally, &key);
-        if (r)
-            return fault_pass(r);
-    }
     return 0;
 }
 

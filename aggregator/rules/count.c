@@ -241,11 +241,11 @@ static enum dedup_verdict look_id_up(struct tally *tally, const struct usage_eve
     if (event->flags & USAGE_NUMBERED)
         return numbered_look(&tally->numbered, event);
     if (day)
-        verdict = dedup_look(&day->ids, &event->fingerprint);
+        verdict = day_look(day, &event->fingerprint);
     if (verdict != DEDUP_NEW || !(event->flags & USAGE_TIME_ABSENT))
         return verdict;
     day = days_find(&tally->days, number - 1);
-    return day ? dedup_look(&day->ids, &event->fingerprint) : DEDUP_NEW;
+    return day ? day_look(day, &event->fingerprint) : DEDUP_NEW;
 }
 
 enum event_verdict {

@@ -61,6 +61,7 @@ struct tally {
     struct ledger ledger;
     struct limits limits;
     struct numbered numbered;
+    int64_t filter_bytes_max; /* of sealed days' filters at a load; 0: any number */
     int32_t first_open_day;
     uint128 ledger_sum; /* the digest's share of the committed ledger */
 

@@ -15,6 +15,7 @@ static void day_free(struct day *day)
     if (!day)
         return;
     dedup_deinit(&day->ids);
+    sealed_free(day->sealed);
     free(day->seen);
     free(day);
 }
@@ -53,7 +54,9 @@ static void widen(struct days *days, int64_t number)
     if (days->span)
         memcpy(at + (days->base - first), days->at, days->span * sizeof(struct day *));
     free(days->at);
-    *days = (struct days){.at = at, .base = (int32_t)first, .span = (uint32_t)(end - first)};
+    days->at = at;
+    days->base = (int32_t)first;
+    days->span = (uint32_t)(end - first);
 }
 
 struct day *days_take(struct days *days, int64_t number)
@@ -90,11 +93,59 @@ void days_close(struct days *days, int32_t first)
         if (!day->is_open)
             continue;
         dedup_deinit(&day->ids);
+        day->sealed = sealed_free(day->sealed);
         free(day->seen);
         day->seen = NULL;
         day->seen_words = 0;
         day->is_open = false;
     }
+}
+
+enum dedup_verdict day_look(const struct day *day, const struct fingerprint *id)
+{
+    enum dedup_verdict verdict = dedup_look(&day->ids, id);
+
+    return verdict == DEDUP_NEW && day->sealed ? dedup_look(&day->sealed->recalled, id) : verdict;
+}
+
+uint128 day_ids_sum(const struct day *day)
+{
+    return day->ids.sum + (day->sealed ? day->sealed->sum : 0);
+}
+
+uint64_t day_ids_count(const struct day *day)
+{
+    return day->ids.count + (day->sealed ? day->sealed->count : 0);
+}
+
+uint64_t day_ids_bytes(const struct day *day)
+{
+    return dedup_bytes(&day->ids) + (day->sealed ? sealed_bytes(day->sealed) : 0);
+}
+
+/* Sealing again writes all that is sealed anew: it waits until there is a quarter as much. */
+static bool is_worth_sealing(const struct day *day)
+{
+    return day->is_open && day->ids.count >= DAY_SEAL_LEAST &&
+           (!day->sealed || day->ids.count >= day->sealed->count / 4);
+}
+
+struct day *days_to_seal(const struct days *days)
+{
+    struct day *day = days_next(days, INT32_MIN);
+
+    while (day && !is_worth_sealing(day))
+        day = days_next(days, (int64_t)day->number + 1);
+    return day;
+}
+
+struct day *days_with_filter(const struct days *days)
+{
+    struct day *day = days_next(days, INT32_MIN);
+
+    while (day && !(day->sealed && day->sealed->bloom.blocks))
+        day = days_next(days, (int64_t)day->number + 1);
+    return day;
 }
 
 bool day_has_seen(const struct day *day, uint32_t series)
@@ -147,7 +198,8 @@ void day_encode(const struct day *day, uint8_t bytes[DAY_BYTES])
     for (size_t level = 0; level < LEVELS; level++, at += 16)
         wire_store_i128(at, (int128)day->staged.levels[level]);
     wire_store_i64(at, day->changed_offset);
-    wire_store_u64(at + 8, day->staged_runs);
+    wire_store_u32(at + 8, day->staged_runs);
+    wire_store_u32(at + 12, day->pages | day->generation << 31);
     wire_store_u64(at + 16, block_checksum(text_from(key, sizeof(key)), bytes, DAY_BYTES - 8));
 }
 
@@ -164,6 +216,8 @@ bool day_decode(struct text key, struct text value, struct day *day)
         day->sums.levels[level] = (uint128)wire_load_i128(at);
     day->staged = day->sums;
     day->changed_offset = wire_load_i64(at);
-    day->runs = day->staged_runs = (uint32_t)wire_load_u64(at + 8);
-    return true;
+    day->runs = day->staged_runs = wire_load_u32(at + 8);
+    day->pages = wire_load_u32(at + 12) & ~(UINT32_C(1) << 31);
+    day->generation = wire_load_u32(at + 12) >> 31;
+    return day->pages <= SEALED_PAGES_MAX;
 }

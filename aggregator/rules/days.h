@@ -3,7 +3,8 @@
  * which series were seen on it.
  *
  * A day is *open* while events of it can still be counted (rollup.h). A closed day keeps its sums,
- * nothing else.
+ * nothing else. An open day whose ids have left the memory is *sealed*; its own table then holds
+ * what came since.
  *
  * Ownership  days_deinit, which accepts a zeroed one.
  * Threads    One at a time.
@@ -12,20 +13,24 @@
 
 #include "aggregator/rules/dedup.h"
 #include "aggregator/rules/digest.h"
+#include "aggregator/rules/sealed.h"
 
-enum { DAY_KEY_BYTES = 4, DAY_BYTES = 16 * (LEVELS + 1) + 24 };
+enum { DAY_KEY_BYTES = 4, DAY_BYTES = 16 * (LEVELS + 1) + 24, DAY_SEAL_LEAST = 64 };
 
 struct day {
     int32_t number;
     bool is_open;
     struct dedup ids;
-    uint64_t *seen; /* a bit a series: has it a cell on this day? */
+    struct sealed *sealed; /* NULL: none of its ids */
+    uint64_t *seen;        /* a bit a series: has it a cell on this day? */
     uint32_t seen_words;
     struct day_sums sums;   /* as the store has them */
     struct day_sums staged; /* as the running commit leaves them */
     int64_t changed_offset; /* of the last message that changed its counters */
     uint32_t runs;          /* dedup runs in the store */
     uint32_t staged_runs;
+    uint32_t pages; /* of sealed ids, in the store */
+    uint32_t generation;
     bool is_dirty;
 };
 
@@ -33,6 +38,7 @@ struct days {
     struct day **at; /* of day `base` + i; NULL where none is known */
     int32_t base;
     uint32_t span;
+    bool has_sealed; /* has any ever been? */
 };
 
 void days_deinit(struct days *days);
@@ -42,6 +48,15 @@ struct day *days_take(struct days *days, int64_t number); /* made, open, when it
 struct day *days_next(const struct days *days, int64_t from);
 /* Closes the open days before `first`: their ids leave the memory. */
 void days_close(struct days *days, int32_t first);
+
+enum dedup_verdict day_look(const struct day *day, const struct fingerprint *id);
+uint128 day_ids_sum(const struct day *day); /* the digest's part */
+uint64_t day_ids_count(const struct day *day);
+uint64_t day_ids_bytes(const struct day *day); /* of memory */
+/* The oldest open day whose own table is worth to be sealed; NULL: none. */
+struct day *days_to_seal(const struct days *days);
+/* The oldest open day that has a filter; NULL: none. */
+struct day *days_with_filter(const struct days *days);
 
 bool day_has_seen(const struct day *day, uint32_t series);
 void day_see(struct day *day, uint32_t series);

@@ -188,7 +188,29 @@ static void expect_cells(const struct model *model, const struct engine *engine)
     cr_assert_eq(found, kept);
 }
 
-/* Counts the log with commits and crashes where the seed says so; returns the digest at the end. */
+/* Seals some open day, in slices of some ids each. */
+static void engine_seal(struct engine *engine, struct stream *dice)
+{
+    const struct days *days = &engine->tally->days;
+    struct day *day = days_next(days, engine->tally->first_open_day);
+    int r;
+
+    for (uint64_t skip = stream_random(dice, 4); day && skip > 0; skip--)
+        day = days_next(days, (int64_t)day->number + 1);
+    if (!day || !day->is_open)
+        return;
+    engine_commit(engine);
+    do
+        r = vault_seal(&engine->vault, engine->tally, day, 1 + stream_random(dice, 50));
+    while (r == FAULT_RETRY);
+    cr_assert_eq(r, 0, "%s", fault_text());
+    cr_assert_eq(day->ids.count, 0);
+    if (stream_random(dice, 4) == 0)
+        sealed_drop_filter(day->sealed);
+}
+
+/* Counts the log with commits, seals and crashes where the seed says so; returns the digest at the
+ * end. */
 static uint128 run(const struct log *log, uint64_t seed, bool crashes, const struct model *model)
 {
     struct stream dice;
@@ -202,6 +224,8 @@ static uint128 run(const struct log *log, uint64_t seed, bool crashes, const str
         engine_count(&engine, log, reader);
         if (stream_random(&dice, 7) == 0)
             engine_commit(&engine);
+        if (crashes && stream_random(&dice, 9) == 0)
+            engine_seal(&engine, &dice);
         if (crashes && stream_random(&dice, 20) == 0) {
             engine_close(&engine);
             engine_open(&engine, 2 * DAY_MS, 3);
@@ -217,7 +241,7 @@ static uint128 run(const struct log *log, uint64_t seed, bool crashes, const str
     return digest;
 }
 
-Test(vault, crashes_and_commit_boundaries_change_no_verdict_total_or_digest)
+Test(vault, crashes_seals_and_commit_boundaries_change_no_verdict_total_or_digest)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct usage_reader *reader = usage_reader_new();
