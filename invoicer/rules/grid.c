@@ -10,15 +10,20 @@ void grid_deinit(struct grid *grid)
     buffer_deinit(&grid->cells);
 }
 
-void grid_add(struct grid *grid, struct text cell)
+void grid_show(struct buffer *buffer, struct text text)
 {
-    for (size_t i = 0; i < cell.length; i++) {
-        unsigned char c = (unsigned char)cell.at[i];
-        bool is_c1 = c == 0xc2 && i + 1 < cell.length && (unsigned char)cell.at[i + 1] < 0xa0;
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        bool is_c1 = c == 0xc2 && i + 1 < text.length && (unsigned char)text.at[i + 1] < 0xa0;
 
-        buffer_add_char(&grid->cells, c < 0x20 || c == 0x7f || is_c1 ? '?' : cell.at[i]);
+        buffer_add_char(buffer, c < 0x20 || c == 0x7f || is_c1 ? '?' : text.at[i]);
         i += is_c1;
     }
+}
+
+void grid_add(struct grid *grid, struct text cell)
+{
+    grid_show(&grid->cells, cell);
     buffer_add_char(&grid->cells, '\0');
 }
 

@@ -18,6 +18,9 @@ struct grid {
     struct buffer cells; /* row by row, a NUL behind each */
 };
 
+/* A text for a terminal, without what it would obey. */
+void grid_show(struct buffer *buffer, struct text text);
+
 void grid_deinit(struct grid *grid);
 void grid_add(struct grid *grid, struct text cell); /* the next cell; absent: an empty one */
 /* Whole rows, each on a line of its own, without blanks at its end. */

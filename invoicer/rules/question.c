@@ -1,5 +1,7 @@
 #include "invoicer/rules/question.h"
 
+#include "invoicer/rules/grid.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -162,6 +164,8 @@ void question_write_error(const struct price_issue *issue, struct buffer *answer
 
 void question_describe_error(const struct price_issue *issue, struct buffer *answer)
 {
-    buffer_printf(answer, "%s %s (%s)", issue->pointer[0] ? issue->pointer : "the question",
-                  issue->detail, issue->code);
+    grid_show(answer, text_of(issue->pointer[0] ? issue->pointer : "the question"));
+    buffer_add_char(answer, ' ');
+    grid_show(answer, text_of(issue->detail));
+    buffer_printf(answer, " (%s)", issue->code);
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Rates random questions by rating.md with fractions and compares every line with the engine's.
+"""Rates random questions by rating.md with fractions and compares every line with what
+`invoicer rate --json` answers.
 
-Usage: rating.py PROBE [CASES] [SEED]. Shares no code with the engine: amounts are exact fractions,
+Usage: rating.py INVOICER [CASES] [SEED]. Shares no code with the engine: amounts are exact fractions,
 rounded with one function; a slice is the difference of two rounded sums; slices of a period are
-also checked to add up to the period.
+also checked to add up to the period. A million cases take some minutes.
 """
 import json
 import math
@@ -12,7 +13,8 @@ import subprocess
 import sys
 from fractions import Fraction as F
 
-DIGITS = {"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3, "CLF": 4}
+DIGITS = {"USD": 2, "EUR": 2, "JPY": 0, "KRW": 0, "KWD": 3, "BHD": 3, "CLF": 4, "UYW": 4}
+CHUNK = 20000
 
 
 def half_away(value, digits):
@@ -45,7 +47,9 @@ def convert(price, quantity):
 
 def part(tier, key):
     value = tier.get(key)
-    return None if value is None else F(value["amount"])
+    if isinstance(value, dict):
+        value = value["amount"]
+    return None if value is None else F(value)
 
 
 def sums(price, quantity, question):
@@ -188,7 +192,10 @@ def rate(question):
 # --- random questions ---
 
 def decimal(rng, whole, places):
+    """Mostly small; now and then written as no one would."""
     text = str(rng.randint(0, rng.choice([1, 9, 99, whole])))
+    if rng.random() < 0.01:
+        text = "00" + text
     digits = rng.randint(0, places)
     if digits:
         text += "." + "".join(rng.choice("0123456789") for _ in range(digits))
@@ -209,8 +216,22 @@ def tiers(rng, percent):
             tier["unitPrice"] = {"type": "unit", "amount": decimal(rng, 3, 12)}
         else:
             tier["unitPrice"] = None
-        found.append(tier)
+        found.append(leniently(rng, tier))
     return found
+
+
+def leniently(rng, tier):
+    """The same in another spelling that is taken."""
+    if rng.random() < 0.8:
+        return tier
+    spelled = {}
+    for name, value in tier.items():
+        if value is None and rng.random() < 0.7:
+            continue
+        if isinstance(value, dict):
+            value = rng.choice([value["amount"], {"amount": value["amount"]}])
+        spelled[name] = value
+    return spelled
 
 
 def text_of(value):
@@ -226,12 +247,12 @@ def random_price(rng, digits):
     kind = rng.choice(["flat", "unit", "graduated", "graduated", "volume", "package", "dynamic",
                        "percentage", "graduated_percentage", "matrix"])
     if kind == "flat":
-        price = {"type": "flat", "amount": decimal(rng, 1000, 4)}
+        price = {"type": "flat", "amount": decimal(rng, rng.choice([1000, 10**15 - 1]), 4)}
         if rng.random() < 0.5:
             price["paymentTerm"] = rng.choice(["in_advance", "in_arrears"])
         return price
     if kind == "unit":
-        price = {"type": kind, "amount": decimal(rng, 50, 12)}
+        price = {"type": kind, "amount": decimal(rng, rng.choice([50, 10**9]), 12)}
     elif kind in ("graduated", "volume"):
         price = {"type": "tiered", "mode": kind, "tiers": tiers(rng, False)}
     elif kind == "graduated_percentage":
@@ -291,7 +312,8 @@ def random_question(rng):
             {"dimensions": {d: rng.choice(["eu", "us", "a", "b", "x"]) for d in price["dimensions"]},
              "quantity": decimal(rng, 500, 3)} for _ in range(rng.randint(0, 6))]
     else:
-        question["quantity"] = decimal(rng, rng.choice([20, 20000, 2000000]), 6)
+        question["quantity"] = decimal(rng, rng.choice([20, 20000, 2000000, 10**15 - 1]),
+                                       rng.choice([0, 6, 12]))
     if rng.random() < 0.3:
         discount = {}
         if rng.random() < 0.7:
@@ -328,71 +350,97 @@ def difference(question, answer):
     for name, index in (("amount", 4), ("discountTotal", 5), ("total", 6)):
         if F(answer[name]) != sum((line[index] for line in expected), F(0)):
             return f"{name} {answer[name]}"
+    return misspelled(question, answer)
+
+
+def misspelled(question, answer):
+    """Money has the currency's decimals, all else its shortest form."""
+    digits = DIGITS[question["currency"]]
+    for of in answer["lines"] + [answer]:
+        for name, value in of.items():
+            if name in ("amount", "discount", "total", "discountTotal") and \
+                    len(value.partition(".")[2]) != digits:
+                return f"{name} is written {value}"
+            if name in ("quantity", "billedQuantity") and value != text_of(F(value)):
+                return f"{name} is written {value}"
     return None
 
 
-def ask(probe, questions):
-    run = subprocess.run([probe], input="".join(json.dumps(q) + "\n" for q in questions),
-                         capture_output=True, text=True, check=False)
+def ask(invoicer, questions):
+    run = subprocess.run([invoicer, "rate", "--json"], capture_output=True, text=True, check=False,
+                         input="".join(json.dumps(q) + "\n" for q in questions))
     answers = [json.loads(line) for line in run.stdout.splitlines()]
     assert len(answers) == len(questions), (len(answers), len(questions), run.stderr)
+    assert run.returncode == (65 if any("error" in a for a in answers) else 0), run.returncode
     return answers
 
 
-def check_slices(probe, rng, count):
-    """Rates periods whole and in slices: the totals agree."""
-    periods = []
-    while len(periods) < count:
+# --- slices of a period ---
+
+def random_period(rng):
+    """A question that can be rated in slices, and where its slices end."""
+    while True:
         question = random_question(rng)
-        if question["price"]["type"] in ("percentage", "matrix") or \
-                question["price"].get("mode") == "volume":
-            continue
-        if question["price"]["type"] == "flat" and "usage" in question.get("discounts", {}):
-            continue
-        question.pop("alreadyBilled", None)
-        question["lastSlice"] = True
-        cuts = sorted(F(rng.randint(0, 1000), 1000) for _ in range(rng.randint(1, 4)))
-        whole = F(question["quantity"])
-        ends = [F(math.floor(whole * cut * 10**6), 10**6) for cut in cuts] + [whole]
-        periods.append((question, ends))
-    wholes = ask(probe, [question for question, _ in periods])
-    state = [(F(0), F(0)) for _ in periods]
+        kind = question["price"]["type"]
+        if kind not in ("percentage", "matrix") and question["price"].get("mode") != "volume" and \
+                not (kind == "flat" and "usage" in question.get("discounts", {})):
+            break
+    question.pop("alreadyBilled", None)
+    question["lastSlice"] = True
+    cuts = sorted(F(rng.randint(0, 1000), 1000) for _ in range(rng.randint(1, 4)))
+    whole = F(question["quantity"])
+    return question, [F(math.floor(whole * cut * 10**6), 10**6) for cut in cuts] + [whole]
+
+
+def slice_of(question, ends, step, before, paid):
+    return {**question, "quantity": text_of(ends[step] - before),
+            "alreadyBilled": {"quantity": text_of(before), "amount": text_of(paid)},
+            "lastSlice": step == len(ends) - 1}
+
+
+def check_slices(invoicer, rng, count):
+    """Rates periods whole and in slices: totals and billed quantities agree."""
+    periods = [random_period(rng) for _ in range(count)]
+    wholes = ask(invoicer, [question for question, _ in periods])
+    state = [(F(0), F(0), F(0)) for _ in periods]
     for step in range(max(len(ends) for _, ends in periods)):
         active = [i for i, (_, ends) in enumerate(periods) if step < len(ends)]
-        questions = []
-        for i in active:
-            question, ends = periods[i]
-            before, paid = state[i]
-            questions.append({**question, "quantity": text_of(ends[step] - before),
-                              "alreadyBilled": {"quantity": text_of(before),
-                                                "amount": text_of(paid)},
-                              "lastSlice": step == len(ends) - 1})
-        for i, answer in zip(active, ask(probe, questions)):
-            assert "error" not in answer, (questions[active.index(i)], answer)
-            state[i] = (periods[i][1][step], state[i][1] + F(answer["total"]))
+        questions = [slice_of(*periods[i], step, *state[i][:2]) for i in active]
+        for i, question, answer in zip(active, questions, ask(invoicer, questions)):
+            assert "error" not in answer, (question, answer)
+            state[i] = (periods[i][1][step], state[i][1] + F(answer["total"]),
+                        state[i][2] + F(answer["billedQuantity"]))
     wrong = []
-    for (question, ends), whole, (_, paid) in zip(periods, wholes, state):
-        if F(whole["total"]) != paid:
+    for (question, ends), whole, (_, paid, billed) in zip(periods, wholes, state):
+        if F(whole["total"]) != paid or F(whole["billedQuantity"]) != billed:
             wrong.append(f"{json.dumps(question)} at {[text_of(e) for e in ends]}: slices "
-                         f"{text_of(paid)}, whole {whole['total']}")
+                         f"{text_of(paid)} for {text_of(billed)}, whole {whole}")
+    return wrong
+
+
+def check_questions(invoicer, rng, count):
+    questions, wrong = [random_question(rng) for _ in range(count)], []
+    for question, answer in zip(questions, ask(invoicer, questions)):
+        reason = difference(question, answer)
+        if reason:
+            wrong.append(f"{json.dumps(question)}\n    {reason}")
     return wrong
 
 
 def main():
-    probe = sys.argv[1]
-    cases = int(sys.argv[2]) if len(sys.argv) > 2 else 100000
+    invoicer = sys.argv[1]
+    cases = int(sys.argv[2]) if len(sys.argv) > 2 else 30000
     rng = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
-    questions = [random_question(rng) for _ in range(cases)]
-    wrong = []
-    for question, answer in zip(questions, ask(probe, questions)):
-        reason = difference(question, answer)
-        if reason:
-            wrong.append(f"{json.dumps(question)}\n    {reason}")
-    sliced = check_slices(probe, rng, max(100, cases // 20))
+    wrong, sliced, periods = [], [], 0
+    for start in range(0, cases, CHUNK):
+        count = min(CHUNK, cases - start)
+        wrong += check_questions(invoicer, rng, count)
+        sliced += check_slices(invoicer, rng, count // 20 + 1)
+        periods += count // 20 + 1
     for text in (wrong + sliced)[:10]:
         print(text)
-    print(f"{cases} questions, {len(wrong)} answered otherwise; {max(100, cases // 20)} periods in "
-          f"slices, {len(sliced)} that don't add up")
+    print(f"{cases} questions, {len(wrong)} answered otherwise; {periods} periods in slices, "
+          f"{len(sliced)} that don't add up")
     return 1 if wrong or sliced else 0
 
 
