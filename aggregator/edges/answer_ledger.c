@@ -1,6 +1,6 @@
 #include "aggregator/edges/answer_parts.h"
 
-#include "aggregator/edges/vault.h"
+#include "aggregator/edges/vault_parts.h"
 #include "aggregator/rules/ledger.h"
 #include "common/base/fault.h"
 #include "common/io/log.h"
@@ -54,21 +54,46 @@ static void add_entry(struct audit *audit, struct text subscription,
     };
 }
 
+static int damaged_account(void)
+{
+    return fault(FAULT_STOP, "the store is damaged: an account; remedy: aggregator verify");
+}
+
+/* Adds the rows of a block, whose names the cursor comes to one after the other. */
+static int add_rows(struct audit *audit, const struct ledger_rows *rows, struct store_cursor *names)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct text key = text_from("", 0), value, name, subscription;
+        int r = store_cursor_next(names, &key, &value);
+
+        if (r < 0)
+            return fault_pass(r);
+        if (r || !sealed_open(key, value, &name) || !account_name_decode(name, &subscription))
+            return damaged_account();
+        add_entry(audit, subscription, &rows->at[i].counts);
+    }
+    return 0;
+}
+
 static int read_accounts(struct audit *audit, struct store_txn *txn)
 {
     CLEANUP(store_cursor_drop) struct store_cursor *cursor = NULL;
+    CLEANUP(store_cursor_drop) struct store_cursor *names = NULL;
     struct text key = text_from("", 0), value;
     int r = store_cursor_new(txn, VAULT_LEDGER, &cursor);
 
+    if (!r)
+        r = store_cursor_new(txn, VAULT_ACCOUNTS, &names);
     if (r)
         return fault_pass(r);
     for (r = store_cursor_seek(cursor, &key, &value); r == 0;
          r = store_cursor_next(cursor, &key, &value)) {
-        struct account account;
-        struct text subscription;
-        if (!account_key_decode(key, &subscription) || !account_decode(key, value, &account))
-            return fault(FAULT_STOP, "the store is damaged: an account; remedy: aggregator verify");
-        add_entry(audit, subscription, &account.counts);
+        struct ledger_rows rows;
+        int m =
+            ledger_decode(key, value, &rows) ? add_rows(audit, &rows, names) : damaged_account();
+
+        if (m)
+            return fault_pass(m);
     }
     return r == STORE_NOT_FOUND ? 0 : fault_pass(r);
 }

@@ -185,7 +185,7 @@ static void set_gauges(struct consume *consume)
 
         if (!shard)
             continue;
-        sum = ledger_sum(&shard->tally->ledger);
+        sum = shard->tally->ledger.sum;
         values[0] +=
             (int64_t)(sum.accepted - sum.counted - sum.duplicate - sum.rejected - sum.late);
         values[1] += lag_of(consume, shard);

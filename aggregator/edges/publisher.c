@@ -20,6 +20,7 @@ void publisher_init(struct publisher *publisher)
 void publisher_deinit(struct publisher *publisher)
 {
     windows_deinit(&publisher->windows);
+    free(publisher->noted);
     buffer_deinit(&publisher->key);
     buffer_deinit(&publisher->value);
     buffer_deinit(&publisher->dimensions);
@@ -48,16 +49,58 @@ static void note_unique(struct publisher *publisher, const struct changed_window
 }
 
 static struct changed_window window_of(const struct catalog *catalog, const struct tally *tally,
-                                       uint64_t key)
+                                       int64_t minute, uint32_t id)
 {
-    const struct series *series = &tally->series.series[cell_series(key)];
-    struct text subscription = tally->ledger.accounts[series->account].subscription;
+    const struct series *series = &tally->series.series[id];
     struct changed_window window = {.line = series->line};
     size_t count;
-    const uint16_t *cuts = cuts_of(catalog, subscription, &count);
+    const uint16_t *cuts = cuts_of(catalog, tally->ledger.names[series->account], &count);
 
-    counters_window(cuts, count, cell_window(key), &window.from, &window.to);
+    counters_window(cuts, count, minute, &window.from, &window.to);
     return window;
+}
+
+static void make_noted_room(struct publisher *publisher, uint32_t count)
+{
+    uint32_t room = publisher->noted_room ? publisher->noted_room : 64;
+
+    if (count <= publisher->noted_room)
+        return;
+    while (room < count)
+        room *= 2;
+    publisher->noted = realloc(publisher->noted, room * sizeof(*publisher->noted));
+    if (!publisher->noted)
+        abort();
+    memset(publisher->noted + publisher->noted_room, 0,
+           (room - publisher->noted_room) * sizeof(*publisher->noted));
+    publisher->noted_room = room;
+}
+
+/* A series is mostly counted in the window that it was counted in before. */
+static void note_cell(struct publisher *publisher, const struct catalog *catalog,
+                      const struct tally *tally, int64_t minute, uint32_t id)
+{
+    struct noted_window *noted = &publisher->noted[id];
+    struct changed_window window;
+
+    if (noted->round == publisher->windows.round && minute >= noted->from && minute < noted->to)
+        return;
+    window = window_of(catalog, tally, minute, id);
+    windows_add(&publisher->windows, window);
+    *noted = (struct noted_window){
+        .from = window.from, .to = window.to, .round = publisher->windows.round};
+}
+
+static void note_chunk(struct publisher *publisher, const struct catalog *catalog,
+                       const struct tally *tally, uint64_t chunk)
+{
+    const struct cell *cells = cells_chunk(&tally->cells, chunk);
+    uint64_t key = tally->cells.keys[chunk];
+
+    for (uint32_t place = 0; place < CHUNK_CELLS; place++)
+        if (cells[place].count > 0)
+            note_cell(publisher, catalog, tally, cell_window(key),
+                      cell_series(key) * CHUNK_CELLS + place);
 }
 
 int publisher_note(struct publisher *publisher, const struct vault *vault, struct tally *tally)
@@ -65,16 +108,16 @@ int publisher_note(struct publisher *publisher, const struct vault *vault, struc
     const struct catalog *catalog = catalog_feed_lock(publisher->feed, NULL);
 
     (void)vault;
-    for (uint64_t i = 0; i < tally->cells.room; i++)
-        if (tally->cells.slots[i].is_used)
-            windows_add(&publisher->windows, window_of(catalog, tally, tally->cells.slots[i].key));
+    make_noted_room(publisher, tally->series.count);
+    for (uint64_t i = 0; i < tally->cells.count; i++)
+        note_chunk(publisher, catalog, tally, i);
     for (uint64_t i = 0; i < tally->uniques.room; i++) {
         const struct unique *unique = &tally->uniques.slots[i];
         struct changed_window window;
 
         if (unique->key == 0)
             continue;
-        window = window_of(catalog, tally, unique->key);
+        window = window_of(catalog, tally, cell_window(unique->key), cell_series(unique->key));
         note_unique(publisher, &window, unique);
     }
     catalog_feed_unlock(publisher->feed);
@@ -112,7 +155,7 @@ static struct text subscription_of_line(const struct tally *tally, uint32_t line
 {
     const struct series *first = &tally->series.series[tally->series.lines[line].first];
 
-    return tally->ledger.accounts[first->account].subscription;
+    return tally->ledger.names[first->account];
 }
 
 void publisher_note_days(struct publisher *publisher, const struct tally *tally, int64_t offset)
@@ -157,13 +200,13 @@ void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
     for (uint32_t i = 0; i < tally->ledger.count; i++) {
         const struct account *account = &tally->ledger.accounts[i];
         size_t count;
-        const uint16_t *cuts = cuts_of(catalog, account->subscription, &count);
+        const uint16_t *cuts = cuts_of(catalog, tally->ledger.names[i], &count);
         uint64_t hash = cuts_hash(cuts, count);
 
         if (account->cuts == hash)
             continue;
         changed[i] = account->cuts != 0;
-        ledger_change(&tally->ledger, i)->cuts = hash;
+        ledger_set_cuts(&tally->ledger, i, hash);
         if (!changed[i])
             continue;
         /* The new hash is in the store before the windows are on the topic: a crash in between
@@ -322,7 +365,7 @@ static void on_mark(void *context, int64_t offset, const char *why)
 static int send_mark(struct publisher *publisher, const struct vault *vault,
                      const struct tally *tally)
 {
-    struct account_counts counts = ledger_sum(&tally->ledger);
+    struct account_counts counts = tally->ledger.sum;
     struct counters_mark mark = {.partition = tally->partition,
                                  .next_offset = tally->next_offset,
                                  .catalog_offset = publisher->catalog_offset,

@@ -24,6 +24,12 @@ struct published {
     uint32_t generation; /* marks of an earlier one confirm nothing */
 };
 
+/* The window that a series was noted in last, in that round of windows. */
+struct noted_window {
+    int64_t from, to;
+    uint64_t round;
+};
+
 struct publisher {
     struct producer *producer;
     struct catalog_feed *feed;
@@ -31,6 +37,8 @@ struct publisher {
     struct published *published;          /* borrowed */
     int64_t catalog_offset;               /* whose cuts `windows` are on */
     struct windows windows;
+    struct noted_window *noted; /* by series */
+    uint32_t noted_room;
     struct buffer key, value, dimensions;
 };
 

@@ -35,7 +35,7 @@ struct scan {
 struct gathered {
     struct {
         uint32_t match;
-        struct block_cell cell;
+        struct cell cell;
     } * at;
     size_t count, room;
 };
@@ -259,6 +259,7 @@ static int gather(struct scan *scan, enum level level, int64_t window, struct ga
         struct block_key key = {.level = level, .window = window, .number = scan->blocks[i]};
         struct block block;
         struct text bytes, value;
+        uint128 sum;
         int r = seek_block(scan, &key, &bytes, &value);
 
         if (r == STORE_NOT_FOUND || (r == 0 && key.window != window))
@@ -269,7 +270,7 @@ static int gather(struct scan *scan, enum level level, int64_t window, struct ga
             i++;
         if (i == scan->block_count || scan->blocks[i] != key.number)
             continue;
-        if (!block_decode(bytes, value, &block))
+        if (!block_decode(bytes, value, &block, &sum))
             return damaged("a block of counters");
         gather_block(scan, key.number, &block, &match, gathered);
         i++;
@@ -314,7 +315,7 @@ static int add_cells(struct scan *scan, enum level level, int64_t window,
     }
     for (size_t i = 0; i < gathered->count; i++) {
         const struct match *match = &scan->matches[gathered->at[i].match];
-        const struct block_cell *cell = &gathered->at[i].cell;
+        const struct cell *cell = &gathered->at[i].cell;
         struct total total = {.aggregation = query->aggregation,
                               .value = cell->value,
                               .count = cell->count,

@@ -218,7 +218,7 @@ int shard_take(struct shard *shard, struct usage_reader *reader,
 static void observe(struct shard *shard, const struct account_counts *before, int32_t took_us)
 {
     struct metrics *metrics = shard->setup->metrics;
-    struct account_counts after = ledger_sum(&shard->tally->ledger);
+    struct account_counts after = shard->tally->ledger.sum;
 
     metrics_add(metrics, MEASURE_EVENTS, VERDICT_COUNTED,
                 (int64_t)(after.counted - before->counted));
@@ -238,25 +238,9 @@ static int64_t monotonic_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The rows of the store, summed: what the ledger was at the last commit. */
-static struct account_counts committed_sum(const struct ledger *ledger)
-{
-    struct account_counts sum = ledger_sum(ledger);
-
-    for (uint32_t i = 0; i < ledger->dirty_count; i++) {
-        const struct account *account = &ledger->accounts[ledger->dirty[i]];
-
-        sum.counted -= account->counts.counted - account->committed.counted;
-        sum.duplicate -= account->counts.duplicate - account->committed.duplicate;
-        sum.late -= account->counts.late - account->committed.late;
-        sum.conflict -= account->counts.conflict - account->committed.conflict;
-    }
-    return sum;
-}
-
 int shard_commit(struct shard *shard)
 {
-    struct account_counts before = committed_sum(&shard->tally->ledger);
+    struct account_counts before = shard->tally->ledger.committed_sum;
     int64_t began_ns = monotonic_ns();
     int r = 0;
 

@@ -67,6 +67,7 @@ static int read_cell(struct span_read *read, struct store_txn *txn, enum level l
     struct total more = {.aggregation = read->total.aggregation};
     struct text value;
     struct block block;
+    uint128 sum;
     int r;
 
     block_key_encode(where, key);
@@ -75,7 +76,7 @@ static int read_cell(struct span_read *read, struct store_txn *txn, enum level l
         return 0;
     if (r)
         return fault_pass(r);
-    if (!block_decode(text_from(key, sizeof(key)), value, &block))
+    if (!block_decode(text_from(key, sizeof(key)), value, &block, &sum))
         return fault(FAULT_STOP, "a block of counters is damaged");
     if (!(block.bitmap >> place & 1))
         return 0;

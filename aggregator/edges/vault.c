@@ -12,9 +12,10 @@
 const char VAULT_STATE_KEY[] = "state";
 
 static const char *const tables[VAULT_TABLES] = {
-    [VAULT_STATE] = "state",   [VAULT_SERIES] = "series", [VAULT_NAMES] = "names",
-    [VAULT_CELLS] = "cells",   [VAULT_IDS] = "ids",       [VAULT_UNIQUES] = "uniques",
-    [VAULT_LEDGER] = "ledger", [VAULT_DAYS] = "days",     [VAULT_NUMBERS] = "numbers",
+    [VAULT_STATE] = "state",       [VAULT_SERIES] = "series", [VAULT_NAMES] = "names",
+    [VAULT_CELLS] = "cells",       [VAULT_IDS] = "ids",       [VAULT_UNIQUES] = "uniques",
+    [VAULT_LEDGER] = "ledger",     [VAULT_DAYS] = "days",     [VAULT_NUMBERS] = "numbers",
+    [VAULT_ACCOUNTS] = "accounts", [VAULT_CUTS] = "cuts",
 };
 
 /* --- values --- */
@@ -52,7 +53,8 @@ void state_encode(const struct vault_state *state, uint8_t bytes[STATE_BYTES])
     wire_store_i64(bytes + 88, state->published_offset);
     wire_store_u64(bytes + 96, state->last_message);
     wire_store_i128(bytes + 104, (int128)state->numbers_sum);
-    wire_store_u64(bytes + 120, block_checksum(text_of(VAULT_STATE_KEY), bytes, 120));
+    wire_store_i128(bytes + 120, (int128)state->names_sum);
+    wire_store_u64(bytes + 136, block_checksum(text_of(VAULT_STATE_KEY), bytes, 136));
 }
 
 static bool state_decode(struct text value, struct vault_state *state)
@@ -60,7 +62,7 @@ static bool state_decode(struct text value, struct vault_state *state)
     const uint8_t *bytes = (const uint8_t *)value.at;
 
     if (value.length != STATE_BYTES ||
-        wire_load_u64(bytes + 120) != block_checksum(text_of(VAULT_STATE_KEY), bytes, 120))
+        wire_load_u64(bytes + 136) != block_checksum(text_of(VAULT_STATE_KEY), bytes, 136))
         return false;
     *state = (struct vault_state){
         .partition = (int32_t)wire_load_u32(bytes),
@@ -75,6 +77,7 @@ static bool state_decode(struct text value, struct vault_state *state)
         .published_offset = wire_load_i64(bytes + 88),
         .last_message = wire_load_u64(bytes + 96),
         .numbers_sum = (uint128)wire_load_i128(bytes + 104),
+        .names_sum = (uint128)wire_load_i128(bytes + 120),
     };
     return true;
 }
@@ -117,7 +120,8 @@ uint128 vault_digest(const struct tally *tally, uint128 rest)
 int vault_open(const char *folder, int64_t map_bytes, struct vault *vault)
 {
     struct vault opened = {.state = {.published_offset = 0}};
-    int r = store_open(folder, tables, VAULT_TABLES, map_bytes, VAULT_FORMAT, &opened.store);
+    struct store_formats formats = {.least = VAULT_FORMAT, .current = VAULT_FORMAT};
+    int r = store_open_since(folder, tables, VAULT_TABLES, map_bytes, formats, &opened.store);
 
     if (r)
         return fault_pass(r);

@@ -8,11 +8,13 @@
  *   state    "state" → vault_state: position, watermark, clock, gross, digest …
  *   series   number u32 BE → encoded series (rules/series.h)
  *   names    meter, NUL, subscription, NUL, number u32 BE → nothing: finds a meter's series
- *   cells    level, window, block → sixty counters (rules/block.h)
+ *   cells    level, window, block → sixty-four counters (rules/block.h)
  *   uniques  level, window, series, hash → nothing (rules/uniques.h)
  *   ids      day u32 BE, run u32 BE → fingerprints; a short last run is written again, longer.
  *            Behind them the pages of sealed ids, sorted (rules/sealed.h)
- *   ledger   subscription → six counts (rules/ledger.h)
+ *   accounts number u32 BE → the subscription of a row of the ledger
+ *   ledger   block u32 BE → the six counts of sixty-four rows (rules/ledger.h)
+ *   cuts     block u32 BE → what their totals were published on
  *   days     day u32 BE → its shares of the digest (rules/days.h)
  *   numbers  source, chunk u64 BE → which of its numbers were counted (rules/numbered.h)
  *
@@ -38,8 +40,10 @@ enum vault_table {
     VAULT_LEDGER,
     VAULT_DAYS,
     VAULT_NUMBERS,
+    VAULT_ACCOUNTS,
+    VAULT_CUTS,
 };
-enum { VAULT_TABLES = VAULT_NUMBERS + 1, VAULT_FORMAT = 2, VAULT_RUN_IDS_MAX = 4000 };
+enum { VAULT_TABLES = VAULT_CUTS + 1, VAULT_FORMAT = 3, VAULT_RUN_IDS_MAX = 4000 };
 
 enum vault_outcome {
     VAULT_EMPTY = 1, /* nothing was ever committed */
@@ -55,6 +59,7 @@ struct vault_state {
     uint128 gross;
     uint128 ledger_sum;
     uint128 numbers_sum;
+    uint128 names_sum; /* of series and accounts */
     uint128 digest;
     int64_t published_offset; /* what is on `counters` for certain is the state before it */
     uint64_t last_message;    /* XXH3-64 of the message before next_offset; 0: none */

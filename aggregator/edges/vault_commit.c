@@ -11,6 +11,7 @@
 #include "common/base/fault.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { RUN_SHORT_IDS = 120 /* a last run below this is written again */ };
@@ -18,10 +19,11 @@ enum { RUN_SHORT_IDS = 120 /* a last run below this is written again */ };
 struct commit {
     struct store_txn *txn;
     struct tally *tally;
+    struct store_cursor *cursor; /* of the table that is written */
     struct cell_list cells;
     struct unique_list uniques;
     size_t next_unique;
-    uint128 ledger_sum, numbers_sum;
+    uint128 ledger_sum, names_sum, numbers_sum;
     int32_t first_day[LEVELS]; /* from which the level is kept */
     struct buffer key, value;
 };
@@ -29,10 +31,22 @@ struct commit {
 static void commit_deinit(struct commit *commit)
 {
     store_abort(&commit->txn);
+    store_cursor_free(commit->cursor);
     cell_list_deinit(&commit->cells);
     unique_list_deinit(&commit->uniques);
     buffer_deinit(&commit->key);
     buffer_deinit(&commit->value);
+}
+
+static int begin_table(struct commit *commit, enum vault_table table)
+{
+    commit->cursor = store_cursor_free(commit->cursor);
+    return store_cursor_new(commit->txn, table, &commit->cursor);
+}
+
+static int damaged(const struct commit *commit, const char *what)
+{
+    return fault(FAULT_STOP, "partition %d: %s is damaged", commit->tally->partition, what);
 }
 
 /* --- series --- */
@@ -40,39 +54,84 @@ static void commit_deinit(struct commit *commit)
 static int write_series(struct commit *commit, uint32_t id)
 {
     struct text encoded = commit->tally->series.series[id].encoded;
-    struct usage_series series;
     uint8_t number[4];
-    int r;
 
-    if (!series_decode(encoded, &series))
-        assert(!"a registered series can be decoded");
     order_store_u32(number, id);
     buffer_clear(&commit->value);
     buffer_add_text(&commit->value, encoded);
     sealed_close(text_from(number, sizeof(number)), &commit->value);
-    r = store_put(commit->txn, VAULT_SERIES, text_from(number, sizeof(number)),
-                  buffer_text(&commit->value));
-    if (r)
-        return fault_pass(r);
+    commit->names_sum += digest_name(DIGEST_SERIES, id, encoded);
+    return store_append(commit->txn, VAULT_SERIES, text_from(number, sizeof(number)),
+                        buffer_text(&commit->value));
+}
 
-    buffer_clear(&commit->key);
-    buffer_add_text(&commit->key, series.meter);
-    buffer_add_char(&commit->key, 0);
-    buffer_add_text(&commit->key, series.subscription);
-    buffer_add_char(&commit->key, 0);
-    buffer_add(&commit->key, number, sizeof(number));
-    return store_put(commit->txn, VAULT_NAMES, buffer_text(&commit->key), text_from("", 0));
+static void add_name(const struct registry *registry, uint32_t id, struct buffer *names)
+{
+    struct usage_series series;
+    uint8_t number[4];
+
+    if (!series_decode(registry->series[id].encoded, &series))
+        assert(!"a registered series can be decoded");
+    order_store_u32(number, id);
+    buffer_add_text(names, series.meter);
+    buffer_add_char(names, 0);
+    buffer_add_text(names, series.subscription);
+    buffer_add_char(names, 0);
+    buffer_add(names, number, sizeof(number));
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+/* In the order of their keys, so that neighbours are written together. */
+static int write_names(struct commit *commit, struct text *names, size_t count)
+{
+    int r = begin_table(commit, VAULT_NAMES);
+
+    qsort(names, count, sizeof(*names), compare_texts);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = store_cursor_put(commit->cursor, names[i], text_from("", 0));
+    return r ? fault_pass(r) : 0;
+}
+
+static int write_new_names(struct commit *commit)
+{
+    const struct registry *registry = &commit->tally->series;
+    uint32_t first = commit->tally->series_committed;
+    size_t count = registry->count - first;
+    struct text *names = malloc((count + 1) * sizeof(*names));
+    CLEANUP(buffer_deinit) struct buffer all = {0};
+    int r;
+
+    if (!names)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        names[i].length = all.length;
+        add_name(registry, first + (uint32_t)i, &all);
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t end = i + 1 < count ? names[i + 1].length : all.length;
+
+        names[i] = text_from(all.at + names[i].length, end - names[i].length);
+    }
+    r = write_names(commit, names, count);
+    free(names);
+    return r ? fault_pass(r) : 0;
 }
 
 static int write_new_series(struct commit *commit)
 {
+    if (commit->tally->series_committed == commit->tally->series.count)
+        return 0;
     for (uint32_t id = commit->tally->series_committed; id < commit->tally->series.count; id++) {
         int r = write_series(commit, id);
 
         if (r)
             return fault_pass(r);
     }
-    return 0;
+    return write_new_names(commit);
 }
 
 /* --- unique values and cells of one level --- */
@@ -84,15 +143,14 @@ static struct day *day_of(const struct commit *commit, enum level level, int64_t
     return days_find(&commit->tally->days, floor_divide(minute, MINUTES_A_DAY));
 }
 
-/* Writes the values of one cell that its window hasn't seen; their number becomes the cell's count.
- */
-static int write_uniques(struct commit *commit, enum level level, struct cell *cell)
+/* Writes the values of one cell that its window hasn't seen, and adds their number to its count. */
+static int write_uniques(struct commit *commit, enum level level, uint64_t key, uint64_t *count)
 {
     const struct unique_list *list = &commit->uniques;
-    const uint8_t *series = commit->tally->series.series[cell_series(cell->key)].hash;
-    int64_t window = cell_window(cell->key);
+    const uint8_t *series = commit->tally->series.series[cell_series(key)].hash;
+    int64_t window = cell_window(key);
 
-    while (commit->next_unique < list->count && list->uniques[commit->next_unique].key < cell->key)
+    while (commit->next_unique < list->count && list->uniques[commit->next_unique].key < key)
         commit->next_unique++;
     for (; commit->next_unique < list->count; commit->next_unique++) {
         const struct unique *unique = &list->uniques[commit->next_unique];
@@ -100,7 +158,7 @@ static int write_uniques(struct commit *commit, enum level level, struct cell *c
         struct text value;
         int r;
 
-        if (unique->key != cell->key)
+        if (unique->key != key)
             return 0;
         unique_store_key(level, unique, bytes);
         r = store_get(commit->txn, VAULT_UNIQUES, text_from(bytes, sizeof(bytes)), &value);
@@ -114,82 +172,92 @@ static int write_uniques(struct commit *commit, enum level level, struct cell *c
             return fault_pass(r);
         day_of(commit, level, window)->staged.levels[level] +=
             digest_unique(level, window, series, unique->hash);
-        cell->count++;
+        ++*count;
     }
     return 0;
 }
 
-/* Merges a cell into its place of the block. */
-static void merge_cell(struct commit *commit, enum level level, struct block *block,
-                       const struct cell *cell)
+/* The same for each place of the block that counts unique values and was touched. */
+static int write_block_uniques(struct commit *commit, struct block_key where, size_t first,
+                               size_t end, struct block *block)
 {
-    uint32_t place = cell_series(cell->key) % BLOCK_CELLS;
-    const uint8_t *series = commit->tally->series.series[cell_series(cell->key)].hash;
-    uint128 *sum = &day_of(commit, level, cell_window(cell->key))->staged.levels[level];
-    struct cell merged = {.aggregation = cell->aggregation};
-    struct total total, more = cell_total(cell);
+    const uint8_t *aggregations =
+        commit->tally->series.aggregations + (size_t)where.number * BLOCK_CELLS;
 
-    if (block->bitmap >> place & 1) {
-        merged.value = block->cells[place].value;
-        merged.count = block->cells[place].count;
-        merged.time = block->cells[place].time;
-        total = cell_total(&merged);
-        *sum -= digest_cell(level, cell_window(cell->key), series, &total);
+    for (uint32_t place = 0; place < BLOCK_CELLS; place++) {
+        uint64_t key = cell_key(where.window, where.number * BLOCK_CELLS + place);
+        bool touched = false;
+        int r;
+
+        for (size_t i = first; i < end && aggregations[place] == AGGREGATION_UNIQUE_COUNT; i++)
+            touched |= commit->cells.runs[i].cells[place].count > 0;
+        if (!touched)
+            continue;
+        r = write_uniques(commit, where.level, key, &block->cells[place].count);
+        if (r)
+            return fault_pass(r);
+        block->bitmap |= UINT64_C(1) << place;
     }
-    cell_merge(&merged, &more);
-    total = cell_total(&merged);
-    *sum += digest_cell(level, cell_window(cell->key), series, &total);
-    block->bitmap |= UINT64_C(1) << place;
-    block->cells[place] =
-        (struct block_cell){.value = merged.value, .count = merged.count, .time = merged.time};
+    return 0;
 }
 
-static int read_block(struct commit *commit, struct text key, struct block *block)
+/* The block as the store has it, empty where it has none, and its share of the digest. */
+static int read_block(struct commit *commit, struct text key, struct block *block, uint128 *sum)
 {
     struct text value;
-    int r = store_get(commit->txn, VAULT_CELLS, key, &value);
+    int r = store_cursor_find(commit->cursor, key, &value);
 
-    block->bitmap = 0;
-    if (r == STORE_NOT_FOUND)
+    *sum = 0;
+    if (r == STORE_NOT_FOUND) {
+        memset(block, 0, sizeof(*block));
         return 0;
+    }
     if (r)
         return fault_pass(r);
-    if (!block_decode(key, value, block))
-        return fault(FAULT_STOP, "partition %d: a block of counters is damaged",
-                     commit->tally->partition);
+    if (!block_decode(key, value, block, sum))
+        return damaged(commit, "a block of counters");
     return 0;
 }
 
-/* Writes the block that cell `first` lies in, with all that lie there too; *end is the one after.
- */
-static int write_block(struct commit *commit, enum level level, size_t first, size_t *end)
+static int put_block(struct commit *commit, struct block_key where, const struct block *block,
+                     uint128 old_sum)
 {
-    const struct cell_list *list = &commit->cells;
-    struct block_key where = {.level = level,
-                              .window = cell_window(list->cells[first].key),
-                              .number = cell_series(list->cells[first].key) / BLOCK_CELLS};
     uint8_t key[BLOCK_KEY_BYTES], bytes[BLOCK_BYTES_MAX];
+    uint128 *sum = &day_of(commit, where.level, where.window)->staged.levels[where.level];
+    size_t length;
+    uint128 new_sum;
+
+    block_key_encode(where, key);
+    length = block_encode(block, text_from(key, sizeof(key)), bytes, &new_sum);
+    *sum += new_sum - old_sum;
+    return store_cursor_put(commit->cursor, text_from(key, sizeof(key)), text_from(bytes, length));
+}
+
+/* Merges the runs [first, end), which are one block's, with what the store has. */
+static int write_block(struct commit *commit, enum level level, size_t first, size_t end)
+{
+    uint64_t run_key = commit->cells.runs[first].key;
+    struct block_key where = {
+        .level = level, .window = cell_window(run_key), .number = cell_series(run_key)};
+    const uint8_t *aggregations =
+        commit->tally->series.aggregations + (size_t)where.number * BLOCK_CELLS;
+    uint8_t key[BLOCK_KEY_BYTES];
     struct block block;
-    size_t i = first;
+    uint128 old_sum;
     int r;
 
     block_key_encode(where, key);
-    r = read_block(commit, text_from(key, sizeof(key)), &block);
+    r = read_block(commit, text_from(key, sizeof(key)), &block, &old_sum);
     if (r)
         return fault_pass(r);
-    for (; i < list->count && cell_window(list->cells[i].key) == where.window &&
-           cell_series(list->cells[i].key) / BLOCK_CELLS == where.number;
-         i++) {
-        if (list->cells[i].aggregation == AGGREGATION_UNIQUE_COUNT) {
-            r = write_uniques(commit, level, &list->cells[i]);
-            if (r)
-                return fault_pass(r);
-        }
-        merge_cell(commit, level, &block, &list->cells[i]);
+    for (size_t i = first; i < end; i++)
+        block_merge(&block, commit->cells.runs[i].cells, aggregations);
+    if (commit->uniques.count > 0) {
+        r = write_block_uniques(commit, where, first, end, &block);
+        if (r)
+            return fault_pass(r);
     }
-    *end = i;
-    return store_put(commit->txn, VAULT_CELLS, text_from(key, sizeof(key)),
-                     text_from(bytes, block_encode(&block, text_from(key, sizeof(key)), bytes)));
+    return put_block(commit, where, &block, old_sum);
 }
 
 static int write_level(struct commit *commit, enum level level)
@@ -200,14 +268,15 @@ static int write_level(struct commit *commit, enum level level)
             : level_window(level, (int64_t)commit->first_day[level] * MINUTES_A_DAY);
 
     commit->next_unique = 0;
-    for (size_t i = 0; i < commit->cells.count;) {
+    for (size_t i = 0, end; i < commit->cells.count; i = end) {
+        uint64_t key = commit->cells.runs[i].key;
         int r;
 
-        if (cell_window(commit->cells.cells[i].key) < first_window) {
-            i++;
+        for (end = i + 1; end < commit->cells.count && commit->cells.runs[end].key == key;)
+            end++;
+        if (cell_window(key) < first_window)
             continue;
-        }
-        r = write_block(commit, level, i, &i);
+        r = write_block(commit, level, i, end);
         if (r)
             return fault_pass(r);
     }
@@ -216,7 +285,7 @@ static int write_level(struct commit *commit, enum level level)
 
 static int write_levels(struct commit *commit)
 {
-    int r = 0;
+    int r = begin_table(commit, VAULT_CELLS);
 
     cells_list(&commit->tally->cells, &commit->cells);
     uniques_list(&commit->tally->uniques, &commit->uniques);
@@ -224,9 +293,6 @@ static int write_levels(struct commit *commit)
         if (level > LEVEL_MINUTE) {
             cell_list_coarsen(&commit->cells, (enum level)(level - 1), (enum level)level);
             unique_list_coarsen(&commit->uniques, (enum level)(level - 1), (enum level)level);
-            for (size_t i = 0; i < commit->cells.count; i++)
-                if (commit->cells.cells[i].aggregation == AGGREGATION_UNIQUE_COUNT)
-                    commit->cells.cells[i].count = 0;
         }
         r = write_level(commit, (enum level)level);
     }
@@ -318,27 +384,80 @@ static int write_days(struct commit *commit)
     return 0;
 }
 
-static int write_accounts(struct commit *commit)
+static int write_account_names(struct commit *commit)
 {
     const struct ledger *ledger = &commit->tally->ledger;
 
-    for (uint32_t i = 0; i < ledger->dirty_count; i++) {
-        const struct account *account = &ledger->accounts[ledger->dirty[i]];
-        uint8_t bytes[ACCOUNT_BYTES];
+    for (uint32_t i = ledger->committed_count; i < ledger->count; i++) {
+        uint8_t number[4];
         int r;
 
-        assert(account_balances(&account->counts));
-        if (account->is_stored)
-            commit->ledger_sum -= digest_account(account->subscription, &account->committed);
-        commit->ledger_sum += digest_account(account->subscription, &account->counts);
-        account_key(account->subscription, &commit->key);
-        account_encode(account, buffer_text(&commit->key), bytes);
-        r = store_put(commit->txn, VAULT_LEDGER, buffer_text(&commit->key),
-                      text_from(bytes, sizeof(bytes)));
+        order_store_u32(number, i);
+        account_name_encode(ledger->names[i], &commit->value);
+        sealed_close(text_from(number, sizeof(number)), &commit->value);
+        commit->names_sum += digest_name(DIGEST_ACCOUNT, i, ledger->names[i]);
+        r = store_append(commit->txn, VAULT_ACCOUNTS, text_from(number, sizeof(number)),
+                         buffer_text(&commit->value));
         if (r)
             return fault_pass(r);
     }
     return 0;
+}
+
+static int write_counts(struct commit *commit, uint32_t block)
+{
+    uint8_t key[4], bytes[LEDGER_BYTES_MAX];
+    uint128 old_sum = 0, new_sum;
+    struct text value;
+    size_t length;
+    int r;
+
+    order_store_u32(key, block);
+    r = store_cursor_find(commit->cursor, text_from(key, sizeof(key)), &value);
+    if (r == 0 && !block_sealed(text_from(key, sizeof(key)), value, &old_sum))
+        return damaged(commit, "a row of the ledger");
+    if (r < 0)
+        return fault_pass(r);
+    length =
+        ledger_encode(&commit->tally->ledger, block, text_from(key, sizeof(key)), bytes, &new_sum);
+    commit->ledger_sum += new_sum - old_sum;
+    return store_cursor_put(commit->cursor, text_from(key, sizeof(key)), text_from(bytes, length));
+}
+
+static int write_cuts(struct commit *commit, uint32_t block)
+{
+    uint8_t key[4];
+
+    order_store_u32(key, block);
+    buffer_clear(&commit->value);
+    ledger_encode_cuts(&commit->tally->ledger, block, &commit->value);
+    sealed_close(text_from(key, sizeof(key)), &commit->value);
+    return store_cursor_put(commit->cursor, text_from(key, sizeof(key)),
+                            buffer_text(&commit->value));
+}
+
+static int write_dirty(struct commit *commit, enum vault_table table, const uint64_t *dirty,
+                       int (*write)(struct commit *commit, uint32_t block))
+{
+    const struct ledger *ledger = &commit->tally->ledger;
+    int r = begin_table(commit, table);
+
+    for (uint32_t block = ledger_next_dirty(ledger, dirty, 0); r == 0 && block != UINT32_MAX;
+         block = ledger_next_dirty(ledger, dirty, block + 1))
+        r = write(commit, block);
+    return r ? fault_pass(r) : 0;
+}
+
+static int write_accounts(struct commit *commit)
+{
+    const struct ledger *ledger = &commit->tally->ledger;
+    int r = write_account_names(commit);
+
+    if (r == 0)
+        r = write_dirty(commit, VAULT_LEDGER, ledger->dirty.counts, write_counts);
+    if (r == 0)
+        r = write_dirty(commit, VAULT_CUTS, ledger->dirty.cuts, write_cuts);
+    return r ? fault_pass(r) : 0;
 }
 
 /* Two processes over one folder: the one whose position was overtaken must not write. */
@@ -377,7 +496,9 @@ static int write_all(struct commit *commit, struct vault *vault, struct vault_st
     state->gross = tally->gross;
     state->ledger_sum = commit->ledger_sum;
     state->numbers_sum = commit->numbers_sum;
-    state->digest = vault_digest(tally, commit->ledger_sum + commit->numbers_sum);
+    state->names_sum = commit->names_sum;
+    state->digest =
+        vault_digest(tally, commit->ledger_sum + commit->numbers_sum + commit->names_sum);
     state_encode(state, bytes);
     return store_put(commit->txn, VAULT_STATE, text_of(VAULT_STATE_KEY),
                      text_from(bytes, sizeof(bytes)));
@@ -385,7 +506,9 @@ static int write_all(struct commit *commit, struct vault *vault, struct vault_st
 
 int vault_commit(struct vault *vault, struct tally *tally)
 {
-    CLEANUP(commit_deinit) struct commit commit = {.tally = tally, .ledger_sum = tally->ledger_sum};
+    CLEANUP(commit_deinit)
+    struct commit commit = {
+        .tally = tally, .ledger_sum = tally->ledger_sum, .names_sum = tally->names_sum};
     struct vault_state state = vault->state;
     int r;
 
@@ -408,6 +531,7 @@ int vault_commit(struct vault *vault, struct tally *tally)
         return fault_pass(r);
     vault->state = state;
     tally->ledger_sum = commit.ledger_sum;
+    tally->names_sum = commit.names_sum;
     numbered_committed(&tally->numbered, commit.numbers_sum);
     tally_committed(tally);
     return 0;

@@ -67,22 +67,47 @@ _Static_assert((int)VAULT_DAMAGED != (int)STORE_NOT_FOUND, "each_row tells them 
 static int load_account(struct load *load, struct text key, struct text value, void *context)
 {
     struct ledger *ledger = &load->tally->ledger;
-    struct account read = {0}, *account;
-    struct text subscription;
+    struct text name, subscription;
+    uint32_t number = ledger->count;
     uint128 *sum = context;
-    uint32_t number;
 
-    if (!account_key_decode(key, &subscription) || !account_decode(key, value, &read))
-        return damaged(load, "a row of the ledger is damaged");
-    number = ledger_take(ledger, subscription); /* may move the accounts */
-    account = &ledger->accounts[number];
-    account->counts = account->committed = read.counts;
-    account->cuts = read.cuts;
-    account->is_stored = true;
-    account->is_misplaced =
+    if (key.length != 4 || order_load_u32((const uint8_t *)key.at) != number ||
+        !sealed_open(key, value, &name) || !account_name_decode(name, &subscription) ||
+        ledger_take(ledger, subscription) != number)
+        return damaged(load, "the name of a row of the ledger is damaged or missing");
+    ledger->accounts[number].is_misplaced =
         !text_is_absent(subscription) &&
         partition_of(subscription, load->tally->partitions) != load->tally->partition;
-    *sum += digest_account(subscription, &read.counts);
+    *sum += digest_name(DIGEST_ACCOUNT, number, subscription);
+    return 0;
+}
+
+static int load_counts(struct load *load, struct text key, struct text value, void *context)
+{
+    struct ledger *ledger = &load->tally->ledger;
+    struct ledger_rows rows;
+    uint128 *sum = context;
+    size_t first;
+
+    if (key.length != 4 || !ledger_decode(key, value, &rows))
+        return damaged(load, "a row of the ledger is damaged");
+    first = (size_t)order_load_u32((const uint8_t *)key.at) * LEDGER_ROWS;
+    if (first + rows.count > ledger->count)
+        return damaged(load, "a row of the ledger has no name");
+    for (size_t i = 0; i < rows.count; i++)
+        ledger->accounts[first + i].counts = rows.at[i].counts;
+    *sum += rows.sum;
+    return 0;
+}
+
+static int load_cuts(struct load *load, struct text key, struct text value, void *context)
+{
+    struct text content;
+    (void)context;
+
+    if (key.length != 4 || !sealed_open(key, value, &content) ||
+        !ledger_decode_cuts(content, &load->tally->ledger, order_load_u32((const uint8_t *)key.at)))
+        return damaged(load, "a row of cuts is damaged");
     return 0;
 }
 
@@ -92,13 +117,18 @@ static int load_series(struct load *load, struct text key, struct text value, vo
     struct usage_series series;
     struct text encoded;
     struct series_name name;
-    (void)context;
+    uint128 *sum = context;
+    uint32_t account;
 
     if (key.length != 4 || order_load_u32((const uint8_t *)key.at) != registry->count ||
         !sealed_open(key, value, &encoded) || !series_decode(encoded, &series))
         return damaged(load, "a series is damaged or missing");
+    account = ledger_find(&load->tally->ledger, series.subscription);
+    if (account == INDEX_NONE)
+        return damaged(load, "a series belongs to no row of the ledger");
+    *sum += digest_name(DIGEST_SERIES, registry->count, encoded);
     name = series_name_of(encoded);
-    registry_add(registry, &name, ledger_take(&load->tally->ledger, series.subscription));
+    registry_add(registry, &name, account);
     return 0;
 }
 
@@ -210,26 +240,22 @@ static int walk_block(struct load *load, struct text key, struct text value, voi
     struct block_key where;
     struct block block;
     struct day *day;
+    uint128 sum;
     bool unknown;
 
-    if (!block_key_decode(key, &where) || !block_decode(key, value, &block))
+    if (!block_key_decode(key, &where) || !block_decode(key, value, &block, &sum))
         return damaged(load, "a block of counters is damaged");
     day = walked_day(load, walk, where.window, &unknown);
     if (unknown)
         return damaged(load, "counters belong to no day");
-    for (uint32_t place = 0; day && place < BLOCK_CELLS; place++) {
-        uint32_t series = where.number * BLOCK_CELLS + place;
-        struct total total;
+    if (!day)
+        return 0;
+    day->staged.levels[walk->level] += sum;
+    for (uint64_t bits = block.bitmap; bits; bits &= bits - 1) {
+        uint32_t series = where.number * BLOCK_CELLS + (uint32_t)__builtin_ctzll(bits);
 
-        if (!(block.bitmap >> place & 1))
-            continue;
         if (series >= load->tally->series.count)
             return damaged(load, "a counter belongs to no series");
-        total = (struct total){.value = block.cells[place].value,
-                               .count = block.cells[place].count,
-                               .time = block.cells[place].time};
-        day->staged.levels[walk->level] +=
-            digest_cell(walk->level, where.window, load->tally->series.series[series].hash, &total);
         if (walk->sees)
             day_see(day, series);
     }
@@ -320,6 +346,7 @@ static void restore_state(struct load *load)
     tally->clock_ms = load->state.clock_ms;
     tally->gross = load->state.gross;
     tally->ledger_sum = load->state.ledger_sum;
+    tally->names_sum = load->state.names_sum;
     tally_age(tally);
 }
 
@@ -337,19 +364,24 @@ static int check_ids(struct load *load)
 static int load_all(struct load *load)
 {
     struct tally *tally = load->tally;
-    uint128 ledger_sum = 0;
+    uint128 ledger_sum = 0, names_sum = 0;
     uint8_t first_run[ID_KEY_BYTES] = {0};
     int r;
 
     restore_state(load);
     if (tally->first_open_day > INT32_MIN)
         id_key(tally->first_open_day, 0, first_run);
-    if ((r = each_row(load, VAULT_LEDGER, text_from("", 0), 0, load_account, &ledger_sum)) ||
-        (r = each_row(load, VAULT_SERIES, text_from("", 0), 0, load_series, NULL)) ||
+    if ((r = each_row(load, VAULT_ACCOUNTS, text_from("", 0), 0, load_account, &names_sum)) ||
+        (r = each_row(load, VAULT_LEDGER, text_from("", 0), 0, load_counts, &ledger_sum)) ||
+        (r = each_row(load, VAULT_CUTS, text_from("", 0), 0, load_cuts, NULL)) ||
+        (r = each_row(load, VAULT_SERIES, text_from("", 0), 0, load_series, &names_sum)) ||
         (r = each_row(load, VAULT_DAYS, text_from("", 0), 0, load_day, NULL)))
         return r < 0 ? fault_pass(r) : r;
     days_close(&tally->days, tally->first_open_day);
     tally->series_committed = tally->series.count;
+    ledger_loaded(&tally->ledger);
+    if (names_sum != load->state.names_sum)
+        return damaged(load, "the series don't match their digest");
     if (ledger_sum != load->state.ledger_sum)
         return damaged(load, "the ledger doesn't match its digest");
     if ((r = each_row(load, VAULT_NUMBERS, text_from("", 0), 0, load_numbers, NULL)))
@@ -364,7 +396,7 @@ static int load_all(struct load *load)
                                                   .first_day = tally->first_open_day,
                                                   .sees = true})))
         return r < 0 ? fault_pass(r) : r;
-    if (vault_digest(tally, ledger_sum + tally->numbered.sum) != load->state.digest)
+    if (vault_digest(tally, ledger_sum + tally->numbered.sum + names_sum) != load->state.digest)
         return damaged(load, "the digest doesn't match the days");
     return 0;
 }

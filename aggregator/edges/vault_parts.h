@@ -5,7 +5,7 @@
 
 #include "aggregator/edges/vault.h"
 
-enum { STATE_BYTES = 128, ID_KEY_BYTES = 8, CHECKSUM_BYTES = 8 };
+enum { STATE_BYTES = 144, ID_KEY_BYTES = 8, CHECKSUM_BYTES = 8 };
 
 /* Pages of sealed ids stand in the table of the runs: their number has a bit for it, and one for
  * their generation. */
@@ -22,7 +22,8 @@ void page_key(int32_t day, uint32_t generation, uint32_t page, uint8_t key[ID_KE
 bool sealed_open(struct text key, struct text value, struct text *content);
 /* Appends the checksum of what the buffer holds. */
 void sealed_close(struct text key, struct buffer *content);
-/* The digest of a tally with these day sums; `rest` is the share of its ledger and numbers. */
+/* The digest of a tally with these day sums; `rest` is the share of its ledger, numbers and
+ * names. */
 uint128 vault_digest(const struct tally *tally, uint128 rest);
 /* Deletes some rows that have aged. */
 MUST_USE int vault_prune(struct store_txn *txn, const struct tally *tally);

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { CELL_BYTES = 32, SUM_BYTES = 8 };
+enum { HEAD_BYTES = 8 + 3 };
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "short numbers are the first bytes");
+_Static_assert(BLOCK_SUM_BYTES >= 8, "reading eight bytes of a short last number stays inside");
 
 void block_key_encode(struct block_key key, uint8_t bytes[BLOCK_KEY_BYTES])
 {
@@ -27,47 +30,177 @@ bool block_key_decode(struct text bytes, struct block_key *key)
     return true;
 }
 
+/* --- checksums --- */
+
 uint64_t block_checksum(struct text key, const void *bytes, size_t length)
 {
     return XXH3_64bits_withSeed(bytes, length, XXH3_64bits(key.at, key.length));
 }
 
-size_t block_encode(const struct block *block, struct text key, uint8_t bytes[BLOCK_BYTES_MAX])
+static uint128 sum_of(struct text key, const void *bytes, size_t length)
 {
-    uint8_t *at = bytes + 8;
+    XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, length, XXH3_64bits(key.at, key.length));
 
-    wire_store_u64(bytes, block->bitmap);
-    for (size_t i = 0; i < BLOCK_CELLS; i++) {
-        if (!(block->bitmap >> i & 1))
-            continue;
-        wire_store_i128(at, block->cells[i].value.units);
-        wire_store_u64(at + 16, block->cells[i].count);
-        wire_store_i64(at + 24, block->cells[i].time.ns);
-        at += CELL_BYTES;
-    }
-    wire_store_u64(at, block_checksum(key, bytes, (size_t)(at - bytes)));
-    return (size_t)(at - bytes) + SUM_BYTES;
+    return (uint128)hash.low64 | (uint128)hash.high64 << 64;
 }
 
-bool block_decode(struct text key, struct text value, struct block *block)
+size_t block_seal(struct text key, uint8_t *bytes, size_t length, uint128 *sum)
 {
-    const uint8_t *bytes = (const uint8_t *)value.at, *at = bytes + 8;
-    size_t body = value.length - SUM_BYTES;
+    *sum = sum_of(key, bytes, length);
+    wire_store_i128(bytes + length, (int128)*sum);
+    return length + BLOCK_SUM_BYTES;
+}
 
-    if (value.length < 8 + SUM_BYTES ||
-        wire_load_u64(bytes + body) != block_checksum(key, bytes, body))
+bool block_sealed(struct text key, struct text value, uint128 *sum)
+{
+    size_t body = value.length - BLOCK_SUM_BYTES;
+    uint128 found;
+
+    if (value.length < BLOCK_SUM_BYTES)
         return false;
-    block->bitmap = wire_load_u64(bytes);
-    if (body != 8 + (size_t)__builtin_popcountll(block->bitmap) * CELL_BYTES ||
-        block->bitmap >> BLOCK_CELLS != 0)
+    found = sum_of(key, value.at, body);
+    if (found != (uint128)wire_load_i128((const uint8_t *)value.at + body))
         return false;
-    for (size_t i = 0; i < BLOCK_CELLS; i++) {
-        if (!(block->bitmap >> i & 1))
-            continue;
-        block->cells[i].value.units = wire_load_i128(at);
-        block->cells[i].count = wire_load_u64(at + 16);
-        block->cells[i].time.ns = wire_load_i64(at + 24);
-        at += CELL_BYTES;
-    }
+    *sum = found;
     return true;
+}
+
+/* --- columns --- */
+
+struct widths {
+    uint8_t value, count, time;
+};
+
+static struct widths widths_of(const struct block *block)
+{
+    uint64_t values = 0, wide = 0, counts = 0, times = 0;
+
+    for (uint64_t bits = block->bitmap; bits; bits &= bits - 1) {
+        const struct cell *cell = &block->cells[__builtin_ctzll(bits)];
+        uint64_t low = (uint64_t)cell->value.units;
+        uint64_t high = (uint64_t)((uint128)cell->value.units >> 64);
+
+        values |= low | high;
+        wide |= high ^ (uint64_t)((int64_t)low >> 63);
+        counts |= cell->count;
+        times |= (uint64_t)cell->time.ns;
+    }
+    return (struct widths){
+        .value = wide     ? 16
+                 : values ? 8
+                          : 0,
+        .count = counts >> 32   ? 8
+                 : counts >> 16 ? 4
+                 : counts >> 8  ? 2
+                                : 1,
+        .time = times ? 8 : 0,
+    };
+}
+
+/* Each store writes whole words; what follows overwrites what is too much. */
+static uint8_t *put_columns(const struct block *block, struct widths widths, uint8_t *at)
+{
+    for (uint64_t bits = widths.value ? block->bitmap : 0; bits; bits &= bits - 1) {
+        memcpy(at, &block->cells[__builtin_ctzll(bits)].value.units, 16);
+        at += widths.value;
+    }
+    for (uint64_t bits = block->bitmap; bits; bits &= bits - 1) {
+        memcpy(at, &block->cells[__builtin_ctzll(bits)].count, 8);
+        at += widths.count;
+    }
+    for (uint64_t bits = widths.time ? block->bitmap : 0; bits; bits &= bits - 1) {
+        memcpy(at, &block->cells[__builtin_ctzll(bits)].time.ns, 8);
+        at += 8;
+    }
+    return at;
+}
+
+size_t block_encode(const struct block *block, struct text key, uint8_t bytes[BLOCK_BYTES_MAX],
+                    uint128 *sum)
+{
+    struct widths widths = widths_of(block);
+    uint8_t *end;
+
+    wire_store_u64(bytes, block->bitmap);
+    bytes[8] = widths.value;
+    bytes[9] = widths.count;
+    bytes[10] = widths.time;
+    end = put_columns(block, widths, bytes + HEAD_BYTES);
+    return block_seal(key, bytes, (size_t)(end - bytes), sum);
+}
+
+static const uint8_t *take_values(const uint8_t *at, uint8_t width, struct block *block)
+{
+    for (uint64_t bits = block->bitmap; bits; bits &= bits - 1, at += width) {
+        int128 *units = &block->cells[__builtin_ctzll(bits)].value.units;
+        int64_t narrow;
+
+        if (width == 16) {
+            memcpy(units, at, 16);
+        } else {
+            memcpy(&narrow, at, 8);
+            *units = width ? narrow : 0;
+        }
+    }
+    return at;
+}
+
+static const uint8_t *take_counts(const uint8_t *at, uint8_t width, struct block *block)
+{
+    uint64_t mask = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
+
+    for (uint64_t bits = block->bitmap; bits; bits &= bits - 1, at += width) {
+        uint64_t count;
+
+        memcpy(&count, at, 8);
+        block->cells[__builtin_ctzll(bits)].count = count & mask;
+    }
+    return at;
+}
+
+static void take_times(const uint8_t *at, uint8_t width, struct block *block)
+{
+    for (uint64_t bits = width ? block->bitmap : 0; bits; bits &= bits - 1, at += width)
+        memcpy(&block->cells[__builtin_ctzll(bits)].time.ns, at, 8);
+}
+
+static bool widths_are_valid(struct widths widths)
+{
+    return (widths.value == 0 || widths.value == 8 || widths.value == 16) &&
+           (widths.count == 1 || widths.count == 2 || widths.count == 4 || widths.count == 8) &&
+           (widths.time == 0 || widths.time == 8);
+}
+
+bool block_decode(struct text key, struct text value, struct block *block, uint128 *sum)
+{
+    const uint8_t *bytes = (const uint8_t *)value.at, *at = bytes + HEAD_BYTES;
+    struct widths widths;
+
+    if (value.length < HEAD_BYTES + BLOCK_SUM_BYTES || !block_sealed(key, value, sum))
+        return false;
+    memset(block, 0, sizeof(*block));
+    block->bitmap = wire_load_u64(bytes);
+    widths = (struct widths){.value = bytes[8], .count = bytes[9], .time = bytes[10]};
+    if (!widths_are_valid(widths) ||
+        value.length != HEAD_BYTES + BLOCK_SUM_BYTES +
+                            (size_t)__builtin_popcountll(block->bitmap) *
+                                (size_t)(widths.value + widths.count + widths.time))
+        return false;
+    at = take_values(at, widths.value, block);
+    at = take_counts(at, widths.count, block);
+    take_times(at, widths.time, block);
+    return true;
+}
+
+void block_merge(struct block *block, const struct cell cells[BLOCK_CELLS],
+                 const uint8_t aggregations[BLOCK_CELLS])
+{
+    for (uint32_t place = 0; place < BLOCK_CELLS; place++) {
+        enum aggregation aggregation = (enum aggregation)aggregations[place];
+
+        if (cells[place].count == 0 || aggregation == AGGREGATION_UNIQUE_COUNT)
+            continue;
+        cell_merge(aggregation, &block->cells[place], &cells[place]);
+        block->bitmap |= UINT64_C(1) << place;
+    }
 }

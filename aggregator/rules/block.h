@@ -1,10 +1,15 @@
 /*
- * block.h - sixty counters as one value of the store.
+ * block.h - sixty-four counters as one value of the store.
  *
- * Key: level u8, window u32 BE (level.h), block u32 BE; series s stands in block s / 60 at place
- * s % 60. Value, little-endian: bitmap u64 of the places that are present, for each of them value
- * 16, count 8, time 8, then checksum u64 (XXH3-64 of what is before it, seeded with the key's).
- * Sixty keep a value below half a page, so LMDB needs no overflow pages.
+ * Key: level u8, window u32 BE (level.h), block u32 BE; series s stands in block s / 64 at place
+ * s % 64. Value, little-endian: bitmap u64 of the places that are present; u8 each the bytes of a
+ * value (0, 8 or 16), a count (1, 2, 4 or 8), a time (0 or 8): the fewest that hold all of the
+ * block; then the values, the counts, the times of the places in order; then the checksum, 16
+ * bytes: XXH3-128 of what is before it, seeded with the key's XXH3-64. Equal contents are equal
+ * bytes, and the checksum is the block's share of the digest (digest.h).
+ *
+ * But for blocks of very large numbers a value stays below half a page, so LMDB needs no overflow
+ * pages.
  *
  * Errors     block_decode is false for a value that isn't whole: its store is damaged.
  * Threads    Any.
@@ -13,17 +18,16 @@
 
 #include "aggregator/rules/cells.h"
 
-enum { BLOCK_CELLS = 60, BLOCK_KEY_BYTES = 9, BLOCK_BYTES_MAX = 8 + BLOCK_CELLS * 32 + 8 };
-
-struct block_cell {
-    struct decimal value;
-    uint64_t count;
-    struct instant time;
+enum {
+    BLOCK_CELLS = CHUNK_CELLS,
+    BLOCK_KEY_BYTES = 9,
+    BLOCK_SUM_BYTES = 16,
+    BLOCK_BYTES_MAX = 8 + 3 + BLOCK_CELLS * 32 + BLOCK_SUM_BYTES
 };
 
 struct block {
     uint64_t bitmap;
-    struct block_cell cells[BLOCK_CELLS];
+    struct cell cells[BLOCK_CELLS]; /* zero where nothing is present */
 };
 
 struct block_key {
@@ -34,9 +38,17 @@ struct block_key {
 
 void block_key_encode(struct block_key key, uint8_t bytes[BLOCK_KEY_BYTES]);
 MUST_USE bool block_key_decode(struct text bytes, struct block_key *key);
-/* Returns the length. */
-size_t block_encode(const struct block *block, struct text key, uint8_t bytes[BLOCK_BYTES_MAX]);
-MUST_USE bool block_decode(struct text key, struct text value, struct block *block);
+/* Returns the length; *sum is the checksum. */
+size_t block_encode(const struct block *block, struct text key, uint8_t bytes[BLOCK_BYTES_MAX],
+                    uint128 *sum);
+MUST_USE bool block_decode(struct text key, struct text value, struct block *block, uint128 *sum);
+/* Merges a chunk of the block's series, whose aggregations these are. UNIQUE_COUNT is left out. */
+void block_merge(struct block *block, const struct cell cells[BLOCK_CELLS],
+                 const uint8_t aggregations[BLOCK_CELLS]);
 
-/* The checksum that every value of the store ends with: of `bytes` under `key`. */
+/* The checksum that every other value of the store ends with: of `bytes` under `key`. */
 uint64_t block_checksum(struct text key, const void *bytes, size_t length);
+/* Appends the one of blocks to the first `length` of the bytes; returns the new length. */
+size_t block_seal(struct text key, uint8_t *bytes, size_t length, uint128 *sum);
+/* Is the last of the value the sum of what is before it? Then it goes into *sum. */
+MUST_USE bool block_sealed(struct text key, struct text value, uint128 *sum);

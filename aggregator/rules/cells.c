@@ -1,31 +1,18 @@
 #include "aggregator/rules/cells.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS_FIRST_ROOM = 1024, DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS };
+enum {
+    CELLS_FIRST_ROOM = 256,
+    CELLS_KEPT_SLABS = 16, /* of a burst's memory twice what is used stays, and so much */
+    DIGIT_BITS = 8,
+    DIGITS = 1 << DIGIT_BITS
+};
 
-struct total cell_total(const struct cell *cell)
+static uint64_t key_of(int64_t minute, uint32_t series)
 {
-    return (struct total){.aggregation = (enum aggregation)cell->aggregation,
-                          .value = cell->value,
-                          .count = cell->count,
-                          .time = cell->time};
-}
-
-void cell_merge(struct cell *cell, const struct total *more)
-{
-    struct total total = cell_total(cell);
-
-    if (more->aggregation == AGGREGATION_UNIQUE_COUNT || more->count == 0) {
-        total.count += more->count;
-    } else if (total_merge(&total, more)) {
-        assert(!"the partition's gross bounds every total");
-    }
-    cell->value = total.value;
-    cell->count = total.count;
-    cell->time = total.time;
+    return cell_key(minute, series / CHUNK_CELLS);
 }
 
 static uint64_t place_of(const struct cells *cells, uint64_t key)
@@ -35,11 +22,12 @@ static uint64_t place_of(const struct cells *cells, uint64_t key)
     return (hash ^ hash >> 32) & (cells->room - 1);
 }
 
-static struct cell *slot_of(const struct cells *cells, uint64_t key)
+/* The chunk's slot, or the free one that it would get. */
+static struct chunk_slot *slot_of(const struct cells *cells, uint64_t key)
 {
     uint64_t at = place_of(cells, key);
 
-    while (cells->slots[at].is_used && cells->slots[at].key != key)
+    while (cells->slots[at].key != 0 && cells->slots[at].key != key)
         at = (at + 1) & (cells->room - 1);
     return &cells->slots[at];
 }
@@ -53,58 +41,115 @@ static void grow(struct cells *cells)
     if (!cells->slots)
         abort();
     for (uint64_t i = 0; i < old.room; i++)
-        if (old.slots[i].is_used)
+        if (old.slots[i].key != 0)
             *slot_of(cells, old.slots[i].key) = old.slots[i];
     free(old.slots);
 }
 
+static struct cell *slab_new(void)
+{
+    size_t bytes = (size_t)SLAB_CHUNKS * CHUNK_CELLS * sizeof(struct cell);
+    struct cell *slab = aligned_alloc(64, bytes);
+
+    if (!slab)
+        abort();
+    return memset(slab, 0, bytes);
+}
+
+static void add_slab(struct cells *cells)
+{
+    cells->slabs = realloc(cells->slabs, (cells->slab_count + 1) * sizeof(struct cell *));
+    if (!cells->slabs)
+        abort();
+    cells->slabs[cells->slab_count++] = slab_new();
+    if (cells->key_room >= cells->slab_count * SLAB_CHUNKS)
+        return;
+    cells->key_room = 2 * cells->slab_count * SLAB_CHUNKS;
+    cells->keys = realloc(cells->keys, cells->key_room * sizeof(*cells->keys));
+    if (!cells->keys)
+        abort();
+}
+
+static void drop_slabs(struct cells *cells, uint64_t kept)
+{
+    while (cells->slab_count > kept)
+        free(cells->slabs[--cells->slab_count]);
+}
+
 void cells_deinit(struct cells *cells)
 {
+    drop_slabs(cells, 0);
+    free(cells->slabs);
+    free(cells->keys);
     free(cells->slots);
     *cells = (struct cells){0};
 }
 
 void cells_clear(struct cells *cells)
 {
-    /* A burst's table isn't kept for the trickle after it: clearing costs its whole length. */
+    uint64_t used = (cells->count + SLAB_CHUNKS - 1) / SLAB_CHUNKS;
+
+    drop_slabs(cells, 2 * used + CELLS_KEPT_SLABS);
+    for (uint64_t i = 0; i < cells->count; i++)
+        memset((struct cell *)(uintptr_t)cells_chunk(cells, i), 0,
+               CHUNK_CELLS * sizeof(struct cell));
+    /* Nor is its table: clearing costs its whole length. */
     if (cells->room > CELLS_FIRST_ROOM && cells->count * 8 < cells->room) {
-        cells_deinit(cells);
-        return;
-    }
-    if (cells->room)
+        free(cells->slots);
+        cells->slots = NULL;
+        cells->room = 0;
+    } else if (cells->room) {
         memset(cells->slots, 0, cells->room * sizeof(*cells->slots));
+    }
     cells->count = 0;
 }
 
-void cells_prefetch(const struct cells *cells, uint64_t key)
+uint64_t cells_bytes(const struct cells *cells)
 {
-    if (cells->room)
-        __builtin_prefetch(&cells->slots[place_of(cells, key)], 1);
+    return cells->slab_count * SLAB_CHUNKS * CHUNK_CELLS * sizeof(struct cell) +
+           cells->room * sizeof(*cells->slots) + cells->key_room * sizeof(*cells->keys);
 }
 
-void cells_add(struct cells *cells, uint64_t key, const struct total *more)
+void cells_prefetch_slot(const struct cells *cells, int64_t minute, uint32_t series)
 {
-    struct cell *slot;
+    if (cells->room)
+        __builtin_prefetch(&cells->slots[place_of(cells, key_of(minute, series))]);
+}
 
-    if (cells->count * 5 >= cells->room * 3)
+void cells_prefetch_cell(const struct cells *cells, int64_t minute, uint32_t series)
+{
+    const struct chunk_slot *slot;
+
+    if (cells->room == 0)
+        return;
+    slot = slot_of(cells, key_of(minute, series));
+    if (slot->key != 0)
+        __builtin_prefetch(cells_chunk(cells, slot->chunk) + series % CHUNK_CELLS, 1);
+}
+
+struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series)
+{
+    uint64_t key = key_of(minute, series);
+    struct chunk_slot *slot;
+
+    assert(key != 0); /* no instant lies in the first window */
+    if (cells->count * 2 >= cells->room)
         grow(cells);
     slot = slot_of(cells, key);
-    if (!slot->is_used) {
-        *slot = (struct cell){.key = key, .aggregation = more->aggregation, .is_used = 1};
-        cells->count++;
+    if (slot->key == 0) {
+        if (cells->count == cells->slab_count * SLAB_CHUNKS)
+            add_slab(cells);
+        *slot = (struct chunk_slot){.key = key, .chunk = cells->count};
+        cells->keys[cells->count++] = key;
     }
-    cell_merge(slot, more);
+    return (struct cell *)(uintptr_t)cells_chunk(cells, slot->chunk) + series % CHUNK_CELLS;
 }
 
 /* --- lists --- */
 
-struct place { /* what is sorted instead of whole cells */
-    uint64_t key;
-    uint64_t at;
-};
-
 /* One pass of a radix sort. False when all keys share the digit: nothing was moved. */
-static bool sort_by_digit(const struct place *from, struct place *into, size_t count, int shift)
+static bool sort_by_digit(const struct cell_run *from, struct cell_run *into, size_t count,
+                          int shift)
 {
     size_t starts[DIGITS] = {0}, sum = 0;
 
@@ -123,34 +168,23 @@ static bool sort_by_digit(const struct place *from, struct place *into, size_t c
     return true;
 }
 
-/* Stable, so equal keys keep their order. */
 static void sort_list(struct cell_list *list)
 {
-    struct place *places, *from, *into;
-    struct cell *sorted;
+    struct cell_run *other;
 
     if (list->count < 2)
         return;
-    places = malloc(2 * list->count * sizeof(*places));
-    sorted = malloc(list->count * sizeof(*sorted));
-    if (!places || !sorted)
+    other = malloc(list->count * sizeof(*other));
+    if (!other)
         abort();
-    from = places;
-    into = places + list->count;
-    for (size_t i = 0; i < list->count; i++)
-        from[i] = (struct place){.key = list->cells[i].key, .at = i};
     for (int shift = 0; shift < 64; shift += DIGIT_BITS)
-        if (sort_by_digit(from, into, list->count, shift)) {
-            struct place *swap = from;
+        if (sort_by_digit(list->runs, other, list->count, shift)) {
+            struct cell_run *swap = list->runs;
 
-            from = into;
-            into = swap;
+            list->runs = other;
+            other = swap;
         }
-    for (size_t i = 0; i < list->count; i++)
-        sorted[i] = list->cells[from[i].at];
-    free(places);
-    free(list->cells);
-    list->cells = sorted;
+    free(other);
 }
 
 void cells_list(const struct cells *cells, struct cell_list *list)
@@ -158,39 +192,28 @@ void cells_list(const struct cells *cells, struct cell_list *list)
     *list = (struct cell_list){0};
     if (cells->count == 0)
         return;
-    list->cells = malloc(cells->count * sizeof(*list->cells));
-    if (!list->cells)
+    list->runs = malloc(cells->count * sizeof(*list->runs));
+    if (!list->runs)
         abort();
-    for (uint64_t i = 0; i < cells->room; i++)
-        if (cells->slots[i].is_used)
-            list->cells[list->count++] = cells->slots[i];
+    for (uint64_t i = 0; i < cells->count; i++)
+        list->runs[list->count++] =
+            (struct cell_run){.key = cells->keys[i], .cells = cells_chunk(cells, i)};
     sort_list(list);
 }
 
 void cell_list_coarsen(struct cell_list *list, enum level from, enum level to)
 {
-    size_t kept = 0;
-
     for (size_t i = 0; i < list->count; i++) {
-        uint64_t key = list->cells[i].key;
+        uint64_t key = list->runs[i].key;
         int64_t minute = cell_window(key) * level_minutes(from);
 
-        list->cells[i].key = cell_key(level_window(to, minute), cell_series(key));
+        list->runs[i].key = cell_key(level_window(to, minute), cell_series(key));
     }
     sort_list(list);
-    for (size_t i = 0; i < list->count; i++) {
-        struct total more = cell_total(&list->cells[i]);
-
-        if (kept > 0 && list->cells[kept - 1].key == list->cells[i].key)
-            cell_merge(&list->cells[kept - 1], &more);
-        else
-            list->cells[kept++] = list->cells[i];
-    }
-    list->count = kept;
 }
 
 void cell_list_deinit(struct cell_list *list)
 {
-    free(list->cells);
+    free(list->runs);
     *list = (struct cell_list){0};
 }

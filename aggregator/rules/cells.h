@@ -1,13 +1,15 @@
 /*
- * cells.h - what was counted since the last commit, summed: (minute, series) → total.
+ * cells.h - what was counted since the last commit, summed: (minute, series) → cell.
  *
- * The map holds minutes alone. At a commit it is laid out as a sorted list, and coarsened to
- * quarter-hours and then days by merging neighbours: three levels for one look-up an entry.
+ * Cells lie in *chunks*, each of 64 neighbouring series in one minute: what a block of the store
+ * holds (block.h), so that a commit merges chunk with block and sorts nothing but the chunks. A
+ * coarser level's block takes the chunks of several minutes.
  *
- * A UNIQUE_COUNT cell is here too, with count 0: it says that the window was touched; how many
- * values are new the store alone knows (uniques.h).
+ * A cell whose count is 0 isn't there. One of UNIQUE_COUNT counts 1 whatever came: it says that the
+ * window was touched; how many values are new the store alone knows (uniques.h).
  *
- * Ownership  cells_deinit, which accepts a zeroed one; a zeroed one is empty.
+ * Ownership  cells_deinit, which accepts a zeroed one; a zeroed one is empty. A cell stays where it
+ *            is until cells_clear.
  * Threads    One at a time.
  */
 #pragma once
@@ -15,38 +17,96 @@
 #include "aggregator/rules/level.h"
 #include "proto/counters.h"
 
+#include <assert.h>
+
+enum { CHUNK_CELLS = 64, SLAB_CHUNKS = 64 };
+
 struct cell {
     struct decimal value;
     uint64_t count;
     struct instant time;
-    uint64_t key; /* cell_key */
-    uint32_t aggregation;
-    uint32_t is_used;
+};
+
+struct chunk_slot {
+    uint64_t key; /* cell_key of window and series / CHUNK_CELLS; 0: free */
+    uint64_t chunk;
 };
 
 struct cells {
-    struct cell *slots;
-    uint64_t room; /* a power of two, or 0 */
-    uint64_t count;
+    struct chunk_slot *slots;
+    uint64_t room;  /* a power of two, or 0 */
+    uint64_t count; /* chunks in use */
+    uint64_t *keys; /* of each chunk */
+    uint64_t key_room;
+    struct cell **slabs; /* of SLAB_CHUNKS chunks each; what isn't in use is zero */
+    uint64_t slab_count;
+};
+
+/* Chunks in the order of the store's keys. */
+struct cell_run {
+    uint64_t key;             /* cell_key of the level's window and series / CHUNK_CELLS */
+    const struct cell *cells; /* CHUNK_CELLS of them */
 };
 
 struct cell_list {
-    struct cell *cells; /* ascending by key, no two alike */
+    struct cell_run *runs; /* ascending by key; of one key as many as minutes were touched */
     size_t count;
 };
 
-struct total cell_total(const struct cell *cell);
-/* Merges `more` into the cell, which can't overflow: what a partition counts is bounded (count.h).
- */
-void cell_merge(struct cell *cell, const struct total *more);
-
 void cells_deinit(struct cells *cells);
 void cells_clear(struct cells *cells);
-void cells_add(struct cells *cells, uint64_t key, const struct total *more);
-void cells_prefetch(const struct cells *cells, uint64_t key);
+/* The cell of a minute, made when it isn't there. */
+struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series);
+/* Fetches what cells_take will look at: the first before the second, some events apart. */
+void cells_prefetch_slot(const struct cells *cells, int64_t minute, uint32_t series);
+void cells_prefetch_cell(const struct cells *cells, int64_t minute, uint32_t series);
+uint64_t cells_bytes(const struct cells *cells); /* of memory */
 
-/* Lays the map out, sorted. The map keeps what it has. */
+static inline const struct cell *cells_chunk(const struct cells *cells, uint64_t chunk)
+{
+    return cells->slabs[chunk / SLAB_CHUNKS] + chunk % SLAB_CHUNKS * CHUNK_CELLS;
+}
+
+/* Lists the chunks, which stay the map's. */
 void cells_list(const struct cells *cells, struct cell_list *list);
 /* Turns the list of minutes (or quarter-hours) into one of `level`. */
 void cell_list_coarsen(struct cell_list *list, enum level from, enum level to);
 void cell_list_deinit(struct cell_list *list);
+
+/* --- one cell --- */
+
+/*
+ * Merges `more`, which counts at least 1, into *into, which may be empty. It can't overflow: what a
+ * partition counts is bounded (count.h). Not for UNIQUE_COUNT. As total_merge does; what the
+ * aggregation doesn't use is zero in both.
+ */
+static inline void cell_merge(enum aggregation aggregation, struct cell *into,
+                              const struct cell *more)
+{
+    bool replaces = into->count == 0;
+
+    switch (aggregation) {
+    case AGGREGATION_SUM:
+    case AGGREGATION_AVG:
+        if (__builtin_add_overflow(into->value.units, more->value.units, &into->value.units))
+            assert(!"the partition's gross bounds every total");
+        break;
+    case AGGREGATION_MIN:
+        replaces |= more->value.units < into->value.units;
+        break;
+    case AGGREGATION_MAX:
+        replaces |= more->value.units > into->value.units;
+        break;
+    case AGGREGATION_LATEST:
+        replaces |= more->time.ns > into->time.ns ||
+                    (more->time.ns == into->time.ns && more->value.units > into->value.units);
+        break;
+    default:
+        break;
+    }
+    if (replaces) {
+        into->value = more->value;
+        into->time = more->time;
+    }
+    into->count += more->count;
+}

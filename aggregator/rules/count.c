@@ -2,20 +2,21 @@
 
 #include "aggregator/rules/rollup.h"
 #include "common/base/partition.h"
+#include "proto/usage_view.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNT_AHEAD = 16 /* events whose memory is fetched ahead */ };
+/* How many events ahead memory is fetched: first what says where a cell lies, then the cell. */
+enum { AHEAD_FAR = 32, AHEAD_NEAR = 12 };
 
 #define GROSS_MAX (((uint128)1 << 127) - 1)
 
 struct batch_series {
-    struct series_name name;
-    uint32_t id;      /* INDEX_NONE: not counted yet */
-    uint32_t account; /* INDEX_NONE: not asked for yet */
-    size_t at;        /* of its encoded form in `text` */
+    struct series_name names[USAGE_SERIES_MAX];
+    uint32_t ids[USAGE_SERIES_MAX];      /* INDEX_NONE: not counted yet */
+    uint32_t accounts[USAGE_SERIES_MAX]; /* INDEX_NONE: not asked for yet */
 };
 
 const char *aside_reason_name(enum aside_reason reason)
@@ -32,7 +33,7 @@ struct tally *tally_new(int32_t partition, int32_t partitions, int64_t horizon_m
     assert(partition >= 0 && partition < partitions && horizon_ms >= 0);
     if (!tally)
         abort();
-    tally->batch = malloc(USAGE_SERIES_MAX * sizeof(*tally->batch));
+    tally->batch = malloc(sizeof(*tally->batch));
     if (!tally->batch)
         abort();
     tally->partition = partition;
@@ -55,7 +56,6 @@ struct tally *tally_free(struct tally *tally)
     ledger_deinit(&tally->ledger);
     limits_deinit(&tally->limits);
     numbered_deinit(&tally->numbered);
-    buffer_deinit(&tally->text);
     buffer_deinit(&tally->other);
     free(tally->batch);
     free(tally);
@@ -108,48 +108,36 @@ static bool is_late(const struct tally *tally, const struct usage_event *event)
 
 /* --- series and accounts of a batch --- */
 
-static void name_series(struct tally *tally, const struct usage_batch *batch)
-{
-    buffer_clear(&tally->text);
-    for (size_t i = 0; i < batch->series_count; i++) {
-        tally->batch[i].at = tally->text.length;
-        series_encode(&batch->series[i], &tally->text);
-    }
-    for (size_t i = 0; i < batch->series_count; i++) {
-        struct batch_series *known = &tally->batch[i];
-        size_t end = i + 1 < batch->series_count ? tally->batch[i + 1].at : tally->text.length;
-
-        known->name = series_name_of(text_from(tally->text.at + known->at, end - known->at));
-        registry_prefetch(&tally->series, &known->name);
-    }
-}
-
 static void look_series_up(struct tally *tally, const struct usage_batch *batch)
 {
-    name_series(tally, batch);
-    for (size_t i = 0; i < batch->series_count; i++) {
-        struct batch_series *known = &tally->batch[i];
+    struct batch_series *known = tally->batch;
 
-        known->id = registry_find(&tally->series, &known->name);
-        known->account = known->id == INDEX_NONE ? (uint32_t)INDEX_NONE
-                                                 : tally->series.series[known->id].account;
+    for (size_t i = 0; i < batch->series_count; i++)
+        known->names[i] = series_name_of(batch->series[i].encoded);
+    registry_find_all(&tally->series, known->names, known->ids, batch->series_count);
+    for (size_t i = 0; i < batch->series_count; i++) {
+        known->accounts[i] = INDEX_NONE;
+        if (known->ids[i] == INDEX_NONE)
+            continue;
+        known->accounts[i] = tally->series.series[known->ids[i]].account;
+        __builtin_prefetch(&tally->ledger.accounts[known->accounts[i]], 1);
     }
 }
 
 static uint32_t account_of(struct tally *tally, const struct usage_batch *batch, uint16_t series)
 {
-    struct batch_series *known = &tally->batch[series];
+    uint32_t *account = &tally->batch->accounts[series];
     struct text subscription = batch->series[series].subscription;
 
-    if (known->account != INDEX_NONE)
-        return known->account;
-    known->account = ledger_find(&tally->ledger, subscription);
-    if (known->account == INDEX_NONE) {
-        known->account = ledger_take(&tally->ledger, subscription);
-        tally->ledger.accounts[known->account].is_misplaced =
+    if (*account != INDEX_NONE)
+        return *account;
+    *account = ledger_find(&tally->ledger, subscription);
+    if (*account == INDEX_NONE) {
+        *account = ledger_take(&tally->ledger, subscription);
+        tally->ledger.accounts[*account].is_misplaced =
             partition_of(subscription, tally->partitions) != tally->partition;
     }
-    return known->account;
+    return *account;
 }
 
 /* Past the limit, the series of `__other__` takes the place of the batch's. */
@@ -166,29 +154,40 @@ static uint32_t other_series(struct tally *tally, const struct usage_series *ser
     return id != INDEX_NONE ? id : registry_add(&tally->series, &name, account);
 }
 
-/* The series that an entry counts under on the day: its own, or `__other__`. */
-static uint32_t series_of(struct tally *tally, const struct usage_batch *batch, uint16_t series,
-                          struct day *day)
+/* A series that the day hasn't seen yet, or that is new altogether. */
+static uint32_t meet_series(struct tally *tally, const struct usage_batch *batch, uint16_t series,
+                            struct day *day)
 {
-    struct batch_series *known = &tally->batch[series];
+    const struct series_name *name = &tally->batch->names[series];
+    uint32_t *known = &tally->batch->ids[series];
     uint32_t account = account_of(tally, batch, series);
     uint32_t group, id;
 
-    if (known->id == INDEX_NONE) /* it may have been counted since: a batch can name it twice */
-        known->id = registry_find(&tally->series, &known->name);
-    if (known->id != INDEX_NONE && day_has_seen(day, known->id))
-        return known->id;
+    if (*known == INDEX_NONE) /* it may have been counted since: a batch can name it twice */
+        *known = registry_find(&tally->series, name);
+    if (*known != INDEX_NONE && day_has_seen(day, *known))
+        return *known;
     group = registry_group(&tally->series, &batch->series[series]);
-    if (series_is_other(known->name.encoded) ||
-        limits_take(&tally->limits, &tally->series, day, group)) {
-        if (known->id == INDEX_NONE)
-            known->id = registry_add(&tally->series, &known->name, account);
-        id = known->id;
+    if (series_is_other(name->encoded) || limits_take(&tally->limits, &tally->series, day, group)) {
+        if (*known == INDEX_NONE)
+            *known = registry_add(&tally->series, name, account);
+        id = *known;
     } else {
         id = other_series(tally, &batch->series[series], account);
     }
     day_see(day, id);
     return id;
+}
+
+/* The series that an entry counts under on the day: its own, or `__other__`. */
+static inline uint32_t series_of(struct tally *tally, const struct usage_batch *batch,
+                                 uint16_t series, struct day *day)
+{
+    uint32_t id = tally->batch->ids[series];
+
+    if (id != INDEX_NONE && day_has_seen(day, id))
+        return id;
+    return meet_series(tally, batch, series, day);
 }
 
 /* --- one event --- */
@@ -198,7 +197,7 @@ static bool fits_gross(const struct tally *tally, const struct usage_batch *batc
 {
     *gross = tally->gross;
     for (size_t i = 0; i < event->entry_count; i++) {
-        struct usage_entry entry = usage_entry_at(batch, event->first_entry + i);
+        struct usage_entry entry = usage_view_entry(batch, event->first_entry + i);
 
         if (batch->series[entry.series].aggregation == AGGREGATION_UNIQUE_COUNT)
             continue;
@@ -215,20 +214,22 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
     int64_t minute = instant_minute(event->time);
 
     for (size_t i = 0; i < event->entry_count; i++) {
-        struct usage_entry entry = usage_entry_at(batch, event->first_entry + i);
+        struct usage_entry entry = usage_view_entry(batch, event->first_entry + i);
         enum aggregation aggregation = batch->series[entry.series].aggregation;
-        uint64_t key = cell_key(minute, series_of(tally, batch, entry.series, day));
-        struct total more = {.aggregation = aggregation, .count = 1};
+        uint32_t series = series_of(tally, batch, entry.series, day);
+        struct cell *cell = cells_take(&tally->cells, minute, series);
+        struct cell more = {.count = 1};
 
         if (aggregation == AGGREGATION_UNIQUE_COUNT) {
-            uniques_add(&tally->uniques, key, entry.value.unique);
-            more.count = 0;
-        } else if (aggregation != AGGREGATION_COUNT) {
-            more.value = entry.value.amount;
+            uniques_add(&tally->uniques, cell_key(minute, series), entry.value.unique);
+            cell->count = 1;
+            continue;
         }
+        if (aggregation != AGGREGATION_COUNT)
+            more.value = entry.value.amount;
         if (aggregation == AGGREGATION_LATEST)
             more.time = event->time;
-        cells_add(&tally->cells, key, &more);
+        cell_merge(aggregation, cell, &more);
     }
 }
 
@@ -286,16 +287,6 @@ static enum event_verdict judge(struct tally *tally, const struct usage_batch *b
     return EVENT_COUNTED;
 }
 
-static void enter(struct account_counts *counts, enum event_verdict verdict)
-{
-    counts->accepted++;
-    counts->counted += verdict == EVENT_COUNTED;
-    counts->duplicate += verdict == EVENT_DUPLICATE || verdict == EVENT_CONFLICT;
-    counts->conflict += verdict == EVENT_CONFLICT;
-    counts->late += verdict == EVENT_LATE;
-    counts->rejected += verdict == EVENT_MISPLACED || verdict == EVENT_OVERFLOW;
-}
-
 static void count_event(struct tally *tally, const struct usage_batch *batch, size_t index,
                         struct aside *asides, size_t *aside_count)
 {
@@ -303,13 +294,20 @@ static void count_event(struct tally *tally, const struct usage_batch *batch, si
                                                 [EVENT_LATE] = ASIDE_LATE,
                                                 [EVENT_MISPLACED] = ASIDE_MISPLACED,
                                                 [EVENT_OVERFLOW] = ASIDE_OVERFLOW};
-    struct usage_event event = usage_event_at(batch, index);
+    static const struct account_counts counts[] = {
+        [EVENT_COUNTED] = {.accepted = 1, .counted = 1},
+        [EVENT_DUPLICATE] = {.accepted = 1, .duplicate = 1},
+        [EVENT_CONFLICT] = {.accepted = 1, .duplicate = 1, .conflict = 1},
+        [EVENT_LATE] = {.accepted = 1, .late = 1},
+        [EVENT_MISPLACED] = {.accepted = 1, .rejected = 1},
+        [EVENT_OVERFLOW] = {.accepted = 1, .rejected = 1}};
+    struct usage_event event = usage_view_event(batch, index);
     uint32_t account = account_of(tally, batch, event.series);
     enum event_verdict verdict;
 
     arrive(tally, event.arrival_ms);
     verdict = judge(tally, batch, &event, account);
-    enter(&ledger_change(&tally->ledger, account)->counts, verdict);
+    ledger_add(&tally->ledger, account, &counts[verdict]);
     if (verdict > EVENT_DUPLICATE)
         asides[(*aside_count)++] =
             (struct aside){.event = (uint16_t)index, .reason = reasons[verdict]};
@@ -325,22 +323,44 @@ static void pass(struct tally *tally, int64_t offset, uint64_t events)
     tally->pending_events += events;
 }
 
-static void fetch_ahead(const struct tally *tally, const struct usage_batch *batch, size_t index)
+static void fetch_far(const struct tally *tally, const struct usage_batch *batch, size_t index)
 {
     struct usage_event event;
     const struct day *day;
+    int64_t minute;
 
     if (index >= batch->event_count)
         return;
-    event = usage_event_at(batch, index);
+    event = usage_view_event(batch, index);
     day = days_find(&tally->days, instant_day(event.time));
+    minute = instant_minute(event.time);
     if (event.flags & USAGE_NUMBERED)
         numbered_prefetch(&tally->numbered, &event);
     else if (day)
         dedup_prefetch(&day->ids, &event.fingerprint);
-    if (tally->batch[event.series].id != INDEX_NONE)
-        cells_prefetch(&tally->cells,
-                       cell_key(instant_minute(event.time), tally->batch[event.series].id));
+    for (size_t i = 0; i < event.entry_count; i++) {
+        uint32_t id = tally->batch->ids[usage_view_series(batch, event.first_entry + i)];
+
+        if (id != INDEX_NONE)
+            cells_prefetch_slot(&tally->cells, minute, id);
+    }
+}
+
+static void fetch_near(const struct tally *tally, const struct usage_batch *batch, size_t index)
+{
+    struct usage_event event;
+    int64_t minute;
+
+    if (index >= batch->event_count)
+        return;
+    event = usage_view_event(batch, index);
+    minute = instant_minute(event.time);
+    for (size_t i = 0; i < event.entry_count; i++) {
+        uint32_t id = tally->batch->ids[usage_view_series(batch, event.first_entry + i)];
+
+        if (id != INDEX_NONE)
+            cells_prefetch_cell(&tally->cells, minute, id);
+    }
 }
 
 void tally_count(struct tally *tally, const struct usage_batch *batch, int64_t offset,
@@ -349,22 +369,22 @@ void tally_count(struct tally *tally, const struct usage_batch *batch, int64_t o
     *aside_count = 0;
     pass(tally, offset, batch->event_count);
     look_series_up(tally, batch);
-    for (size_t i = 0; i < COUNT_AHEAD; i++)
-        fetch_ahead(tally, batch, i);
+    for (size_t i = 0; i < AHEAD_FAR; i++)
+        fetch_far(tally, batch, i);
+    for (size_t i = 0; i < AHEAD_NEAR; i++)
+        fetch_near(tally, batch, i);
     for (size_t i = 0; i < batch->event_count; i++) {
-        fetch_ahead(tally, batch, i + COUNT_AHEAD);
+        fetch_far(tally, batch, i + AHEAD_FAR);
+        fetch_near(tally, batch, i + AHEAD_NEAR);
         count_event(tally, batch, i, asides, aside_count);
     }
 }
 
 void tally_reject(struct tally *tally, int64_t offset)
 {
-    struct account *account;
-
     pass(tally, offset, 1);
-    account = ledger_change(&tally->ledger, ledger_take(&tally->ledger, (struct text){0}));
-    account->counts.accepted++;
-    account->counts.rejected++;
+    ledger_add(&tally->ledger, ledger_take(&tally->ledger, (struct text){0}),
+               &(struct account_counts){.accepted = 1, .rejected = 1});
 }
 
 void tally_committed(struct tally *tally)

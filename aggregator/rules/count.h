@@ -64,9 +64,10 @@ struct tally {
     int64_t filter_bytes_max; /* of sealed days' filters at a load; 0: any number */
     int32_t first_open_day;
     uint128 ledger_sum; /* the digest's share of the committed ledger */
+    uint128 names_sum;  /* and of the texts of series and accounts that are committed */
 
     struct batch_series *batch; /* scratch */
-    struct buffer text, other;
+    struct buffer other;
 };
 
 struct tally *tally_new(int32_t partition, int32_t partitions, int64_t horizon_ms);

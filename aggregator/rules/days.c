@@ -148,11 +148,6 @@ struct day *days_with_filter(const struct days *days)
     return day;
 }
 
-bool day_has_seen(const struct day *day, uint32_t series)
-{
-    return series / 64 < day->seen_words && (day->seen[series / 64] >> (series % 64) & 1);
-}
-
 void day_see(struct day *day, uint32_t series)
 {
     if (series / 64 >= day->seen_words) {

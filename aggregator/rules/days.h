@@ -58,7 +58,10 @@ struct day *days_to_seal(const struct days *days);
 /* The oldest open day that has a filter; NULL: none. */
 struct day *days_with_filter(const struct days *days);
 
-bool day_has_seen(const struct day *day, uint32_t series);
+static inline bool day_has_seen(const struct day *day, uint32_t series)
+{
+    return series / 64 < day->seen_words && (day->seen[series / 64] >> (series % 64) & 1);
+}
 void day_see(struct day *day, uint32_t series);
 
 void day_key(int32_t number, uint8_t key[DAY_KEY_BYTES]);

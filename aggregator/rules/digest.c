@@ -6,27 +6,13 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum entry_kind { ENTRY_CELL = 1, ENTRY_UNIQUE, ENTRY_ACCOUNT, ENTRY_DAY };
+enum entry_kind { ENTRY_NAME = 1, ENTRY_UNIQUE, ENTRY_DAY };
 
 static uint128 hash_of(const void *bytes, size_t length, uint64_t seed)
 {
     XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, length, seed);
 
     return (uint128)hash.low64 | (uint128)hash.high64 << 64;
-}
-
-uint128 digest_cell(enum level level, int64_t window, const uint8_t series[16],
-                    const struct total *total)
-{
-    uint8_t bytes[64];
-
-    wire_store_u64(bytes, (uint64_t)ENTRY_CELL << 8 | (uint64_t)level);
-    wire_store_i64(bytes + 8, window);
-    memcpy(bytes + 16, series, 16);
-    wire_store_i128(bytes + 32, total->value.units);
-    wire_store_u64(bytes + 48, total->count);
-    wire_store_i64(bytes + 56, total->time.ns);
-    return hash_of(bytes, sizeof(bytes), ENTRY_CELL);
 }
 
 uint128 digest_unique(enum level level, int64_t window, const uint8_t series[16],
@@ -41,21 +27,12 @@ uint128 digest_unique(enum level level, int64_t window, const uint8_t series[16]
     return hash_of(bytes, sizeof(bytes), ENTRY_UNIQUE);
 }
 
-uint128 digest_account(struct text subscription, const struct account_counts *counts)
+uint128 digest_name(enum digest_name kind, uint32_t number, struct text text)
 {
-    uint8_t bytes[64] = {0};
-    uint64_t seed;
+    uint8_t bytes[16] = {ENTRY_NAME, (uint8_t)kind, text_is_absent(text)};
 
-    wire_store_u64(bytes, ENTRY_ACCOUNT);
-    wire_store_u64(bytes + 8, counts->accepted);
-    wire_store_u64(bytes + 16, counts->counted);
-    wire_store_u64(bytes + 24, counts->duplicate);
-    wire_store_u64(bytes + 32, counts->conflict);
-    wire_store_u64(bytes + 40, counts->rejected);
-    wire_store_u64(bytes + 48, counts->late);
-    bytes[56] = text_is_absent(subscription);
-    seed = XXH3_64bits_withSeed(bytes, sizeof(bytes), ENTRY_ACCOUNT);
-    return hash_of(subscription.at ? subscription.at : "", subscription.length, seed);
+    wire_store_u32(bytes + 8, number);
+    return hash_of(text.at ? text.at : "", text.length, XXH3_64bits(bytes, sizeof(bytes)));
 }
 
 uint128 digest_day(int32_t day, const struct day_sums *sums)

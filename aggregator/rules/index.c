@@ -53,6 +53,18 @@ uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal
     return INDEX_NONE;
 }
 
+uint32_t index_guess(const struct index *index, uint64_t hash)
+{
+    uint64_t at;
+
+    if (index->room == 0)
+        return INDEX_NONE;
+    for (at = hash & (index->room - 1); index->slots[at].is_used; at = (at + 1) & (index->room - 1))
+        if (index->slots[at].hash == hash)
+            return index->slots[at].id;
+    return INDEX_NONE;
+}
+
 void index_add(struct index *index, uint64_t hash, uint32_t id)
 {
     assert(id < INDEX_NONE);

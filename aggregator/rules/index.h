@@ -35,6 +35,8 @@ void index_deinit(struct index *index);
 /* The id under the hash that `equal` agrees to; INDEX_NONE when there is none. */
 uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal, const void *owner,
                     const void *wanted);
+/* The first id under the hash, nobody having been asked; INDEX_NONE when there is none. */
+uint32_t index_guess(const struct index *index, uint64_t hash);
 /* Adds one that isn't there. */
 void index_add(struct index *index, uint64_t hash, uint32_t id);
 void index_clear(struct index *index);

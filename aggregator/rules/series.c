@@ -7,7 +7,12 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { SERIES_TEXT_NULL = 0xffff, SERIES_BLOCK_BYTES = 256 * 1024, SERIES_FIRST_ROOM = 64 };
+enum {
+    SERIES_TEXT_NULL = 0xffff,
+    SERIES_BLOCK_BYTES = 256 * 1024,
+    SERIES_FIRST_ROOM = 64,
+    FIND_AT_ONCE = 64
+};
 
 /* Texts live in blocks that never move. */
 struct series_block {
@@ -198,6 +203,7 @@ void registry_deinit(struct registry *registry)
         registry->texts = next;
     }
     free(registry->series);
+    free(registry->aggregations);
     free(registry->groups);
     free(registry->lines);
     index_deinit(&registry->by_text);
@@ -240,9 +246,44 @@ uint32_t registry_find(const struct registry *registry, const struct series_name
     return index_find(&registry->by_text, wire_load_u64(name->hash), equal_text, registry, name);
 }
 
-void registry_prefetch(const struct registry *registry, const struct series_name *name)
+/* The series that has the hash, which nearly always is the wanted one: its line is fetched. */
+static uint32_t guess(const struct registry *registry, const struct series_name *name)
 {
-    index_prefetch(&registry->by_text, wire_load_u64(name->hash));
+    uint32_t id = index_guess(&registry->by_text, wire_load_u64(name->hash));
+
+    if (id != INDEX_NONE)
+        __builtin_prefetch(&registry->series[id]);
+    return id;
+}
+
+static void prefetch_text(struct text text)
+{
+    __builtin_prefetch(text.at);
+    __builtin_prefetch(text.at + text.length - 1);
+}
+
+/* Each step fetches what the next one looks at. */
+static void find_some(const struct registry *registry, const struct series_name *names,
+                      uint32_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        index_prefetch(&registry->by_text, wire_load_u64(names[i].hash));
+    for (size_t i = 0; i < count; i++)
+        ids[i] = guess(registry, &names[i]);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] != INDEX_NONE)
+            prefetch_text(registry->series[ids[i]].encoded);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] != INDEX_NONE && !equal_text(registry, ids[i], &names[i]))
+            ids[i] = registry_find(registry, &names[i]);
+}
+
+void registry_find_all(const struct registry *registry, const struct series_name *names,
+                       uint32_t *ids, size_t count)
+{
+    for (size_t at = 0; at < count; at += FIND_AT_ONCE)
+        find_some(registry, names + at, ids + at,
+                  count - at < FIND_AT_ONCE ? count - at : FIND_AT_ONCE);
 }
 
 uint32_t registry_group(const struct registry *registry, const struct usage_series *series)
@@ -286,19 +327,33 @@ static void join_line(struct registry *registry, uint32_t id, const struct usage
     registry->lines[line].count++;
 }
 
+static void make_room(struct registry *registry)
+{
+    uint32_t room = registry->room;
+
+    registry->series =
+        grown(registry->series, registry->count, &registry->room, sizeof(*registry->series));
+    if (registry->room == room)
+        return;
+    registry->aggregations = realloc(registry->aggregations, registry->room);
+    if (!registry->aggregations)
+        abort();
+    memset(registry->aggregations + room, 0, registry->room - room);
+}
+
 uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account)
 {
     uint32_t id = registry->count;
     struct usage_series series;
 
-    registry->series =
-        grown(registry->series, registry->count, &registry->room, sizeof(*registry->series));
+    make_room(registry);
     registry->series[id] =
         (struct series){.encoded = keep_text(registry, name->encoded), .account = account};
     memcpy(registry->series[id].hash, name->hash, sizeof(name->hash));
     registry->count++;
     series = decoded(registry, id);
     registry->series[id].aggregation = series.aggregation;
+    registry->aggregations[id] = (uint8_t)series.aggregation;
     join_group(registry, id, &series);
     join_line(registry, id, &series);
     index_add(&registry->by_text, wire_load_u64(name->hash), id);

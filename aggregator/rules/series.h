@@ -40,6 +40,7 @@ struct series_block;
 
 struct registry {
     struct series *series;
+    uint8_t *aggregations; /* of each series, too: `room` of them, a multiple of 64 */
     uint32_t count, room;
     struct series_set *groups, *lines;
     uint32_t group_count, group_room, line_count, line_room;
@@ -66,7 +67,10 @@ bool series_is_other(struct text encoded);
 void registry_deinit(struct registry *registry); /* a zeroed one is an empty registry */
 uint32_t registry_find(const struct registry *registry,
                        const struct series_name *name); /* or INDEX_NONE */
-void registry_prefetch(const struct registry *registry, const struct series_name *name);
+/* Looks many up at once, which hides most of memory's latency: ids[i] is names[i]'s, or INDEX_NONE.
+ */
+void registry_find_all(const struct registry *registry, const struct series_name *names,
+                       uint32_t *ids, size_t count);
 /* Adds one that isn't there; its number is the former count. */
 uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account);
 /* The group that a series would belong to, INDEX_NONE when it has none yet. */

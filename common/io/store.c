@@ -135,14 +135,29 @@ static int open_environment(struct store *store, int64_t map_bytes)
     return rc ? store_fault(store, "cannot open the store", rc) : 0;
 }
 
-/* Refuses a newer format and writes ours down; a table of its own, beside the caller's. */
-static int check_format(struct store *store, MDB_txn *txn, uint32_t format)
+static int judge_format(const struct store *store, uint32_t found, struct store_formats formats)
+{
+    if (found > formats.current)
+        return fault(FAULT_STOP,
+                     "%s has format %u, written by a newer version; this one reads up to %u; "
+                     "remedy: run the newer version, or rebuild from the log in an empty folder",
+                     store->folder, found, formats.current);
+    if (found < formats.least)
+        return fault(FAULT_STOP,
+                     "%s has format %u, written by an older version; this one reads from %u on; "
+                     "remedy: run the older version, or rebuild from the log in an empty folder",
+                     store->folder, found, formats.least);
+    return 0;
+}
+
+/* Refuses a foreign format and writes ours down; a table of its own, beside the caller's. */
+static int check_format(struct store *store, MDB_txn *txn, struct store_formats formats)
 {
     MDB_dbi table;
     MDB_val key = {sizeof(format_key) - 1, (void *)(uintptr_t)format_key};
     MDB_val value;
     uint32_t found = 0;
-    int rc = mdb_dbi_open(txn, format_table, MDB_CREATE, &table);
+    int rc = mdb_dbi_open(txn, format_table, MDB_CREATE, &table), r;
 
     if (!rc)
         rc = mdb_get(txn, table, &key, &value);
@@ -151,16 +166,13 @@ static int check_format(struct store *store, MDB_txn *txn, uint32_t format)
                      value.mv_size);
     if (!rc)
         memcpy(&found, value.mv_data, sizeof(found));
-    if (found > format)
-        return fault(FAULT_STOP,
-                     "%s has format %u, written by a newer version; this one reads up to %u; "
-                     "remedy: run the newer version, or rebuild from the log in an empty folder",
-                     store->folder, found, format);
+    if (!rc && (r = judge_format(store, found, formats)))
+        return fault_pass(r);
     if (rc && rc != MDB_NOTFOUND)
         return store_fault(store, "cannot read the format of", rc);
-    if (found == format)
+    if (found == formats.current)
         return 0;
-    value = (MDB_val){sizeof(format), &format};
+    value = (MDB_val){sizeof(formats.current), &formats.current};
     rc = mdb_put(txn, table, &key, &value, 0);
     return rc ? store_fault(store, "cannot write the format of", rc) : 0;
 }
@@ -176,7 +188,7 @@ static int open_tables(struct store *store, MDB_txn *txn, const char *const *tab
     return 0;
 }
 
-static int prepare(struct store *store, const char *const *tables, uint32_t format)
+static int prepare(struct store *store, const char *const *tables, struct store_formats formats)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
@@ -184,7 +196,7 @@ static int prepare(struct store *store, const char *const *tables, uint32_t form
 
     if (rc)
         return store_fault(store, "cannot write to", rc);
-    r = check_format(store, txn, format);
+    r = check_format(store, txn, formats);
     if (!r)
         r = open_tables(store, txn, tables);
     if (r) {
@@ -198,11 +210,18 @@ static int prepare(struct store *store, const char *const *tables, uint32_t form
 int store_open(const char *folder, const char *const *tables, size_t table_count, int64_t map_bytes,
                uint32_t format, struct store **store)
 {
+    return store_open_since(folder, tables, table_count, map_bytes,
+                            (struct store_formats){.current = format}, store);
+}
+
+int store_open_since(const char *folder, const char *const *tables, size_t table_count,
+                     int64_t map_bytes, struct store_formats formats, struct store **store)
+{
     struct store *opened;
     int r;
 
     assert(table_count <= STORE_TABLES_MAX);
-    assert(map_bytes > 0 && format > 0);
+    assert(map_bytes > 0 && formats.current > 0);
     r = make_folder(folder);
     if (r)
         return fault_pass(r);
@@ -216,7 +235,7 @@ int store_open(const char *folder, const char *const *tables, size_t table_count
     if (!r)
         r = open_environment(opened, map_bytes);
     if (!r)
-        r = prepare(opened, tables, format);
+        r = prepare(opened, tables, formats);
     if (r) {
         store_close(opened);
         return fault_pass(r);

@@ -27,6 +27,10 @@ enum { STORE_KEY_BYTES_MAX = 511 };
 enum store_outcome { STORE_NOT_FOUND = 1 };
 enum store_mode { STORE_READ, STORE_WRITE };
 
+struct store_formats { /* that are understood; `current` is written */
+    uint32_t least, current;
+};
+
 /*
  * Opens the environment in the folder, which is made when it isn't there. `tables` are the names
  * that the other functions number from 0; `map_bytes` is the first size. `format` is stored in the
@@ -34,6 +38,10 @@ enum store_mode { STORE_READ, STORE_WRITE };
  */
 MUST_USE int store_open(const char *folder, const char *const *tables, size_t table_count,
                         int64_t map_bytes, uint32_t format, struct store **store);
+/* The same, and an environment of a format before `least` is refused as well. */
+MUST_USE int store_open_since(const char *folder, const char *const *tables, size_t table_count,
+                              int64_t map_bytes, struct store_formats formats,
+                              struct store **store);
 struct store *store_close(struct store *store); /* accepts NULL; returns NULL */
 
 /* Begins a transaction; *txn is NULL before. A writer waits for one in another process. */
@@ -64,6 +72,11 @@ MUST_USE int store_cursor_next(struct store_cursor *cursor, struct text *key, st
 MUST_USE int store_cursor_last(struct store_cursor *cursor, struct text *key, struct text *value);
 MUST_USE int store_cursor_previous(struct store_cursor *cursor, struct text *key,
                                    struct text *value);
+
+/* The pair of exactly that key. */
+MUST_USE int store_cursor_find(struct store_cursor *cursor, struct text key, struct text *value);
+/* As store_put; near the key of the call before it costs less. */
+MUST_USE int store_cursor_put(struct store_cursor *cursor, struct text key, struct text value);
 
 /* Writes a compact copy of what is committed now beside `file`, syncs it and renames it to `file`.
  */

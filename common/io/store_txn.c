@@ -272,3 +272,21 @@ int store_cursor_previous(struct store_cursor *cursor, struct text *key, struct 
 
     return move(cursor, MDB_PREV, &k, key, value);
 }
+
+int store_cursor_find(struct store_cursor *cursor, struct text key, struct text *value)
+{
+    MDB_val k = key_of(key);
+
+    return move(cursor, MDB_SET_KEY, &k, &key, value);
+}
+
+int store_cursor_put(struct store_cursor *cursor, struct text key, struct text value)
+{
+    MDB_val k = key_of(key);
+    MDB_val v = val_of(value);
+    int rc;
+
+    assert(cursor->txn && cursor->txn->mode == STORE_WRITE);
+    rc = mdb_cursor_put(cursor->cursor, &k, &v, 0);
+    return rc ? store_fault(cursor->txn->store, "cannot write to", rc) : 0;
+}

@@ -3,11 +3,13 @@
  */
 #include "aggregator/rules/block.h"
 #include "aggregator/rules/dedup.h"
+#include "aggregator/rules/ledger.h"
 #include "aggregator/rules/publish.h"
 #include "aggregator/rules/runs.h"
 #include "aggregator/rules/series.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,23 +121,131 @@ Test(block, every_changed_bit_is_noticed)
 {
     struct block block = {.bitmap = 1u << 3 | 1u << 17}, read;
     uint8_t key[BLOCK_KEY_BYTES], bytes[BLOCK_BYTES_MAX];
+    uint128 sum, read_sum;
     size_t length;
 
-    block.cells[3] = (struct block_cell){.value = {.units = -5}, .count = 9, .time = {.ns = 7}};
-    block.cells[17] = (struct block_cell){.count = 1};
+    block.cells[3] = (struct cell){.value = {.units = -5}, .count = 9, .time = {.ns = 7}};
+    block.cells[17] = (struct cell){.count = 1};
     block_key_encode((struct block_key){.level = LEVEL_DAY, .window = -3, .number = 2}, key);
-    length = block_encode(&block, text_from(key, sizeof(key)), bytes);
-    cr_assert(block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read));
+    length = block_encode(&block, text_from(key, sizeof(key)), bytes, &sum);
+    cr_assert(
+        block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read, &read_sum));
     cr_assert_eq(read.cells[3].count, 9);
 
     for (size_t bit = 0; bit < length * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        cr_assert_not(block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read));
+        cr_assert_not(
+            block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read, &read_sum));
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     key[4] ^= 1;
-    cr_assert_not(block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read),
-                  "a block stands under its own key");
+    cr_assert_not(
+        block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read, &read_sum),
+        "a block stands under its own key");
+}
+
+static struct total total_of(enum aggregation aggregation, const struct cell *cell)
+{
+    return (struct total){
+        .aggregation = aggregation, .value = cell->value, .count = cell->count, .time = cell->time};
+}
+
+Test(cells, merging_is_what_merging_totals_is)
+{
+    srand(11);
+    for (int round = 0; round < 20000; round++) {
+        enum aggregation aggregation = (enum aggregation)(random() % AGGREGATION_UNIQUE_COUNT);
+        struct cell cell = {0};
+        struct total expected = {.aggregation = aggregation};
+
+        for (int i = 0; i < 4; i++) {
+            struct cell more = {.count = 1 + (uint64_t)random() % 3};
+            struct total total;
+
+            if (aggregation != AGGREGATION_COUNT)
+                more.value.units = random() % 4;
+            if (aggregation == AGGREGATION_LATEST)
+                more.time.ns = random() % 3 - 1;
+            total = total_of(aggregation, &more);
+            cr_assert_eq(total_merge(&expected, &total), 0);
+            cell_merge(aggregation, &cell, &more);
+        }
+        cr_assert(cell.value.units == expected.value.units);
+        cr_assert_eq(cell.count, expected.count);
+        cr_assert_eq(cell.time.ns, expected.time.ns);
+    }
+}
+
+/* Numbers of every width, beside each other and alone. */
+Test(block, columns_hold_every_number_and_are_read_back)
+{
+    static const int bits[] = {0, 7, 8, 15, 16, 31, 32, 62};
+
+    srand(5);
+    for (int round = 0; round < 4000; round++) {
+        struct block block = {0}, read;
+        uint8_t key[BLOCK_KEY_BYTES] = {0}, bytes[BLOCK_BYTES_MAX];
+        int most = bits[random() % 8];
+        uint128 sum, read_sum;
+        size_t length;
+
+        for (uint32_t place = 0; place < BLOCK_CELLS; place++) {
+            if (random() % 3 == 0)
+                continue;
+            block.bitmap |= UINT64_C(1) << place;
+            block.cells[place].count = 1 + ((uint64_t)random() & ((UINT64_C(1) << most) - 1));
+            if (round % 2)
+                block.cells[place].value.units = (int128)random() << (random() % 4 ? 20 : most);
+            if (round % 5 == 0)
+                block.cells[place].time.ns = random() - RAND_MAX / 2;
+        }
+        length = block_encode(&block, text_from(key, sizeof(key)), bytes, &sum);
+        cr_assert(
+            block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read, &read_sum));
+        cr_assert(sum == read_sum);
+        cr_assert_eq(memcmp(&block, &read, sizeof(block)), 0);
+    }
+}
+
+Test(ledger, rows_are_read_back_as_they_were_and_only_those_that_changed_are_dirty)
+{
+    struct ledger ledger = {0};
+    uint8_t key[4] = {0}, bytes[LEDGER_BYTES_MAX];
+    struct ledger_rows rows;
+    uint128 sum;
+    size_t length;
+
+    for (uint64_t i = 0; i < 150; i++) {
+        char name[16];
+        uint64_t duplicate = i % 3 ? 0 : i << i % 40, late = i == 70 ? 300 : 0;
+        struct account_counts more = {.accepted = i + duplicate + late,
+                                      .counted = i,
+                                      .duplicate = duplicate,
+                                      .conflict = duplicate / 2,
+                                      .late = late};
+
+        (void)snprintf(name, sizeof(name), "sub-%d", (int)i);
+        ledger_add(&ledger, ledger_take(&ledger, text_of(name)), &more);
+    }
+    for (uint32_t block = 0; block < 3; block++) {
+        length = ledger_encode(&ledger, block, text_from(key, sizeof(key)), bytes, &sum);
+        cr_assert(ledger_decode(text_from(key, sizeof(key)), text_from(bytes, length), &rows));
+        cr_assert(rows.sum == sum);
+        cr_assert_eq(rows.count, block == 2 ? 22 : 64);
+        for (size_t i = 0; i < rows.count; i++)
+            cr_assert_eq(memcmp(&rows.at[i].counts, &ledger.accounts[block * 64 + i].counts,
+                                sizeof(rows.at[i].counts)),
+                         0);
+    }
+    bytes[length / 2] ^= 1;
+    cr_assert_not(ledger_decode(text_from(key, sizeof(key)), text_from(bytes, length), &rows));
+    ledger_committed(&ledger);
+    cr_assert_eq(ledger_next_dirty(&ledger, ledger.dirty.counts, 0), UINT32_MAX);
+    ledger_add(&ledger, 100, &(struct account_counts){.accepted = 1, .counted = 1});
+
+    cr_assert_eq(ledger_next_dirty(&ledger, ledger.dirty.counts, 0), 1);
+    cr_assert_eq(ledger_next_dirty(&ledger, ledger.dirty.counts, 2), UINT32_MAX);
+    ledger_deinit(&ledger);
 }
 
 Test(runs, a_range_is_covered_once_in_order_by_whole_windows)

@@ -173,7 +173,7 @@ static void count_batch(struct engine *engine)
                  0);
     cr_assert_eq(vault_recall(&engine->vault, engine->tally, &batch), 0, "%s", fault_text());
     tally_count(engine->tally, &batch, engine->tally->next_offset, asides, &count);
-    sum = ledger_sum(&engine->tally->ledger);
+    sum = engine->tally->ledger.sum;
     cr_assert_eq(sum.counted, engine->counted);
     cr_assert_eq(sum.duplicate, engine->duplicates);
     cr_assert_eq(sum.conflict, engine->conflicts);

@@ -175,9 +175,10 @@ static void expect_cells(const struct model *model, const struct engine *engine)
     while (store_seek(txn, VAULT_CELLS, &key, &value) == 0) {
         struct block_key where;
         struct block block;
+        uint128 sum;
 
         cr_assert(block_key_decode(key, &where));
-        cr_assert(block_decode(key, value, &block));
+        cr_assert(block_decode(key, value, &block, &sum));
         expect_block(model, engine->tally, where, &block, &found);
         memcpy(next, key.at, key.length);
         key = text_from(next, sizeof(next));

@@ -146,6 +146,22 @@ Test(store, an_appended_key_must_be_the_greatest)
     store_close(store);
 }
 
+Test(store, an_older_format_than_can_be_read_is_refused_and_left_alone)
+{
+    struct store_formats formats = {.least = 3, .current = 4};
+    struct store *store = NULL;
+
+    cr_assert_eq(store_open(folder, tables, 1, 1 << 20, 2, &store), 0);
+    store = store_close(store);
+    cr_assert_eq(store_open_since(folder, tables, 1, 1 << 20, formats, &store), FAULT_STOP);
+    cr_assert_not_null(strstr(fault_text(), "format 2"), "%s", fault_text());
+    formats.least = 2;
+
+    cr_assert_eq(store_open_since(folder, tables, 1, 1 << 20, formats, &store), 0);
+
+    store_close(store);
+}
+
 Test(store, a_newer_format_is_refused_and_left_alone)
 {
     struct store *store = open_store();
