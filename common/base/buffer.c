@@ -166,7 +166,7 @@ void buffer_add_json_string(struct buffer *buffer, struct text text)
             i += 8;
             continue;
         }
-        length = utf8_length(at + i, text.length - i);
+        length = at[i] < 0x80 ? 1 : utf8_length(at + i, text.length - i);
         if (length && at[i] >= 0x20 && at[i] != '"' && at[i] != '\\') {
             i += length;
             continue;

@@ -11,8 +11,6 @@
 #include "invoicer/rules/invoice_digest.h"
 
 #include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The periods of a card that fall due, kept for the next card: most of a plan's share a cadence. */
@@ -161,27 +159,38 @@ static int each_charge(struct builder *builder, charge_visit *visit)
 
 /* --- lines --- */
 
-static struct text print(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static struct text print(struct arena *arena, const char *format, ...)
+/* What the parts make together, in the arena; absent when it is full. */
+static struct text join(struct arena *arena, const struct text *parts, size_t count)
 {
-    CLEANUP(buffer_deinit) struct buffer buffer = {0};
-    va_list arguments;
-    char text[512];
-    int length;
+    size_t length = 0;
+    char *at;
 
-    va_start(arguments, format);
-    length = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    assert(length >= 0);
+    for (size_t i = 0; i < count; i++)
+        length += parts[i].length;
+    at = arena_take(arena, length);
+    if (!at)
+        return (struct text){0};
+    length = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].length)
+            memcpy(at + length, parts[i].at, parts[i].length);
+        length += parts[i].length;
+    }
+    return text_from(at, length);
+}
 
-    if ((size_t)length < sizeof(text))
-        return arena_copy(arena, text_from(text, (size_t)length));
-    buffer_reserve(&buffer, (size_t)length + 1);
-    va_start(arguments, format);
-    (void)vsnprintf(buffer.at, buffer.room, format, arguments);
-    va_end(arguments);
-    return arena_copy(arena, text_from(buffer.at, (size_t)length));
+enum { NUMBER_TEXT_MAX = 48 };
+
+/* A number between two words, as in "/v[1]/period[3]". */
+static struct text number_text(char text[NUMBER_TEXT_MAX], const char *before, int64_t number,
+                               const char *behind)
+{
+    struct buffer buffer = {.at = text, .room = NUMBER_TEXT_MAX};
+
+    buffer_add_string(&buffer, before);
+    buffer_add_int(&buffer, number);
+    buffer_add_string(&buffer, behind);
+    return text_from(text, buffer.length);
 }
 
 /* Who the line is about; the rest follows from what was counted. */
@@ -191,17 +200,23 @@ static int name_line(struct builder *builder, const struct charge *charge, size_
     const struct subscription *subscription = builder->subscription;
     const struct phase *phase = &charge->plan->phases[charge->phase];
     const struct rate_card *card = card_of(charge);
-    char suffix[48] = "";
+    const struct text slash = {"/", 1};
+    char period[NUMBER_TEXT_MAX], late[NUMBER_TEXT_MAX], version[NUMBER_TEXT_MAX];
+    const struct text id[] = {
+        subscription->id,
+        slash,
+        phase->key,
+        slash,
+        card->key,
+        number_text(period, "/v[1]/period[", charge->period.index, "]"),
+        number_text(late, "/adjustment[", (int64_t)adjustment, "]"),
+    };
+    const struct text price[] = {charge->plan->key,
+                                 number_text(version, "@", charge->plan->version, "/"), phase->key,
+                                 slash, card->key};
 
-    if (adjustment)
-        (void)snprintf(suffix, sizeof(suffix), "/adjustment[%zu]", adjustment);
-    line->id =
-        print(builder->arena, "%.*s/%.*s/%.*s/v[1]/period[%lld]%s", (int)subscription->id.length,
-              subscription->id.at, (int)phase->key.length, phase->key.at, (int)card->key.length,
-              card->key.at, (long long)charge->period.index, suffix);
-    line->price = print(builder->arena, "%.*s@%lld/%.*s/%.*s", (int)charge->plan->key.length,
-                        charge->plan->key.at, (long long)charge->plan->version,
-                        (int)phase->key.length, phase->key.at, (int)card->key.length, card->key.at);
+    line->id = join(builder->arena, id, ARRAY_LEN(id) - (adjustment == 0));
+    line->price = join(builder->arena, price, ARRAY_LEN(price));
     line->phase_key = phase->key;
     line->card_key = card->key;
     line->name = card->name;
@@ -439,9 +454,11 @@ struct text invoice_id(const struct subscription *subscription, struct instant b
 {
     char text[INSTANT_TEXT_MAX];
 
+    const struct text parts[] = {subscription->id, {"-", 1},       {text, 4},      {text + 5, 2},
+                                 {text + 8, 3},    {text + 11, 2}, {text + 14, 2}, {"Z", 1}};
+
     (void)instant_format(boundary, text); /* 2026-02-01T00:00:00Z */
-    return print(arena, "%.*s-%.4s%.2s%.2sT%.2s%.2sZ", (int)subscription->id.length,
-                 subscription->id.at, text, text + 5, text + 8, text + 11, text + 14);
+    return join(arena, parts, ARRAY_LEN(parts));
 }
 
 int invoice_build(const struct subscription *subscription, const struct billing_boundary *boundary,

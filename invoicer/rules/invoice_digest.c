@@ -14,6 +14,22 @@ static void add_text(struct buffer *buffer, const char *name, struct text text)
     buffer_add_char(buffer, '\n');
 }
 
+static void add_word(struct buffer *buffer, const char *name, const char *word)
+{
+    buffer_add_string(buffer, name);
+    buffer_add_char(buffer, ' ');
+    buffer_add_string(buffer, word);
+    buffer_add_char(buffer, '\n');
+}
+
+static void add_int(struct buffer *buffer, const char *name, int64_t number)
+{
+    buffer_add_string(buffer, name);
+    buffer_add_char(buffer, ' ');
+    buffer_add_int(buffer, number);
+    buffer_add_char(buffer, '\n');
+}
+
 static void add_decimal(struct buffer *buffer, const char *name, struct decimal decimal)
 {
     char text[DECIMAL_TEXT_MAX];
@@ -37,7 +53,8 @@ static void add_window(struct buffer *buffer, const char *name, struct window wi
 
 static void add_period(struct buffer *buffer, const char *name, const struct billing_period *period)
 {
-    buffer_printf(buffer, "%s-phase %d\n", name, period->phase);
+    buffer_add_string(buffer, name);
+    add_int(buffer, "-phase", period->phase);
     add_window(buffer, name, period->window);
 }
 
@@ -64,7 +81,7 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     add_window(buffer, "period", line->period.window);
     add_decimal(buffer, "quantity", line->usage.quantity);
     if (line->card->price.kind == PRICE_PERCENTAGE)
-        buffer_printf(buffer, "events %llu\n", (unsigned long long)line->usage.events);
+        add_int(buffer, "events", (int64_t)line->usage.events);
     for (size_t i = 0; i < line->usage.cell_count; i++)
         add_cell(buffer, &line->card->price, &line->usage.cells[i]);
     for (size_t i = 0; i < line->usage.window_count; i++) {
@@ -75,7 +92,7 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
         return;
     (void)money_format(line->billed_total, invoice->subscription->plan->currency, billed);
     add_decimal(buffer, "billed-quantity", line->billed_quantity);
-    buffer_printf(buffer, "billed-total %s\n", billed);
+    add_word(buffer, "billed-total", billed);
 }
 
 /* What it was made from: how much of it each line takes follows. */
@@ -87,7 +104,8 @@ static void add_credit(struct buffer *buffer, const struct invoice *invoice)
     (void)money_format(invoice->credit.granted, currency, granted);
     (void)money_format(invoice->credit.used_before, currency, used);
     add_text(buffer, "credit-from", invoice->subscription->previous_id);
-    buffer_printf(buffer, "credit %s\ncredit-used-before %s\n", granted, used);
+    add_word(buffer, "credit", granted);
+    add_word(buffer, "credit-used-before", used);
 }
 
 void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer)
@@ -99,13 +117,15 @@ void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer)
     add_text(buffer, "customer", subscription->customer_key);
     add_text(buffer, "customer-name", subscription->customer_name);
     add_text(buffer, "plan", subscription->plan->key);
-    buffer_printf(buffer, "version %lld\ncurrency %s\nzone %s\nboundary %lld\n",
-                  (long long)subscription->plan->version, subscription->plan->currency->code,
-                  zone_name(subscription->zone), (long long)instant_minute(invoice->boundary.at));
+    add_int(buffer, "version", subscription->plan->version);
+    add_word(buffer, "currency", subscription->plan->currency->code);
+    add_word(buffer, "zone", zone_name(subscription->zone));
+    add_int(buffer, "boundary", instant_minute(invoice->boundary.at));
     add_period(buffer, "ended", &invoice->boundary.ended);
     add_period(buffer, "begins", &invoice->boundary.begins);
-    buffer_printf(buffer, "position %d %lld\n", (int)invoice->position.partition,
-                  (long long)invoice->position.next_offset);
+    buffer_add_string(buffer, "position ");
+    buffer_add_int(buffer, invoice->position.partition);
+    add_int(buffer, "", invoice->position.next_offset);
     if (invoice_has_credit(invoice))
         add_credit(buffer, invoice);
     for (size_t i = 0; i < invoice->line_count; i++)

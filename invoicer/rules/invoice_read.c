@@ -184,7 +184,8 @@ static const struct rate_card *read_card(struct reader *reader, const json_t *js
         return NULL;
     card->has_price = true;
     if (price_read(json_object_get(json, "price"), reader->arena, &card->price, &issue) ||
-        price_read_discounts(json_object_get(json, "discounts"), &card->discounts, &issue))
+        price_read_discounts(json_object_get(json, "discounts"), &card->discounts, &issue) ||
+        price_keep_json(&card->price, reader->arena))
         reader->is_wrong = true;
     return card;
 }

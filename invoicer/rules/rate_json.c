@@ -3,40 +3,31 @@
  */
 #include "invoicer/rules/rate_json.h"
 
+#include "invoicer/rules/json_write.h"
+
 #include "invoicer/rules/grid.h"
 #include "invoicer/rules/rate_question.h"
 #include "invoicer/rules/render_words.h"
 
-static void add_quoted(struct buffer *answer, const char *before, const char *text, size_t length)
+/* Plain words, but for a matrix price's dimensions. */
+static void add_description(const struct rated_line *line, const struct price *price,
+                            struct buffer *buffer)
 {
-    buffer_add_string(answer, before);
-    buffer_add_char(answer, '"');
-    buffer_add(answer, text, length);
-    buffer_add_char(answer, '"');
-}
+    CLEANUP(buffer_deinit) struct buffer words = {0};
 
-static void add_money(struct buffer *answer, const char *before, struct money money,
-                      const struct currency *currency)
-{
-    char text[MONEY_TEXT_MAX];
-    size_t length = money_format(money, currency, text);
-
-    add_quoted(answer, before, text, length);
-}
-
-static void add_decimal(struct buffer *answer, const char *before, struct decimal decimal)
-{
-    char text[DECIMAL_TEXT_MAX];
-    size_t length = decimal_format(decimal, text);
-
-    add_quoted(answer, before, text, length);
+    if (price->kind == PRICE_MATRIX) {
+        rated_describe(line, price, &words);
+        json_write_text(buffer, ",\"description\":", buffer_text(&words));
+        return;
+    }
+    buffer_add_string(buffer, ",\"description\":\"");
+    rated_describe(line, price, buffer);
+    buffer_add_char(buffer, '"');
 }
 
 void rated_write_open(const struct rated_line *line, const struct price *price,
                       const struct currency *currency, struct buffer *buffer)
 {
-    CLEANUP(buffer_deinit) struct buffer words = {0};
-
     buffer_add_string(buffer, "{\"kind\":\"");
     buffer_add_string(buffer, rated_kind_name(line->kind));
     buffer_add_string(buffer, "\",\"tier\":");
@@ -44,17 +35,15 @@ void rated_write_open(const struct rated_line *line, const struct price *price,
         buffer_add_int(buffer, (int64_t)line->tier);
     else
         buffer_add_string(buffer, "null");
-    rated_describe(line, price, &words);
-    buffer_add_string(buffer, ",\"description\":");
-    buffer_add_json_string(buffer, buffer_text(&words));
-    add_decimal(buffer, ",\"quantity\":", line->quantity);
+    add_description(line, price, buffer);
+    json_write_decimal(buffer, ",\"quantity\":", line->quantity);
     if (line->kind == RATED_MINIMUM)
-        add_money(buffer, ",\"unitAmount\":", line->amount, currency);
+        json_write_money(buffer, ",\"unitAmount\":", line->amount, currency);
     else
-        add_decimal(buffer, ",\"unitAmount\":", line->unit_amount);
-    add_money(buffer, ",\"amount\":", line->amount, currency);
-    add_money(buffer, ",\"discount\":", line->discount, currency);
-    add_money(buffer, ",\"total\":", line->total, currency);
+        json_write_decimal(buffer, ",\"unitAmount\":", line->unit_amount);
+    json_write_money(buffer, ",\"amount\":", line->amount, currency);
+    json_write_money(buffer, ",\"discount\":", line->discount, currency);
+    json_write_money(buffer, ",\"total\":", line->total, currency);
 }
 
 void rated_write(const struct rated_line *line, const struct price *price,
@@ -73,10 +62,10 @@ static void add_answer(const struct rate_question *question, const struct rated_
             buffer_add_char(answer, ',');
         rated_write(&lines[i], &question->price, question->currency, answer);
     }
-    add_decimal(answer, "],\"billedQuantity\":", rating->billed_quantity);
-    add_money(answer, ",\"amount\":", rating->amount, question->currency);
-    add_money(answer, ",\"discountTotal\":", rating->discount, question->currency);
-    add_money(answer, ",\"total\":", rating->total, question->currency);
+    json_write_decimal(answer, "],\"billedQuantity\":", rating->billed_quantity);
+    json_write_money(answer, ",\"amount\":", rating->amount, question->currency);
+    json_write_money(answer, ",\"discountTotal\":", rating->discount, question->currency);
+    json_write_money(answer, ",\"total\":", rating->total, question->currency);
     buffer_add_char(answer, '}');
 }
 
