@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 enum {
     MAGIC_SIZE = 4,
@@ -34,6 +35,7 @@ struct gateway_string {
 struct gateway_path {
     struct catalog_path path;
     bool is_sound;
+    uint16_t rank; /* among the sound ones in their order; those alike are neighbours */
 };
 
 struct cursor {
@@ -46,6 +48,8 @@ struct gateway_reader {
     size_t string_count, string_room;
     struct gateway_path paths[GATEWAY_PATHS_MAX];
     size_t path_count;
+    struct gateway_path *ranked[GATEWAY_PATHS_MAX]; /* the sound ones, by rank */
+    size_t ranked_count;
     char *scratch; /* where paths are unquoted: as long as the message */
     size_t scratch_used, scratch_room;
     struct gateway_property properties[GATEWAY_PROPERTIES_MAX];
@@ -73,47 +77,36 @@ struct gateway_reader *gateway_reader_free(struct gateway_reader *reader)
     return NULL;
 }
 
-/* zlib's CRC-32, a nibble at a time: batches are checked once, and no library is needed. */
-static uint32_t crc32_of(const uint8_t *at, size_t length)
-{
-    static const uint32_t nibbles[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-    };
-    uint32_t crc = 0xffffffff;
-
-    for (size_t i = 0; i < length; i++) {
-        crc ^= at[i];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-        crc = crc >> 4 ^ nibbles[crc & 15];
-    }
-    return ~crc;
-}
-
 /* --- bytes --- */
 
-static const uint8_t *take(struct cursor *cursor, size_t length)
+/* Nothing can be taken any more. */
+static void fail(struct cursor *cursor)
+{
+    cursor->failed = true;
+    cursor->at = cursor->end;
+}
+
+static inline const uint8_t *take(struct cursor *cursor, size_t length)
 {
     const uint8_t *at = cursor->at;
 
-    if (cursor->failed || (size_t)(cursor->end - at) < length) {
-        cursor->failed = true;
+    if ((size_t)(cursor->end - at) < length) {
+        fail(cursor);
         return NULL;
     }
     cursor->at += length;
     return at;
 }
 
-static uint8_t take_byte(struct cursor *cursor)
+static inline uint8_t take_byte(struct cursor *cursor)
 {
     const uint8_t *at = take(cursor, 1);
 
     return at ? *at : 0;
 }
 
-/* Fails at more than 128 bits. */
-static uint128 take_wide(struct cursor *cursor)
+/* A number of ten bytes or more; fails at more than 128 bits. */
+static uint128 take_huge(struct cursor *cursor)
 {
     uint128 value = 0;
 
@@ -126,21 +119,41 @@ static uint128 take_wide(struct cursor *cursor)
         if (byte < 0x80)
             return value;
     }
-    cursor->failed = true;
+    fail(cursor);
     return 0;
 }
 
+/* Fails at more than 128 bits. Nearly all have a byte or two. */
+static inline uint128 take_wide(struct cursor *cursor)
+{
+    const uint8_t *at = cursor->at;
+    uint64_t value = 0;
+
+    for (unsigned shift = 0; at < cursor->end && shift < 63; shift += 7) {
+        uint8_t byte = *at++;
+
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            cursor->at = at;
+            return value;
+        }
+    }
+    return take_huge(cursor);
+}
+
 /* Fails above `most`. */
-static uint64_t take_number(struct cursor *cursor, uint64_t most)
+static inline uint64_t take_number(struct cursor *cursor, uint64_t most)
 {
     uint128 value = take_wide(cursor);
 
-    if (value > most)
-        cursor->failed = true;
-    return cursor->failed ? 0 : (uint64_t)value;
+    if (value > most) {
+        fail(cursor);
+        return 0;
+    }
+    return (uint64_t)value;
 }
 
-static struct text take_text(struct cursor *cursor)
+static inline struct text take_text(struct cursor *cursor)
 {
     size_t length = take_number(cursor, (uint64_t)(cursor->end - cursor->at));
     const uint8_t *at = take(cursor, length);
@@ -155,14 +168,14 @@ static bool is_sound(struct text text)
 
 /* --- opening --- */
 
-/* The number of a string; NULL after a failure. */
-static struct gateway_string *take_string(struct gateway_reader *reader, struct cursor *cursor)
+/* NULL after a failure. */
+static inline struct gateway_string *take_string(struct gateway_reader *reader,
+                                                 struct cursor *cursor)
 {
-    uint64_t number;
+    uint64_t number = take_number(cursor, GATEWAY_STRINGS_MAX);
 
-    if (reader->string_count == 0)
-        cursor->failed = true;
-    number = take_number(cursor, reader->string_count - 1);
+    if (number >= reader->string_count)
+        fail(cursor);
     return cursor->failed ? NULL : &reader->strings[number];
 }
 
@@ -198,11 +211,11 @@ static void check_property(struct gateway_reader *reader, struct cursor *cursor)
         break;
     case GATEWAY_DECIMAL:
         if (take_byte(cursor) > GATEWAY_SCALE_MAX)
-            cursor->failed = true;
+            fail(cursor);
         take_wide(cursor);
         break;
     default:
-        cursor->failed = true;
+        fail(cursor);
     }
 }
 
@@ -212,7 +225,7 @@ static void check_event(struct gateway_reader *reader, struct cursor *cursor)
     size_t count;
 
     if (flags & ~FLAGS_KNOWN)
-        cursor->failed = true;
+        fail(cursor);
     take_text(cursor);
     take_string(reader, cursor);
     take_string(reader, cursor);
@@ -238,7 +251,7 @@ static const char *check_frame(struct text message)
         return "not a gateway batch";
     if (at[3] != '1')
         return "a gateway batch of another version";
-    if (crc32_of(at, length - CHECKSUM_SIZE) != wire_load_u32(at + length - CHECKSUM_SIZE))
+    if (crc32_z(0, at, length - CHECKSUM_SIZE) != wire_load_u32(at + length - CHECKSUM_SIZE))
         return "a gateway batch with a wrong checksum";
     return NULL;
 }
@@ -246,6 +259,7 @@ static const char *check_frame(struct text message)
 static void make_scratch(struct gateway_reader *reader, size_t length)
 {
     reader->path_count = 0;
+    reader->ranked_count = 0;
     reader->scratch_used = 0;
     if (length <= reader->scratch_room)
         return;
@@ -306,24 +320,72 @@ static struct text read_string(struct gateway_reader *reader, struct gateway_eve
     return (struct text){NULL, 0};
 }
 
-/* Reads a string as a path at its first use. NULL when it isn't one, or one too many. */
-static const struct catalog_path *path_of(struct gateway_reader *reader,
-                                          struct gateway_string *string)
+static int compare_paths(const struct catalog_path *a, const struct catalog_path *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++) {
+        int order = text_compare(a->steps[i], b->steps[i]);
+
+        if (order)
+            return order;
+    }
+    return (a->count > b->count) - (a->count < b->count);
+}
+
+/* Gives a new path its place among the others, once a batch: events then sort numbers. */
+static void rank(struct gateway_reader *reader, struct gateway_path *path)
+{
+    struct gateway_path **ranked = reader->ranked;
+    size_t at = reader->ranked_count++;
+
+    for (; at > 0 && compare_paths(&ranked[at - 1]->path, &path->path) > 0; at--) {
+        ranked[at] = ranked[at - 1];
+        ranked[at]->rank = (uint16_t)at;
+    }
+    ranked[at] = path;
+    path->rank = (uint16_t)at;
+}
+
+/* Reads a string as a path. NULL when it is one too many. */
+static const struct gateway_path *make_path(struct gateway_reader *reader,
+                                            struct gateway_string *string)
 {
     struct gateway_path *path;
 
-    if (!string->path) {
-        if (reader->path_count == GATEWAY_PATHS_MAX)
-            return NULL;
-        path = &reader->paths[reader->path_count++];
-        path->is_sound =
-            string->is_sound &&
-            catalog_path_parse(string->text, reader->scratch + reader->scratch_used, &path->path);
-        reader->scratch_used += string->text.length;
-        string->path = (uint16_t)reader->path_count;
+    if (reader->path_count == GATEWAY_PATHS_MAX)
+        return NULL;
+    path = &reader->paths[reader->path_count++];
+    path->is_sound =
+        string->is_sound &&
+        catalog_path_parse(string->text, reader->scratch + reader->scratch_used, &path->path);
+    if (path->is_sound)
+        rank(reader, path);
+    reader->scratch_used += string->text.length;
+    string->path = (uint16_t)reader->path_count;
+    return path;
+}
+
+/* NULL when the string isn't a path, or one too many. */
+static const struct gateway_path *path_of(struct gateway_reader *reader,
+                                          struct gateway_string *string)
+{
+    const struct gateway_path *path =
+        string->path ? &reader->paths[string->path - 1] : make_path(reader, string);
+
+    return path && path->is_sound ? path : NULL;
+}
+
+/* Takes the last digit off; in 64 bits once it fits them, where dividing is cheap. */
+static inline char cut_digit(uint128 *rest)
+{
+    uint64_t low = (uint64_t)*rest;
+    uint128 whole = *rest;
+
+    if (whole <= UINT64_MAX) {
+        *rest = low / 10;
+        return (char)('0' + (char)(low % 10));
     }
-    path = &reader->paths[string->path - 1];
-    return path->is_sound ? &path->path : NULL;
+    *rest = whole / 10;
+    return (char)('0' + (char)(whole % 10));
 }
 
 /* Spells mantissa × 10^-scale as JSON: "-0.05". */
@@ -337,8 +399,7 @@ static struct text spell(uint128 zigzag, unsigned scale, char text[GATEWAY_NUMBE
     while (rest || count <= scale) {
         if (count == scale && scale > 0)
             text[--at] = '.';
-        text[--at] = (char)('0' + (int)(rest % 10));
-        rest /= 10;
+        text[--at] = cut_digit(&rest);
         count++;
     }
     if (is_negative)
@@ -346,40 +407,45 @@ static struct text spell(uint128 zigzag, unsigned scale, char text[GATEWAY_NUMBE
     return text_from(text + at, GATEWAY_NUMBER_MAX - at);
 }
 
-static void read_property(struct gateway_reader *reader, struct gateway_event *event, size_t index)
+/* Returns its path; NULL, which is noted, when it has none. */
+static const struct gateway_path *read_property(struct gateway_reader *reader,
+                                                struct gateway_event *event, char *number,
+                                                struct gateway_property *property)
 {
-    struct gateway_property *property = &reader->properties[index];
-    struct gateway_string *path = take_string(reader, &reader->cursor);
+    struct gateway_string *string = take_string(reader, &reader->cursor);
+    const struct gateway_path *path;
     unsigned scale;
 
-    assert(path);
-    *property = (struct gateway_property){.path = path_of(reader, path)};
-    if (!property->path)
-        note(event, path->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
+    assert(string);
+    path = path_of(reader, string);
+    if (!path)
+        note(event, string->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
+    property->path = path ? &path->path : NULL;
     property->kind = (enum gateway_kind)take_byte(&reader->cursor);
+    property->text = (struct text){NULL, 0};
     if (property->kind == GATEWAY_STRING)
         property->text = read_string(reader, event);
     if (property->kind == GATEWAY_DECIMAL) {
         scale = take_byte(&reader->cursor);
-        property->text = spell(take_wide(&reader->cursor), scale, reader->numbers[index]);
+        property->text = spell(take_wide(&reader->cursor), scale, number);
     }
+    return path;
 }
 
-static int compare_paths(const struct catalog_path *a, const struct catalog_path *b)
+/* Moves the last of `count` properties to its place among those before it. */
+static void insert(struct gateway_property *properties, const struct gateway_path **paths,
+                   size_t count)
 {
-    for (size_t i = 0; i < a->count && i < b->count; i++) {
-        int order = text_compare(a->steps[i], b->steps[i]);
+    struct gateway_property last = properties[count - 1];
+    const struct gateway_path *path = paths[count - 1];
+    size_t at = count - 1;
 
-        if (order)
-            return order;
+    for (; at > 0 && paths[at - 1]->rank > path->rank; at--) {
+        properties[at] = properties[at - 1];
+        paths[at] = paths[at - 1];
     }
-    return (a->count > b->count) - (a->count < b->count);
-}
-
-static int compare_properties(const void *a, const void *b)
-{
-    return compare_paths(((const struct gateway_property *)a)->path,
-                         ((const struct gateway_property *)b)->path);
+    properties[at] = last;
+    paths[at] = path;
 }
 
 /* Whether `a` leads to or through what `b` leads to. `a` sorts before `b`. */
@@ -394,17 +460,20 @@ static bool collide(const struct catalog_path *a, const struct catalog_path *b)
 
 static void read_properties(struct gateway_reader *reader, struct gateway_event *event)
 {
+    struct gateway_property *properties = reader->properties;
     size_t count = take_number(&reader->cursor, GATEWAY_PROPERTIES_MAX);
+    const struct gateway_path *paths[GATEWAY_PROPERTIES_MAX];
 
     for (size_t i = 0; i < count; i++)
-        read_property(reader, event, i);
-    event->properties = reader->properties;
+        paths[i] = read_property(reader, event, reader->numbers[i], &properties[i]);
+    event->properties = properties;
     event->property_count = count;
     if (event->fault != GATEWAY_SOUND)
         return;
-    qsort(reader->properties, count, sizeof(reader->properties[0]), compare_properties);
+    for (size_t i = 1; i < count; i++)
+        insert(properties, paths, i + 1);
     for (size_t i = 1; i < count; i++) {
-        if (collide(reader->properties[i - 1].path, reader->properties[i].path))
+        if (collide(properties[i - 1].path, properties[i].path))
             note(event, GATEWAY_PATHS_COLLIDE);
     }
 }

@@ -108,12 +108,25 @@ static size_t utf8_length(const unsigned char *at, size_t left)
     return length;
 }
 
+/* Whether eight bytes are ASCII, as nearly all are. */
+static bool are_ascii(const unsigned char *at)
+{
+    uint64_t bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    return (bytes & 0x8080808080808080) == 0;
+}
+
 bool text_is_utf8(struct text text)
 {
     const unsigned char *at = (const unsigned char *)text.at;
     size_t length, i;
 
     for (i = 0; i < text.length; i += length) {
+        if (text.length - i >= 8 && are_ascii(at + i)) {
+            length = 8;
+            continue;
+        }
         length = utf8_length(at + i, text.length - i);
         if (!length)
             return false;

@@ -81,10 +81,11 @@ static struct outgoing *copy_message(const char *topic, const struct kafka_messa
 {
     size_t room = sizeof(struct outgoing) + message->header_count * sizeof(struct kafka_header);
     size_t bytes = room + bytes_of(message, topic);
-    struct outgoing *copy = calloc(1, bytes);
+    struct outgoing *copy = malloc(bytes);
     char *at = (char *)copy + room;
 
     assert(copy);
+    *copy = (struct outgoing){.next = NULL};
     copy->bytes = bytes + CONFIRMATION_OVERHEAD_BYTES;
     copy->partition = message->partition;
     copy->timestamp_ms = message->timestamp_ms > 0 ? message->timestamp_ms : 0; /* 0: now */

@@ -25,9 +25,11 @@ struct delivery {
     int32_t partitions;
     uv_timer_t linger;
     uv_check_t check;
+    uv_idle_t another_turn; /* active: the loop looks around again before it waits */
     uv_poll_t wakeup;
     int64_t in_flight_bytes; /* handed to the producer */
     size_t parcels;
+    bool has_gathered;    /* events, in this turn of the loop */
     int64_t connected_ms; /* when a broker was last connected */
 };
 
@@ -152,16 +154,33 @@ static void start_linger(struct delivery *delivery)
                        0);
 }
 
-/* After the sockets' turn: what came in together goes out together. */
-static void on_check(uv_check_t *check)
+static void on_another_turn(uv_idle_t *idle)
 {
-    struct delivery *delivery = check->data;
+    (void)idle;
+}
 
-    if (!delivery->pack || !pack_is_open(delivery->pack))
-        return;
+static void send_to_quiet_partitions(struct delivery *delivery)
+{
     for (int32_t i = 0; i < delivery->partitions; i++)
         if (delivery->on_way[i] == 0)
             pack_finish(delivery->pack, i);
+}
+
+/* After the sockets' turn. While turns bring events, more are gathered: what comes in together goes
+ * out together, and the busier the loop is, the more that is, up to a batch's limits. */
+static void on_check(uv_check_t *check)
+{
+    struct delivery *delivery = check->data;
+    bool has_gathered = delivery->has_gathered;
+
+    delivery->has_gathered = false;
+    if (has_gathered && delivery->pack && pack_is_open(delivery->pack)) {
+        uv_idle_start(&delivery->another_turn, on_another_turn);
+        return;
+    }
+    uv_idle_stop(&delivery->another_turn);
+    if (delivery->pack && pack_is_open(delivery->pack))
+        send_to_quiet_partitions(delivery);
 }
 
 void delivery_poll(struct delivery *delivery)
@@ -197,6 +216,7 @@ struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
     uv_check_init(loop, &delivery->check);
     delivery->check.data = delivery;
     uv_check_start(&delivery->check, on_check);
+    uv_idle_init(loop, &delivery->another_turn);
     uv_poll_init(loop, &delivery->wakeup, producer_wakeup_fd(producer));
     delivery->wakeup.data = delivery;
     uv_poll_start(&delivery->wakeup, UV_READABLE, on_wakeup);
@@ -207,6 +227,7 @@ void delivery_close(struct delivery *delivery)
 {
     uv_close((uv_handle_t *)&delivery->linger, NULL);
     uv_close((uv_handle_t *)&delivery->check, NULL);
+    uv_close((uv_handle_t *)&delivery->another_turn, NULL);
     uv_close((uv_handle_t *)&delivery->wakeup, NULL);
 }
 
@@ -265,6 +286,7 @@ void delivery_add(struct delivery *delivery, const struct admitted *admitted, st
 {
     void **cargo = pack_add(delivery->pack, admitted, now_ms(delivery));
 
+    delivery->has_gathered = true;
     if (!*cargo)
         *cargo = parcel_new(delivery);
     parcel_join(*cargo, waiter);

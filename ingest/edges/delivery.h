@@ -5,9 +5,10 @@
  * HTTP request, or a run of Kafka records whose offsets are to be committed. It is told once, when
  * all its batches are acknowledged or given up.
  *
- * A partition with nothing on its way gets its batch at once; while one is on its way, events
- * gather for the next, until that one's acknowledgement, a full batch, or the linger time. So an
- * idle system answers fast and a busy one packs densely, by itself.
+ * A partition with nothing on its way gets its batch as soon as the loop has nothing else to do;
+ * while one is on its way, events gather for the next, until that one's acknowledgement. A batch
+ * that is full or has lingered leaves in any case. So an idle system answers fast and a busy one
+ * packs densely, by itself.
  *
  * Limits     `in_flight_bytes_max` over open and unconfirmed batches: delivery_has_room says
  *            whether more may be taken in.
