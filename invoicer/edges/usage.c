@@ -14,9 +14,17 @@ struct seen {
     uint8_t unique[16];
 };
 
+/* A window of earlier cuts. */
+struct earlier {
+    int64_t from, to;
+};
+
 struct summing {
     const struct usage_source *source;
     int64_t from, to; /* of the period, in minutes */
+    struct earlier *earlier;
+    size_t earlier_count, earlier_room;
+    bool are_kept; /* those of earlier cuts count: the second pass */
     struct total whole;
     struct total *totals; /* of each window */
     struct invoice_window *windows;
@@ -83,6 +91,50 @@ static bool lies_on_cuts(const struct usage_source *source, const struct counter
     return from == total->from_minute && to == total->to_minute;
 }
 
+/* In the order of time, so the same one comes in a row, or never again but for other cuts. */
+static void note_earlier(struct summing *summing, const struct counters_total *total)
+{
+    for (size_t i = summing->earlier_count; i > 0; i--) {
+        const struct earlier *earlier = &summing->earlier[i - 1];
+
+        if (earlier->from == total->from_minute && earlier->to == total->to_minute)
+            return;
+        if (earlier->from < total->from_minute)
+            break;
+    }
+    summing->earlier = grow(summing->earlier, summing->earlier_count, &summing->earlier_room,
+                            sizeof(*summing->earlier));
+    summing->earlier[summing->earlier_count++] =
+        (struct earlier){total->from_minute, total->to_minute};
+}
+
+static bool is_kept(const struct summing *summing, const struct counters_total *total)
+{
+    size_t low = 0, high = summing->earlier_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (summing->earlier[middle].from < total->from_minute)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < summing->earlier_count && summing->earlier[low].from == total->from_minute &&
+           summing->earlier[low].to == total->to_minute;
+}
+
+/* Whether the window counts; one of earlier cuts is noted in the first pass. */
+static bool counts(struct summing *summing, const struct counters_total *total)
+{
+    if (lies_on_cuts(summing->source, total))
+        return true;
+    if (summing->are_kept)
+        return is_kept(summing, total);
+    note_earlier(summing, total);
+    return false;
+}
+
 static int add_total(void *context, const struct counters_total *total)
 {
     struct summing *summing = context;
@@ -91,8 +143,7 @@ static int add_total(void *context, const struct counters_total *total)
 
     if (total->from_minute >= summing->to)
         return 1; /* behind the period: enough */
-    if (total->to_minute > summing->to || total->total.count == 0 ||
-        !lies_on_cuts(summing->source, total))
+    if (total->to_minute > summing->to || total->total.count == 0 || !counts(summing, total))
         return 0;
     at = window_at(summing, total->from_minute, total->to_minute);
     if (summing->cells)
@@ -165,6 +216,50 @@ static int finish(struct summing *summing, struct invoice_usage *usage)
     return 0;
 }
 
+/*
+ * Leaves those windows of earlier cuts that no window of today's covers, not even in part, nor an
+ * earlier one that is left. False: none.
+ */
+static bool keep_uncovered(struct summing *summing)
+{
+    size_t kept = 0, at = 0;
+    int64_t end = INT64_MIN;
+
+    for (size_t i = 0; i < summing->earlier_count; i++) {
+        struct earlier earlier = summing->earlier[i];
+
+        while (at < summing->count &&
+               instant_minute(summing->windows[at].window.to) <= earlier.from)
+            at++;
+        if (earlier.from < end ||
+            (at < summing->count && instant_minute(summing->windows[at].window.from) < earlier.to))
+            continue;
+        summing->earlier[kept++] = earlier;
+        end = earlier.to;
+    }
+    summing->earlier_count = kept;
+    return kept > 0;
+}
+
+static int pass(struct summing *summing, const struct rate_card *card)
+{
+    const struct usage_source *source = summing->source;
+    int r;
+
+    if (card->price.kind == PRICE_MATRIX)
+        summing->cells = usage_cells_new(&card->price, source->arena);
+    r = mirror_each(source->txn, source->subscription, card->feature_key, summing->from, add_total,
+                    summing);
+    return r < 0 ? fault_pass(r) : 0;
+}
+
+static void forget(struct summing *summing)
+{
+    summing->cells = usage_cells_free(summing->cells);
+    summing->whole = (struct total){0};
+    summing->count = summing->seen_count = 0;
+}
+
 int usage_in(const struct usage_source *source, const struct rate_card *card, struct window period,
              struct invoice_usage *usage)
 {
@@ -174,17 +269,19 @@ int usage_in(const struct usage_source *source, const struct rate_card *card, st
         .to = instant_minute(period.to),
     };
     struct invoice_usage found = {0};
-    int r;
+    int r = pass(&summing, card);
 
-    if (card->price.kind == PRICE_MATRIX)
-        summing.cells = usage_cells_new(&card->price, source->arena);
-    r = mirror_each(source->txn, source->subscription, card->feature_key, summing.from, add_total,
-                    &summing);
+    if (!r && summing.earlier_count > 0 && keep_uncovered(&summing)) {
+        forget(&summing);
+        summing.are_kept = true;
+        r = pass(&summing, card);
+    }
     if (!r)
         r = finish(&summing, &found);
     if (!r && summing.cells)
         r = usage_cells_finish(summing.cells, &found);
-    summing.cells = usage_cells_free(summing.cells);
+    forget(&summing);
+    free(summing.earlier);
     free(summing.totals);
     free(summing.windows);
     free(summing.seen);

@@ -3,7 +3,8 @@
  * windows.
  *
  * Windows that don't lie on the subscription's cuts are of earlier cuts and left out
- * (proto/counters.h).
+ * (proto/counters.h), but where nothing on today's covers them: their minutes had aged when the
+ * cuts changed, so they could not be published anew, and they still say what was used.
  *
  * Errors     FAULT_REFUSE when a sum has no room.
  * Ownership  The windows are the arena's.

@@ -10,6 +10,7 @@ enum { DAY = 1440, JANUARY = 29453760 /* 2026-01-01 */ };
 /* A total of one day's window, cut at midnight, in the store. */
 struct entry {
     int day;
+    int shift; /* minutes: of earlier cuts, behind midnight */
     enum aggregation aggregation;
     const char *value;
     uint64_t count;
@@ -24,8 +25,8 @@ static void put(struct shelf *shelf, const struct entry *entry)
         .subscription = text_of("S"),
         .meter = text_of("api"),
         .dimensions = text_of(entry->dimensions ? entry->dimensions : "{}"),
-        .from_minute = JANUARY + entry->day * DAY,
-        .to_minute = JANUARY + (entry->day + 1) * DAY,
+        .from_minute = JANUARY + entry->day * DAY + entry->shift,
+        .to_minute = JANUARY + (entry->day + 1) * DAY + entry->shift,
         .is_unique = entry->unique > 0,
         .total = {.aggregation = entry->aggregation, .count = entry->count},
         .next_offset = entry->next_offset ? entry->next_offset : 1,
@@ -220,5 +221,37 @@ Test(mirror, a_freeze_is_reached_when_every_partition_has_passed_offset_and_cata
     cr_assert(progress.is_catalog);
     buffer_deinit(&key);
     buffer_deinit(&value);
+    shelf_close(&shelf);
+}
+
+/* Their minutes had aged when the cuts changed: nothing else says what was used then. */
+Test(usage, windows_of_earlier_cuts_count_where_today_s_leave_a_gap)
+{
+    const struct entry entries[] = {
+        {.day = -1, .shift = 630, .aggregation = AGGREGATION_SUM, .value = "1000", .count = 1},
+        {.day = 0, .shift = 630, .aggregation = AGGREGATION_SUM, .value = "5", .count = 1},
+        {.day = 0, .shift = 640, .aggregation = AGGREGATION_SUM, .value = "7", .count = 1},
+        {.day = 1,
+         .shift = 630,
+         .aggregation = AGGREGATION_SUM,
+         .value = "0.5",
+         .count = 1,
+         .dimensions = "{\"a\":\"x\"}"},
+        {.day = 1, .shift = 630, .aggregation = AGGREGATION_SUM, .value = "0.25", .count = 1},
+        {.day = 9, .shift = 630, .aggregation = AGGREGATION_SUM, .value = "2", .count = 1},
+        {.day = 10, .aggregation = AGGREGATION_SUM, .value = "2", .count = 1},
+        {.day = 10, .shift = 630, .aggregation = AGGREGATION_SUM, .value = "1", .count = 1},
+        {.day = 11, .aggregation = AGGREGATION_SUM, .value = "1", .count = 1},
+        {.day = 30, .shift = 630, .aggregation = AGGREGATION_SUM, .value = "1000", .count = 1},
+    };
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put_all(&shelf, entries, ARRAY_LEN(entries));
+
+    cr_assert_eq(usage_of_days(&shelf, 0, 31, text), 4);
+
+    cr_assert_str_eq(text, "8.75", "%s", text);
     shelf_close(&shelf);
 }
