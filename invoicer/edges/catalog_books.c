@@ -44,7 +44,10 @@ static int load_record(void *context, struct text key, struct text value)
 int catalog_books_load(struct store_txn *txn, struct text prefix, struct catalog_state *state)
 {
     struct loading loading = {state, txn};
-    int r = books_each(txn, BOOKS_CATALOG, prefix, load_record, &loading);
+    int r;
+
+    state->now = instant_now();
+    r = books_each(txn, BOOKS_CATALOG, prefix, load_record, &loading);
 
     return r ? fault_pass(r) : 0;
 }

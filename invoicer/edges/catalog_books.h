@@ -13,7 +13,7 @@
 /* Takes a record in, `kind/id`, and of a subscription until when it was invoiced. */
 MUST_USE int catalog_books_take(struct store_txn *txn, struct text key, struct text json,
                                 struct catalog_state *state);
-/* Every record whose key starts with `prefix`; all with an empty one. */
+/* Every record whose key starts with `prefix`; all with an empty one. The state is as of now. */
 MUST_USE int catalog_books_load(struct store_txn *txn, struct text prefix,
                                 struct catalog_state *state);
 /* Writes what changes, through the outbox; *sequence as outbox_put. */

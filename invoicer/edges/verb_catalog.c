@@ -8,6 +8,7 @@
 #include "invoicer/edges/config.h"
 #include "invoicer/rules/catalog_diff.h"
 #include "invoicer/rules/catalog_file.h"
+#include "invoicer/rules/plan_life.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -201,11 +202,8 @@ static void add_plans(const struct catalog_state *state, json_t *plans)
 
     json_object_foreach(state->versions, key, version)
     {
-        json_t *plan = json_deep_copy(catalog_state_plan(state, key, json_integer_value(version)));
-
-        json_object_del(plan, "version");
-        json_object_del(plan, "status");
-        json_array_append_new(plans, plan);
+        json_array_append_new(
+            plans, plan_of_version(catalog_state_plan(state, key, json_integer_value(version))));
     }
 }
 
@@ -235,6 +233,7 @@ static json_t *file_of(const struct catalog_state *state)
                 continue;
             copy = json_copy(record);
             json_object_del(copy, "cuts");
+            json_object_del(copy, "archivedAt");
             json_array_append_new(array, copy);
         }
         json_object_set_new(file, kinds[i].array, array);

@@ -60,9 +60,6 @@ static void check_feature_of(struct catalog_check *check, const struct pointer *
     if (!feature)
         issue_add(check->issues, &place, "rate_card_feature_not_found", "there is no feature %s",
                   feature_key);
-    else if (json_object_get(feature, "archivedAt"))
-        issue_add(check->issues, &place, "rate_card_feature_archived", "feature %s is archived",
-                  feature_key);
     shape_default_string(card, "key", feature_key);
     shape_default_string(card, "name", shape_string(feature, "name"));
     if (!is(card, "key", feature_key))

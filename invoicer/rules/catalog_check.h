@@ -15,7 +15,9 @@ struct catalog_check {
     const struct catalog_state *state;
     /* What the file holds, by its key; borrowed. */
     json_t *meters, *features, *plans, *customers, *subscriptions;
-    json_t *consumers; /* consumer name to the ids of subscriptions that have it, of the file */
+    json_t *consumers;     /* consumer name to the ids of subscriptions that have it, of the file */
+    json_t *configuration; /* as it stands in the file; NULL: it isn't there */
+    json_t *held;          /* customer to its subscriptions by id; NULL until it is needed */
 };
 
 void catalog_check_configuration(struct catalog_check *check, const struct pointer *where,
@@ -54,6 +56,19 @@ void catalog_check_dimension_use(struct catalog_check *check, const struct point
                                  const json_t *meter);
 void catalog_check_percentage(struct catalog_check *check, const struct pointer *where,
                               json_t *price, const struct catalog_priced *of);
+/* catalog_sale.c: whether a subscription may be on this plan, of that version or, with 0, a new
+ * one. */
+void catalog_check_for_sale(struct catalog_check *check, const struct pointer *where,
+                            const json_t *subscription, const json_t *plan, int64_t version);
+void catalog_check_no_plan(struct catalog_check *check, const struct pointer *where,
+                           const char *key);
+void catalog_check_archived(const struct catalog_check *check, json_t *feature);
+void catalog_check_features_of(struct catalog_check *check, const struct pointer *where,
+                               const json_t *plan);
+void catalog_check_several(struct catalog_check *check, const struct pointer *where,
+                           const json_t *subscription);
+/* Whether two subscriptions of a customer are active at one time. */
+bool catalog_terms_meet(const json_t *a, const json_t *b);
 void catalog_check_customer(struct catalog_check *check, const struct pointer *where,
                             json_t *customer);
 void catalog_check_subscription(struct catalog_check *check, const struct pointer *where,

@@ -2,6 +2,7 @@
 
 #include "invoicer/rules/cuts.h"
 #include "invoicer/rules/issue.h"
+#include "invoicer/rules/plan_life.h"
 #include "invoicer/rules/shape.h"
 #include "proto/catalog.h"
 
@@ -139,23 +140,34 @@ static void compare_simple(struct comparison *it, const char *kind, const char *
     buffer_deinit(&key);
 }
 
+/* What a version adds by itself is no difference that anybody made. */
+static void note_plan_difference(struct catalog_change *change, const json_t *old,
+                                 const json_t *plan)
+{
+    json_t *before = plan_of_version(old);
+
+    free(change->differs);
+    change->differs = differences_of(before, plan);
+    json_decref(before);
+}
+
 static void compare_plan(struct comparison *it, const json_t *plan)
 {
     const char *plan_key = shape_string(plan, "key");
     int64_t version = catalog_state_version(it->state, plan_key);
     const json_t *old = version ? catalog_state_plan(it->state, plan_key, version) : NULL;
-    json_t *record = json_copy((json_t *)plan);
+    bool is_same = old && plan_says_the_same(old, plan);
+    json_t *record;
     struct buffer key = {0};
 
-    json_object_set_new(record, "status", json_string("active"));
-    json_object_set_new(record, "version", json_integer(version ? version : 1));
-    if (old && !json_equal((json_t *)old, record))
-        json_object_set_new(record, "version", json_integer(++version));
-    version = json_integer_value(json_object_get(record, "version"));
+    version += !is_same;
+    record = is_same ? json_copy((json_t *)old) : plan_version_of(plan, version, it->state->now);
     json_object_set_new(it->versions, plan_key, json_integer(version));
     buffer_printf(&key, "plan/%s@%lld", plan_key, (long long)version);
     buffer_add_char(&key, '\0');
     note(it->changes, key.at, old, record);
+    if (old && !is_same)
+        note_plan_difference(&it->changes->at[it->changes->count - 1], old, plan);
     buffer_deinit(&key);
     json_decref(record);
 }
@@ -197,7 +209,7 @@ static void compare_subscription(struct comparison *it, const json_t *file,
     json_t *plan = json_object_get(record, "plan");
     const char *key = shape_string(plan, "key");
     json_t *newest = json_object_get(it->versions, key);
-    int64_t version = newest ? json_integer_value(newest) : catalog_state_version(it->state, key);
+    int64_t version = newest ? json_integer_value(newest) : plan_current_version(it->state, key);
 
     if (json_object_get(plan, "version"))
         version = json_integer_value(json_object_get(plan, "version"));

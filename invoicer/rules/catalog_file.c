@@ -101,6 +101,7 @@ static void check_file(struct catalog_check *check, json_t *file)
         each_object(check, file, i, true);
     }
     check->consumers = json_object();
+    check->configuration = json_object_get(file, "configuration");
     for (enum section i = 0; i < SECTIONS; i++)
         each_object(check, file, i, false);
     if (json_object_get(file, "configuration"))
@@ -108,6 +109,7 @@ static void check_file(struct catalog_check *check, json_t *file)
     for (enum section i = 0; i < SECTIONS; i++)
         json_decref(*index_of(check, i));
     json_decref(check->consumers);
+    json_decref(check->held);
 }
 
 json_t *catalog_file_read(struct text file, const struct catalog_state *state,

@@ -176,6 +176,7 @@ void catalog_check_feature(struct catalog_check *check, const struct pointer *wh
     if (!shape_check(check->issues, where, feature, feature_members, ARRAY_LEN(feature_members)))
         return;
     key = shape_string(feature, "key");
+    catalog_check_archived(check, feature);
     if (key)
         check_meter_of(check, where, key, shape_string(feature, "meterSlug"));
 }

@@ -183,6 +183,37 @@ static void check_currency(struct catalog_check *check, const struct pointer *wh
                   "plan %s is in %s for good: another currency is another plan", key, before.at);
 }
 
+static bool is_unaligned(const json_t *card, struct duration plan)
+{
+    struct duration cadence;
+
+    return duration_parse(shape_text(card, "billingCadence"), &cadence) == 0 &&
+           duration_lasts_an_hour(cadence) && !duration_align(cadence, plan);
+}
+
+/* Where no card's cadence fits, the plan's is the one to change. */
+static void check_compatible(struct catalog_check *check, const struct pointer *where,
+                             const json_t *plan)
+{
+    struct pointer place = pointer_member(where, "billingCadence");
+    struct duration cadence;
+    size_t recurring = 0, unaligned = 0, i, j;
+    json_t *phase, *card;
+
+    if (duration_parse(shape_text(plan, "billingCadence"), &cadence))
+        return;
+    json_array_foreach(json_object_get(plan, "phases"), i, phase)
+        json_array_foreach(json_object_get(phase, "rateCards"), j, card)
+    {
+        recurring += json_object_get(card, "billingCadence") != NULL;
+        unaligned += is_unaligned(card, cadence);
+    }
+    if (unaligned > 0 && unaligned == recurring)
+        issue_add(check->issues, &place, "plan_billing_cadence_not_compatible",
+                  "the plan's %s fits the billingCadence of none of its rate cards",
+                  shape_string(plan, "billingCadence"));
+}
+
 /* paymentRequired is the portal's name of paymentMethodRequired (product.md 9.12). */
 static void check_payment(json_t *plan)
 {
@@ -211,5 +242,7 @@ void catalog_check_plan(struct catalog_check *check, const struct pointer *where
         return;
     if (json_object_get(plan, "phases"))
         check_phases(check, &phases, json_object_get(plan, "phases"), plan);
+    check_compatible(check, where, plan);
     catalog_check_price_lists(check, where, plan);
+    catalog_check_features_of(check, where, plan);
 }

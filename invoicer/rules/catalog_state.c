@@ -8,6 +8,7 @@
 
 void catalog_state_init(struct catalog_state *state)
 {
+    state->now = instant_from_seconds(0);
     state->records = json_object();
     state->versions = json_object();
     state->consumers = json_object();

@@ -9,16 +9,17 @@
  */
 #pragma once
 
-#include "common/base/text.h"
+#include "common/base/instant.h"
 
 #include <jansson.h>
 
 struct catalog_state {
-    json_t *records;   /* "meter/api" to the record */
-    json_t *versions;  /* plan key to its latest version */
-    json_t *consumers; /* consumer name to an object with the ids of those that have it */
-    json_t *nexts;     /* subscription id to that of the one that it was changed into */
-    json_t *billed;    /* subscription id to the minute until which it was invoiced */
+    struct instant now; /* by which a plan is for sale or isn't; 1970 unless it is set */
+    json_t *records;    /* "meter/api" to the record */
+    json_t *versions;   /* plan key to its latest version */
+    json_t *consumers;  /* consumer name to an object with the ids of those that have it */
+    json_t *nexts;      /* subscription id to that of the one that it was changed into */
+    json_t *billed;     /* subscription id to the minute until which it was invoiced */
 };
 
 void catalog_state_init(struct catalog_state *state);

@@ -9,6 +9,7 @@
 
 #include "common/base/instant.h"
 #include "invoicer/rules/cuts.h"
+#include "invoicer/rules/plan_life.h"
 #include "proto/catalog.h"
 
 #include <string.h>
@@ -95,6 +96,8 @@ static const json_t *plan_of(const struct catalog_check *check, const char *key,
 {
     const json_t *found = version ? catalog_state_plan(check->state, key, version) : NULL;
 
+    if (!version && !json_object_get(check->plans, key))
+        found = catalog_state_plan(check->state, key, plan_current_version(check->state, key));
     if (found || (version && version != catalog_state_version(check->state, key) + 1))
         return found;
     return catalog_check_find_plan(check, key);
@@ -132,12 +135,14 @@ static void check_plan_of(struct catalog_check *check, const struct pointer *whe
     version = version_of(check, subscription, named);
     plan = plan_of(check, key, version);
     if (!catalog_check_find_plan(check, key))
-        issue_add(check->issues, &key_place, "plan_not_found", "there is no plan %s", key);
+        catalog_check_no_plan(check, &key_place, key);
     else if (!plan || (json_object_get(named, "version") && version == 0))
         issue_add(check->issues, &version_place, "plan_version_not_found",
                   "plan %s has no version %lld", key, (long long)version);
-    else
+    else {
         check_cuts(check, where, subscription, plan);
+        catalog_check_for_sale(check, &place, subscription, plan, version);
+    }
     catalog_check_currency_of(check, where, subscription, plan);
     catalog_check_credit(check, where, subscription, plan);
     if (version)
@@ -150,6 +155,14 @@ static int64_t minute_of(const json_t *subscription, const char *member, int64_t
 
     return instant_parse(shape_text(subscription, member), &instant) ? usual
                                                                      : instant_minute(instant);
+}
+
+bool catalog_terms_meet(const json_t *a, const json_t *b)
+{
+    if (json_object_get(a, "deletedAt") || json_object_get(b, "deletedAt"))
+        return false;
+    return minute_of(a, "activeTo", INT64_MAX) > minute_of(b, "activeFrom", INT64_MIN) &&
+           minute_of(b, "activeTo", INT64_MAX) > minute_of(a, "activeFrom", INT64_MIN);
 }
 
 /* Whether two subscriptions are the same customer's, and one begins after the other's end. */
@@ -291,6 +304,7 @@ void catalog_check_subscription(struct catalog_check *check, const struct pointe
     check_chain(check, where, subscription);
     check_term(check, where, subscription);
     check_billed(check, where, subscription);
+    catalog_check_several(check, where, subscription);
 }
 
 static void check_order(struct catalog_check *check, const struct pointer *where,

@@ -42,6 +42,18 @@ static void apply(struct catalog_state *state, struct text file)
     json_decref(strict);
 }
 
+/* Puts records into the state that no file makes: {"plan/payg@1":{…}}. */
+static void put_records(struct catalog_state *state, struct text file)
+{
+    json_t *records = json_loadb(file.at, file.length, 0, NULL);
+    const char *key;
+    json_t *record;
+
+    cr_assert(json_is_object(records));
+    json_object_foreach(records, key, record) catalog_state_put(state, key, json_incref(record));
+    json_decref(records);
+}
+
 /* "error /plans/0/key invalid_key\n" for each issue. */
 static void list_issues(const struct issues *issues, struct buffer *lines)
 {
@@ -52,13 +64,16 @@ static void list_issues(const struct issues *issues, struct buffer *lines)
 
 static void check_golden(const char *name)
 {
-    struct buffer before = {0}, file = {0}, expected = {0}, found = {0};
+    struct buffer before = {0}, records = {0}, file = {0}, expected = {0}, found = {0};
     struct catalog_state state;
     struct issues issues = {0};
 
     catalog_state_init(&state);
+    cr_assert_eq(instant_parse(text_of("2026-01-01T00:00:00Z"), &state.now), 0);
     if (read_golden(name, ".before.json", &before))
         apply(&state, buffer_text(&before));
+    if (read_golden(name, ".records.json", &records))
+        put_records(&state, buffer_text(&records));
     cr_assert(read_golden(name, ".json", &file));
     cr_assert(read_golden(name, ".expect", &expected), "%s.expect is missing", name);
 
@@ -72,6 +87,7 @@ static void check_golden(const char *name)
     issues_deinit(&issues);
     catalog_state_deinit(&state);
     buffer_deinit(&before);
+    buffer_deinit(&records);
     buffer_deinit(&file);
     buffer_deinit(&expected);
     buffer_deinit(&found);
