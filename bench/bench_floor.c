@@ -1,0 +1,70 @@
+/*
+ * bench_floor.c - what this machine's memory allows: the physical floor beside which other figures
+ * stand.
+ *
+ *   bench-floor
+ *
+ * Prints a JSON object of ns: copying a JSON event (340 bytes) and a packed one (80) out of 512
+ * MiB, and one read at a random place of 512 MiB that waits for the one before it.
+ */
+#include "bench/words.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { BYTES = 512 << 20, JSON_EVENT = 340, PACKED_EVENT = 80, READS = 2000000 };
+
+static char *space(void)
+{
+    char *bytes = aligned_alloc(2 << 20, BYTES);
+
+    assert(bytes);
+    madvise(bytes, BYTES, MADV_HUGEPAGE);
+    memset(bytes, 1, BYTES);
+    return bytes;
+}
+
+static double copy_ns(const char *bytes, size_t event)
+{
+    static char out[65536];
+    size_t events = BYTES / event;
+    unsigned sum = 0;
+    int64_t began = clock_process_ns();
+
+    for (size_t i = 0; i < events; i++) {
+        memcpy(out + i % 64 * 1024, bytes + i * event, event);
+        sum += (unsigned char)out[i % 64 * 1024];
+    }
+    began = clock_process_ns() - began;
+    if (sum == 0)
+        abort();
+    return (double)began / (double)events;
+}
+
+static double read_ns(const char *bytes)
+{
+    uint64_t at = 1;
+    int64_t began = clock_process_ns();
+
+    for (int i = 0; i < READS; i++)
+        at = (at + (uint64_t)(unsigned char)bytes[at % BYTES]) * 6364136223846793005u +
+             1442695040888963407u,
+        at ^= at >> 29;
+    began = clock_process_ns() - began;
+    if (at == 0)
+        abort();
+    return (double)began / READS;
+}
+
+int main(void)
+{
+    char *bytes = space();
+
+    printf("{\"copy_json_ns\":%.1f,\"copy_packed_ns\":%.1f,\"random_read_ns\":%.1f}\n",
+           copy_ns(bytes, JSON_EVENT), copy_ns(bytes, PACKED_EVENT), read_ns(bytes));
+    free(bytes);
+    return 0;
+}

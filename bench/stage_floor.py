@@ -1,0 +1,14 @@
+"""What the memory of this machine allows."""
+from report import Figure
+from stand import BIN, run_json
+
+NAMES = {"copy_json_ns": "memcpy of a JSON event (340 bytes)", "copy_packed_ns": "memcpy of a packed one (80)",
+         "random_read_ns": "one dependent random read of 512 MiB"}
+
+
+def run(run):
+    figures = {key: Figure("floor", name) for key, name in NAMES.items()}
+    for _ in range(5):
+        for key, value in run_json(BIN / "bench-floor").items():
+            figures[key].add(value)
+    return list(figures.values())
