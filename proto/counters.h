@@ -13,8 +13,8 @@
  * which its billing periods, phases or term can begin or end; time is cut at each of them every
  * day, and a billing window is what lies between two neighbouring cuts: with one cut, 24 hours. So
  * every period that a bill needs is a sum of whole billing windows. When cuts change, the owner
- * publishes the subscription's windows again on the new cuts; a reader uses those windows alone
- * that lie on the cuts it knows.
+ * publishes the subscription's windows again on the new cuts; a reader uses those windows that lie
+ * on the cuts it knows, and older ones only where none of these touches them.
  *
  * Keys (text, readable in any Kafka tool):
  *   T/<subscription>/<meter>/<from>/<to>/<dimensions>

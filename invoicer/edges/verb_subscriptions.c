@@ -216,6 +216,41 @@ static void print_json(const json_t *json)
     free(text);
 }
 
+/* An amount of a record, which is in its shortest form there, as money. */
+static const char *money_of_record(const json_t *object, const char *name,
+                                   const struct currency *currency, char text[MONEY_TEXT_MAX])
+{
+    struct money money = {0};
+
+    if (!currency || money_parse(text_of(member(object, name)), currency, &money))
+        return member(object, name);
+    (void)money_format(money, currency, text);
+    return text;
+}
+
+/* What came back for what, when it was changed from another one. */
+static void print_origin(const json_t *shown)
+{
+    const json_t *credit = json_object_get(shown, "credit"), *charge;
+    const struct currency *currency = currency_find(text_of(member(credit, "currency")));
+    char back[MONEY_TEXT_MAX], price[MONEY_TEXT_MAX];
+    const char *carried = member(credit, "carried");
+    size_t i;
+
+    json_array_foreach(json_object_get(credit, "charges"), i, charge)
+    {
+        const json_t *period = json_object_get(charge, "period");
+
+        printf("  %-12s%s of %s for %s to %s, of which %s is used up\n", "credit",
+               money_of_record(charge, "credit", currency, back),
+               money_of_record(charge, "price", currency, price), member(period, "from"),
+               member(period, "to"), member(charge, "ratio"));
+    }
+    if (*carried && strcmp(carried, "0") != 0)
+        printf("  %-12s%s carried over\n", "credit",
+               money_of_record(credit, "carried", currency, back));
+}
+
 static void print_subscription(const char *name, const json_t *shown)
 {
     const json_t *plan = json_object_get(shown, "plan");
@@ -223,7 +258,8 @@ static void print_subscription(const char *name, const json_t *shown)
         json_object_get(json_object_get(shown, "alignment"), "currentAlignedBillingPeriod");
     const char *to = member(shown, "activeTo");
 
-    printf("%-14s%s\n", name, member(shown, "id"));
+    printf("%-14s%s\n", name,
+           json_is_null(json_object_get(shown, "id")) ? "(not made)" : member(shown, "id"));
     printf("  %-12s%s\n", "status", member(shown, "status"));
     printf("  %-12s%s\n", "customer", member(shown, "customerKey"));
     printf("  %-12s%s@%lld, in %s\n", "plan", member(plan, "key"),
@@ -232,6 +268,7 @@ static void print_subscription(const char *name, const json_t *shown)
     printf("  %-12s%s to %s\n", "term", member(shown, "activeFrom"), *to ? to : "(open)");
     if (period)
         printf("  %-12s%s to %s\n", "period", member(period, "from"), member(period, "to"));
+    print_origin(shown);
 }
 
 static void print_credit(const json_t *answer)
