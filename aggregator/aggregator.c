@@ -29,7 +29,6 @@
 enum {
     TICK_MS = 100,
     CHECK_AGAIN_MS = 3000,
-    EXIT_STATE = 82, /* our own state can't be gone on from */
     THREADS_MAX = 64,
     WRONG_BYTES_MAX = 2048,
     INSTANCE_BYTES = 8,
@@ -105,7 +104,8 @@ static void on_failure(uv_async_t *async)
 {
     struct aggregator *aggregator = async->data;
 
-    end(aggregator, aggregator->failed_with == FAULT_STOP     ? EXIT_STATE
+    end(aggregator, aggregator->failed_with == FAULT_STOP     ? EXIT_STATE_CORRUPT
+                    : aggregator->failed_with == FAULT_FENCED ? EXIT_FENCED
                     : aggregator->failed_with == FAULT_REFUSE ? EX_CONFIG
                                                               : EX_TEMPFAIL);
 }

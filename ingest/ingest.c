@@ -93,7 +93,9 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_failed(void *context, int code)
 {
     log_fault(LOG_ERROR, "stopping");
-    drain(context, code == FAULT_RETRY ? EX_TEMPFAIL : EX_SOFTWARE);
+    drain(context, code == FAULT_RETRY    ? EX_TEMPFAIL
+                   : code == FAULT_FENCED ? EXIT_FENCED
+                                          : EX_SOFTWARE);
 }
 
 /* The broker owes an answer to a thread of the pool: it isn't waited for. */

@@ -2,6 +2,7 @@
 
 #include "aggregator/edges/shard.h"
 #include "common/base/fault.h"
+#include "common/io/settings.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { EXIT_STATE = 82, PARTITIONS_MAX = 100000, MAP_BYTES = 1 << 20 };
+enum { PARTITIONS_MAX = 100000, MAP_BYTES = 1 << 20 };
 
 static int ascending(const void *a, const void *b)
 {
@@ -62,7 +63,7 @@ static int look_at(const char *folder, int32_t partition)
         printf("p%d damaged: %s\n", partition, r < 0 ? fault_text() : "the row of the state");
     else
         print_state(partition, &state, "");
-    return r == 0 || r == VAULT_EMPTY ? 0 : EXIT_STATE;
+    return r == 0 || r == VAULT_EMPTY ? 0 : EXIT_STATE_CORRUPT;
 }
 
 static int verify_one(const char *folder, int32_t partition)
@@ -81,7 +82,7 @@ static int verify_one(const char *folder, int32_t partition)
         r = vault_open(folder, MAP_BYTES, &vault);
     if (r) {
         printf("p%d damaged: %s\n", partition, r < 0 ? fault_text() : "the row of the state");
-        return EXIT_STATE;
+        return EXIT_STATE_CORRUPT;
     }
     tally = tally_new(state.partition, state.partitions, state.horizon_ms);
     r = vault_verify(&vault, tally, &reason);
@@ -92,7 +93,7 @@ static int verify_one(const char *folder, int32_t partition)
     }
     printf("p%d damaged: %.*s\n", partition, r < 0 ? (int)strlen(fault_text()) : (int)reason.length,
            r < 0 ? fault_text() : reason.at);
-    return EXIT_STATE;
+    return EXIT_STATE_CORRUPT;
 }
 
 static int each(const char *data, const char *bucket, int (*look)(const char *, int32_t))

@@ -9,7 +9,7 @@
  *
  * Errors     FAULT_RETRY when no broker answers; FAULT_STOP, with the remedy in its text, for a
  * topic that is missing or was made anew, a position that the log doesn't hold, another partition
- *            count, a fenced member, a wrong property.
+ *            count, a wrong property; FAULT_FENCED when another member has this one's place.
  * Ownership  Everything handed in is copied.
  * Threads    A producer belongs to one thread (producer_poll calls `delivered` on it). A consumer
  * and a follower likewise.

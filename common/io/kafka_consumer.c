@@ -143,7 +143,7 @@ static int assign(struct consumer *consumer, const rd_kafka_topic_partition_list
     rd_kafka_resp_err_t rc = rd_kafka_assign(consumer->reader.client, list);
 
     if (rc == RD_KAFKA_RESP_ERR__FATAL)
-        return fault(FAULT_STOP, "the Kafka consumer ended: %s", rd_kafka_err2str(rc));
+        return reader_fatal(&consumer->reader);
     if (rc)
         return fault(FAULT_STOP, "%s: assigning failed: %s", consumer->topic, rd_kafka_err2str(rc));
     return 0;

@@ -86,6 +86,8 @@ void reader_take(struct reader *reader, size_t most, int timeout_ms);
 MUST_USE int reader_keep(struct reader *reader, reader_judge *judge, void *context,
                          struct kafka_message *messages);
 
+/* Why the client has failed for good: FAULT_FENCED or FAULT_STOP. */
+MUST_USE int reader_fatal(const struct reader *reader);
 /* The fault for an error that a consumer was handed instead of a message; READER_SKIP when it
  * heals. */
 MUST_USE int reader_error(const struct reader *reader, const rd_kafka_message_t *message,

@@ -279,13 +279,13 @@ static bool is_gone(rd_kafka_t *client, const char *topic)
     return kafka_partition_count(client, topic, &count) == TOPIC_MISSING;
 }
 
-static int fatal_fault(const struct reader *reader)
+int reader_fatal(const struct reader *reader)
 {
     char why[KAFKA_ERROR_BYTES_MAX];
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(reader->client, why, sizeof(why));
 
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        return fault(FAULT_STOP, "fenced: another member took this one's place in the group: %s",
+        return fault(FAULT_FENCED, "fenced: another member took this one's place in the group: %s",
                      why);
     return fault(FAULT_STOP, "the Kafka consumer ended: %s", why);
 }
@@ -294,7 +294,7 @@ int reader_error(const struct reader *reader, const rd_kafka_message_t *message,
 {
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__FATAL:
-        return fatal_fault(reader);
+        return reader_fatal(reader);
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
         return fault(

@@ -174,7 +174,8 @@ static void write_exit_status(struct buffer *out)
         {75, "It may work later: run it again."},
         {77, "Not allowed."},
         {78, "A setting is wrong."},
-        {81, "Another process has taken over: this one was fenced off."},
+        {80, "Some subscriptions could not be billed; the others are."},
+        {81, "Another process has taken this one's place, and goes on in it."},
         {82, "The stored state breaks its own rules."},
     };
 

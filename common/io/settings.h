@@ -51,6 +51,13 @@ struct command {
     int (*run)(void *config, int argc, char **argv);
 };
 
+/* Beyond sysexits.h. */
+enum exit_status {
+    EXIT_PARTIAL = 80,       /* some subscriptions could not be billed */
+    EXIT_FENCED = 81,        /* FAULT_FENCED */
+    EXIT_STATE_CORRUPT = 82, /* FAULT_STOP from the store */
+};
+
 struct program {
     const char *name;               /* "ingest" */
     const char *about;              /* a paragraph for --help and the manual */

@@ -64,5 +64,7 @@ int config_exit(int fault, const char *event)
     log_fault(LOG_ERROR, event);
     if (fault == FAULT_RETRY)
         return EX_TEMPFAIL;
+    if (fault == FAULT_FENCED)
+        return EXIT_FENCED;
     return came_from_kafka(fault_trace()) ? EX_CONFIG : EXIT_STATE_CORRUPT;
 }

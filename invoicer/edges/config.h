@@ -11,8 +11,6 @@
 
 #include <sysexits.h>
 
-enum { EXIT_PARTIAL = 80, EXIT_FENCED = 81, EXIT_STATE_CORRUPT = 82 };
-
 struct invoicer_config {
     struct common_config common;
     const char *data;

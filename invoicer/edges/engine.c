@@ -338,7 +338,7 @@ static int is_sent(void *context, struct store_txn *txn)
     if (r)
         return fault_pass(r);
     if (generation != awaited->generation)
-        return fault(FAULT_RETRY,
+        return fault(FAULT_FENCED,
                      "another invoicer took over before this was written; do it again");
     return confirmed >= awaited->sequence;
 }

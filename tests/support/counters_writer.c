@@ -62,7 +62,7 @@ static void write_total(struct producer *producer, const char *line)
     if (sscanf(line, "total %d %299s %79s %lld %lld %63s %lld %lld %299s %31s", &partition,
                subscription, meter, &from, &to, quantity, &next, &count, dimensions, kind) < 7 ||
         !aggregation_from(text_of(kind), &total.total.aggregation) ||
-        decimal_parse(text_of(quantity), &total.total.value))
+        decimal_parse_sum(text_of(quantity), &total.total.value))
         fail(line);
     total.subscription = text_of(subscription);
     total.meter = text_of(meter);

@@ -387,7 +387,7 @@ Test(kafka, a_member_whose_place_another_took_is_fenced)
     for (int i = 0; i < 100 && second.owned_count < PARTITIONS; i++)
         cr_assert_geq(poll_member(&second, 100), 0, "%s", fault_text());
 
-    cr_assert_eq(poll_until_fault(&first), FAULT_STOP);
+    cr_assert_eq(poll_until_fault(&first), FAULT_FENCED);
     cr_assert_not_null(strstr(fault_text(), "fenced"), "%s", fault_text());
     consumer_free(first.consumer);
     consumer_free(second.consumer);
