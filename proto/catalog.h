@@ -17,7 +17,7 @@
  *                        "createdAt","expiresAt"?}
  *   configuration/default   {"epoch","numberedSources"?:[source,…],…}: the sources whose events are
  *                       known by their number
- *   feature/<key>  plan/<key>@<version>  customer/<key>
+ *   feature/<key>  plan/<key>@<version>  draft/<key>  customer/<key>
  *                       product.md shapes with "epoch": the invoicer's, of which only the epoch is
  *                       looked at here. So for kinds that are new.
  *

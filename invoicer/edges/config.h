@@ -24,6 +24,7 @@ struct invoicer_config {
     const char *at, *only, *out;
     bool dry_run;
     bool as_csv, as_html;                          /* invoices show */
+    bool draft;                                    /* plans show */
     const char *plan, *timing, *anchor, *customer; /* subscriptions */
 };
 
@@ -51,6 +52,13 @@ int verb_keys_revoke(void *config, int argc, char **argv);
 int verb_catalog_apply(void *config, int argc, char **argv);
 int verb_catalog_diff(void *config, int argc, char **argv);
 int verb_catalog_get(void *config, int argc, char **argv);
+int verb_plans_list(void *config, int argc, char **argv);
+int verb_plans_show(void *config, int argc, char **argv);
+int verb_plans_draft(void *config, int argc, char **argv);
+int verb_plans_publish(void *config, int argc, char **argv);
+int verb_plans_archive(void *config, int argc, char **argv);
+int verb_plans_delete(void *config, int argc, char **argv);
+int verb_features_archive(void *config, int argc, char **argv);
 int verb_close(void *config, int argc, char **argv);
 int verb_invoices_list(void *config, int argc, char **argv);
 int verb_invoices_show(void *config, int argc, char **argv);

@@ -239,9 +239,6 @@ def main():
         what_is_billed_is_what_fractions_say(rig, usage)
         each_form_says_how(rig)
         nobody_changes_currency(rig)
-        if os.environ.get("TOLLWAY_TEST_KEEP"):
-            print(rig.folder)
-            rig.folder = pathlib.Path("/nonexistent")
     finally:
         rig.end()
 
