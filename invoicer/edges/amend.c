@@ -10,6 +10,7 @@
 #include "invoicer/edges/usage.h"
 #include "invoicer/rules/catalog_file.h"
 #include "invoicer/rules/credit.h"
+#include "invoicer/rules/plan_life.h"
 #include "invoicer/rules/shape.h"
 
 #include <stdlib.h>
@@ -44,6 +45,9 @@ static void begin(struct amending *it, struct store_txn *txn, int32_t partitions
                             .billed = {INT64_MIN}};
     arena_init(&it->arena, ARENA_BYTES_MAX);
     catalog_state_init(&it->state);
+    it->state.now = instant_now();
+    if (instant_compare(it->state.now, request->now) < 0)
+        it->state.now = request->now;
 }
 
 static void end(struct amending *it)
@@ -378,30 +382,18 @@ static int answer(struct amending *it)
 
 /* --- actions --- */
 
+/* Whether there is such a plan, for sale and in the subscription's currency, the checks say. */
 static int check_target(struct amending *it)
 {
     const struct plan *old = it->subject.subscription.plan;
     const struct amend_request *request = it->request;
     char *key = text_copy(request->plan);
-    int64_t newest = catalog_state_version(&it->state, key);
-    int64_t version = request->version ? request->version : newest;
-    const json_t *plan = catalog_state_plan(&it->state, key, version);
-    struct change_refusal *refusal = &it->made->refusal;
+    int64_t version = request->version ? request->version : plan_current_version(&it->state, key);
     int r = 0;
 
-    if (newest == 0)
-        r = change_refuse(refusal, "plan_not_found", "there is no plan %s", key);
-    else if (!plan)
-        r = change_refuse(refusal, "plan_version_not_found", "plan %s has no version %lld", key,
+    if (text_is(old->key, key) && version == old->version)
+        r = change_refuse(&it->made->refusal, "plan_unchanged", "it has plan %s@%lld already", key,
                           (long long)version);
-    else if (text_is(old->key, key) && version == old->version)
-        r = change_refuse(refusal, "plan_unchanged", "it has plan %s@%lld already", key,
-                          (long long)version);
-    else if (!json_object_get(it->record, "currency") &&
-             !text_is(shape_text(plan, "currency"), old->currency->code))
-        r = change_refuse(refusal, "plan_currency_differs",
-                          "plan %s is in %s, the subscription in %s: nothing is converted", key,
-                          shape_string(plan, "currency"), old->currency->code);
     free(key);
     return r ? AMEND_REFUSED : 0;
 }
@@ -418,9 +410,12 @@ static int time_of(struct amending *it)
 static int change_plan(struct amending *it)
 {
     json_t *current, *next;
+    struct text ignored;
     int r = take_plan(it, it->request->plan);
 
     if (!r)
+        r = take(it, "draft", it->request->plan, &ignored);
+    if (r >= 0)
         r = check_target(it);
     if (!r)
         r = time_of(it);

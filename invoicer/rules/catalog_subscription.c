@@ -92,15 +92,28 @@ static int64_t version_of(const struct catalog_check *check, const json_t *subsc
     return 0; /* the newest, once the file is applied */
 }
 
+/* The file's plan when it will be a version that isn't there yet, and that one. */
+static const json_t *next_version(const struct catalog_check *check, const char *key,
+                                  int64_t version)
+{
+    const json_t *plan = json_object_get(check->plans, key);
+    int64_t newest = catalog_state_version(check->state, key);
+
+    if (!plan || version != newest + 1 ||
+        (newest && plan_says_the_same(catalog_state_plan(check->state, key, newest), plan)))
+        return NULL;
+    return plan;
+}
+
 static const json_t *plan_of(const struct catalog_check *check, const char *key, int64_t version)
 {
     const json_t *found = version ? catalog_state_plan(check->state, key, version) : NULL;
 
-    if (!version && !json_object_get(check->plans, key))
+    if (version)
+        return found ? found : next_version(check, key, version);
+    if (!json_object_get(check->plans, key))
         found = catalog_state_plan(check->state, key, plan_current_version(check->state, key));
-    if (found || (version && version != catalog_state_version(check->state, key) + 1))
-        return found;
-    return catalog_check_find_plan(check, key);
+    return found ? found : catalog_check_find_plan(check, key);
 }
 
 static void check_cuts(struct catalog_check *check, const struct pointer *where,

@@ -101,7 +101,7 @@ def what_cannot_be_done_is_refused_with_a_code(rig, following):
     refused(rig, "plan_unchanged", "change", following, now, "--plan", "team")
     refused(rig, "plan_not_found", "change", following, now, "--plan", "nothing")
     refused(rig, "plan_version_not_found", "change", following, now, "--plan", "starter@2")
-    refused(rig, "plan_currency_differs", "change", following, now, "--plan", "euro")
+    refused(rig, "subscription_currency_not_in_plan", "change", following, now, "--plan", "euro")
     refused(rig, "timing_in_the_past", "cancel", following, now, "--timing", "2026-04-16T00:00:00Z")
     refused(rig, "no_billable_item", "cancel", FREE, now, "--timing", "next_billing_cycle")
     refused(rig, "subscription_active", "restore", following, now)
