@@ -1,5 +1,6 @@
 #include "aggregator/edges/answer_parts.h"
 
+#include "aggregator/edges/unread.h"
 #include "aggregator/edges/vault_parts.h"
 #include "aggregator/rules/ledger.h"
 #include "common/base/fault.h"
@@ -24,6 +25,8 @@ struct audit {
     struct text filter[QUERY_VALUES_MAX];
     size_t filter_count;
     int64_t *ends; /* of every partition of `usage`, asked before the counts are read */
+    struct unread_stretch *unread; /* of every partition; of ours, what isn't counted yet */
+    uint64_t accepted;             /* of the partition that is read, filtered or not */
     struct entry *entries;
     size_t count, room;
     int64_t lag;
@@ -70,6 +73,7 @@ static int add_rows(struct audit *audit, const struct ledger_rows *rows, struct 
             return fault_pass(r);
         if (r || !sealed_open(key, value, &name) || !account_name_decode(name, &subscription))
             return damaged_account();
+        audit->accepted += rows->at[i].counts.accepted;
         add_entry(audit, subscription, &rows->at[i].counts);
     }
     return 0;
@@ -103,7 +107,7 @@ static int scan_one(void *context, const struct owned_view *view)
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     struct audit *audit = context;
     struct vault_state state = {.next_offset = 0};
-    int64_t end = audit->ends[view->partition];
+    struct unread_stretch *unread = &audit->unread[view->partition];
     int r = store_begin(view->store, STORE_READ, &txn);
 
     if (!r)
@@ -112,9 +116,11 @@ static int scan_one(void *context, const struct owned_view *view)
         return fault(FAULT_STOP, "the store is damaged: its state; remedy: aggregator verify");
     if (r && r != VAULT_EMPTY)
         return fault_pass(r);
-    if (end > state.next_offset)
-        audit->lag += end - state.next_offset;
-    return read_accounts(audit, txn);
+    audit->accepted = 0;
+    r = read_accounts(audit, txn);
+    *unread = (struct unread_stretch){
+        .from = state.next_offset, .to = audit->ends[view->partition], .accepted = audit->accepted};
+    return r ? fault_pass(r) : 0;
 }
 
 static uint64_t count_of(const json_t *object, const char *name)
@@ -221,10 +227,13 @@ static void work_on(uv_work_t *work)
     if (!audit->result)
         audit->result =
             answer_gather(audit->answers, &audit->partitions, &ops, audit, &call, &audit->out);
-    if (audit->result < 0)
+    if (audit->result < 0) {
         snprintf(audit->why, sizeof(audit->why), "%s", fault_text());
-    else if (audit->result == 0)
+    } else if (audit->result == 0) {
+        audit->lag += unread_events(audit->answers->kafka, topic, audit->unread,
+                                    (size_t)audit->partitions.count);
         write_ledger(audit);
+    }
 }
 
 /* --- the answer --- */
@@ -248,6 +257,7 @@ static void audit_free(struct audit *audit)
         free(audit->entries[i].subscription);
     free(audit->entries);
     free(audit->ends);
+    free(audit->unread);
     buffer_deinit(&audit->out);
     free(audit);
 }
@@ -322,7 +332,8 @@ static void ask(struct http_request *request, bool is_internal)
         return;
     }
     audit->ends = calloc((size_t)audit->partitions.count, sizeof(*audit->ends));
-    if (!audit->ends)
+    audit->unread = calloc((size_t)audit->partitions.count, sizeof(*audit->unread));
+    if (!audit->ends || !audit->unread)
         abort();
     uv_queue_work(audit->answers->loop, &audit->work, work_on, work_done);
 }

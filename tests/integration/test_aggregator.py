@@ -148,6 +148,30 @@ def test_the_ledger_balances_for_every_subscription():
         assert a.get("/v1/ledger?nonsense=1")[1]["code"] == "unknown_parameter"
 
 
+def test_lag_counts_events_exactly_while_few_batches_are_unread():
+    """A partition's owner that can't be asked doesn't answer; so one that stands still is made by a
+    commit that never comes: what it has read, but not committed, isn't in the ledger."""
+    with ready_rig() as rig:
+        a = rig.aggregator().start(settings=["--commit-interval=60s"])
+        rig.send([event(f"l{i}", subscription=SUBSCRIPTIONS[i % 20]) for i in range(700)])
+        rig.put("usage", [{"value": "foreign bytes", "partition": 1}])
+
+        def lag_is(wanted):
+            status, ledger = a.get("/v1/ledger")
+            return status == 200 and ledger["lag"] == wanted and ledger["accepted"] == 0
+        wait_for("a lag of 701 events", 20, lambda: lag_is(701))
+        rig.send([event(f"m{i}", subscription=SUBSCRIPTIONS[3]) for i in range(50)])
+        wait_for("a lag of 751 events", 20, lambda: lag_is(751))
+        one = a.get(f"/v1/ledger?filterSubscription={SUBSCRIPTIONS[3]}")[1]
+        assert one["lag"] >= 50 and one["accepted"] == 0, one
+        # More than are read for it: an estimate, never below a message an event.
+        rig.put("usage", [{"value": "foreign bytes", "partition": 1} for _ in range(300)])
+        wait_for("an estimate", 20, lambda: a.get("/v1/ledger")[1]["lag"] >= 301)
+        assert a.stop() == 0
+        a.start()
+        await_ledger(a, 1051)
+
+
 def test_queries_answer_by_window_group_and_filter():
     with ready_rig() as rig:
         a = rig.aggregator().start()
