@@ -95,6 +95,18 @@ static int positive_amount(struct reader *reader, const json_t *object, const ch
     return r;
 }
 
+static int refuse_choice(struct reader *reader, const char *member, const char *const *names,
+                         size_t count)
+{
+    char list[sizeof(reader->issue->detail)] = "";
+    size_t length = 0;
+
+    for (size_t i = 0; i < count && length < sizeof(list); i++)
+        length +=
+            (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", i ? ", " : "", names[i]);
+    return refuse(reader, "invalid_value", member, "isn't one of %.130s", list);
+}
+
 /* The index of the member's text among the names; an absent member is the first of them. */
 static int choice_of(struct reader *reader, const json_t *object, const char *member,
                      const char *const *names, size_t count, size_t *choice)
@@ -111,7 +123,7 @@ static int choice_of(struct reader *reader, const json_t *object, const char *me
             return 0;
         }
     }
-    return refuse(reader, "invalid_value", member, "isn't one of %s, %s …", names[0], names[1]);
+    return refuse_choice(reader, member, names, count);
 }
 
 static int text_member(struct reader *reader, const json_t *json, const char *member,
