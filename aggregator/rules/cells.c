@@ -110,21 +110,31 @@ uint64_t cells_bytes(const struct cells *cells)
            cells->room * sizeof(*cells->slots) + cells->key_room * sizeof(*cells->keys);
 }
 
-void cells_prefetch_slot(const struct cells *cells, int64_t minute, uint32_t series)
+void cells_prefetch(const struct cells *cells, int64_t minute, uint32_t series)
 {
     if (cells->room)
         __builtin_prefetch(&cells->slots[place_of(cells, key_of(minute, series))]);
 }
 
-void cells_prefetch_cell(const struct cells *cells, int64_t minute, uint32_t series)
+static struct cell *cell_of(const struct cells *cells, const struct chunk_slot *slot,
+                            uint32_t series)
+{
+    return (struct cell *)(uintptr_t)cells_chunk(cells, slot->chunk) + series % CHUNK_CELLS;
+}
+
+struct cell *cells_find(const struct cells *cells, int64_t minute, uint32_t series)
 {
     const struct chunk_slot *slot;
+    struct cell *cell;
 
     if (cells->room == 0)
-        return;
+        return NULL;
     slot = slot_of(cells, key_of(minute, series));
-    if (slot->key != 0)
-        __builtin_prefetch(cells_chunk(cells, slot->chunk) + series % CHUNK_CELLS, 1);
+    if (slot->key == 0)
+        return NULL;
+    cell = cell_of(cells, slot, series);
+    __builtin_prefetch(cell, 1);
+    return cell;
 }
 
 struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series)
@@ -142,7 +152,7 @@ struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series)
         *slot = (struct chunk_slot){.key = key, .chunk = cells->count};
         cells->keys[cells->count++] = key;
     }
-    return (struct cell *)(uintptr_t)cells_chunk(cells, slot->chunk) + series % CHUNK_CELLS;
+    return cell_of(cells, slot, series);
 }
 
 /* --- lists --- */

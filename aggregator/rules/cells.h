@@ -57,9 +57,10 @@ void cells_deinit(struct cells *cells);
 void cells_clear(struct cells *cells);
 /* The cell of a minute, made when it isn't there. */
 struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series);
-/* Fetches what cells_take will look at: the first before the second, some events apart. */
-void cells_prefetch_slot(const struct cells *cells, int64_t minute, uint32_t series);
-void cells_prefetch_cell(const struct cells *cells, int64_t minute, uint32_t series);
+/* What cells_take would give, fetched; NULL when it would have to be made. Fetch its slot some time
+ * before. */
+struct cell *cells_find(const struct cells *cells, int64_t minute, uint32_t series);
+void cells_prefetch(const struct cells *cells, int64_t minute, uint32_t series);
 uint64_t cells_bytes(const struct cells *cells); /* of memory */
 
 static inline const struct cell *cells_chunk(const struct cells *cells, uint64_t chunk)

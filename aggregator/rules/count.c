@@ -8,15 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many events ahead memory is fetched: first what says where a cell lies, then the cell. */
-enum { AHEAD_FAR = 32, AHEAD_NEAR = 12 };
+/*
+ * Events are counted sixty-four at a time, in three rounds: what they are and where their ids and
+ * cells lie; the cells; the verdicts. Each round fetches what the next one touches.
+ */
+enum { AT_ONCE = 64 };
 
 #define GROSS_MAX (((uint128)1 << 127) - 1)
+
+struct ahead {
+    struct usage_event event;
+    int64_t minute, day_number;
+    struct day *day; /* NULL: not known yet */
+};
 
 struct batch_series {
     struct series_name names[USAGE_SERIES_MAX];
     uint32_t ids[USAGE_SERIES_MAX];      /* INDEX_NONE: not counted yet */
     uint32_t accounts[USAGE_SERIES_MAX]; /* INDEX_NONE: not asked for yet */
+    struct ahead ahead[AT_ONCE];
+    size_t first_entry;                             /* of the first of them */
+    struct cell *cells[AT_ONCE * USAGE_METERS_MAX]; /* of their entries; NULL: not there yet */
 };
 
 const char *aside_reason_name(enum aside_reason reason)
@@ -96,14 +108,14 @@ static void arrive(struct tally *tally, int64_t arrival_ms)
     tally_age(tally);
 }
 
-static bool is_late(const struct tally *tally, const struct usage_event *event)
+static bool is_late(const struct tally *tally, const struct ahead *ahead)
 {
-    int64_t day = instant_day(event->time);
+    const struct usage_event *event = &ahead->event;
     int128 age = (int128)instant_from_ms(event->arrival_ms).ns - event->time.ns;
 
     if (event->flags & USAGE_TIME_ABSENT)
-        return !tally_is_open(tally, day - 1);
-    return age > (int128)tally->horizon_ms * 1000000 || !tally_is_open(tally, day);
+        return !tally_is_open(tally, ahead->day_number - 1);
+    return age > (int128)tally->horizon_ms * 1000000 || !tally_is_open(tally, ahead->day_number);
 }
 
 /* --- series and accounts of a batch --- */
@@ -208,35 +220,44 @@ static bool fits_gross(const struct tally *tally, const struct usage_batch *batc
     return true;
 }
 
-static void count_entries(struct tally *tally, const struct usage_batch *batch,
-                          const struct usage_event *event, struct day *day)
+static void count_entry(struct cell *cell, enum aggregation aggregation,
+                        const struct usage_event *event, const union usage_value *value)
 {
-    int64_t minute = instant_minute(event->time);
+    struct cell more = {.count = 1};
 
-    for (size_t i = 0; i < event->entry_count; i++) {
-        struct usage_entry entry = usage_view_entry(batch, event->first_entry + i);
+    if (aggregation != AGGREGATION_COUNT)
+        more.value = value->amount;
+    if (aggregation == AGGREGATION_LATEST)
+        more.time = event->time;
+    cell_merge(aggregation, cell, &more);
+}
+
+static void count_entries(struct tally *tally, const struct usage_batch *batch,
+                          const struct ahead *ahead, struct day *day)
+{
+    const struct usage_event *event = &ahead->event;
+
+    for (size_t i = event->first_entry; i < (size_t)event->first_entry + event->entry_count; i++) {
+        struct usage_entry entry = usage_view_entry(batch, i);
         enum aggregation aggregation = batch->series[entry.series].aggregation;
+        struct cell *cell = tally->batch->cells[i - tally->batch->first_entry];
         uint32_t series = series_of(tally, batch, entry.series, day);
-        struct cell *cell = cells_take(&tally->cells, minute, series);
-        struct cell more = {.count = 1};
 
-        if (aggregation == AGGREGATION_UNIQUE_COUNT) {
-            uniques_add(&tally->uniques, cell_key(minute, series), entry.value.unique);
-            cell->count = 1;
+        if (!cell || series != tally->batch->ids[entry.series])
+            cell = cells_take(&tally->cells, ahead->minute, series);
+        if (aggregation != AGGREGATION_UNIQUE_COUNT) {
+            count_entry(cell, aggregation, event, &entry.value);
             continue;
         }
-        if (aggregation != AGGREGATION_COUNT)
-            more.value = entry.value.amount;
-        if (aggregation == AGGREGATION_LATEST)
-            more.time = event->time;
-        cell_merge(aggregation, cell, &more);
+        uniques_add(&tally->uniques, cell_key(ahead->minute, series), entry.value.unique);
+        cell->count = 1;
     }
 }
 
-static enum dedup_verdict look_id_up(struct tally *tally, const struct usage_event *event)
+static enum dedup_verdict look_id_up(struct tally *tally, const struct ahead *ahead)
 {
-    int64_t number = instant_day(event->time);
-    const struct day *day = days_find(&tally->days, number);
+    const struct usage_event *event = &ahead->event;
+    const struct day *day = days_find(&tally->days, ahead->day_number);
     enum dedup_verdict verdict = DEDUP_NEW;
 
     if (event->flags & USAGE_NUMBERED)
@@ -245,8 +266,26 @@ static enum dedup_verdict look_id_up(struct tally *tally, const struct usage_eve
         verdict = day_look(day, &event->fingerprint);
     if (verdict != DEDUP_NEW || !(event->flags & USAGE_TIME_ABSENT))
         return verdict;
-    day = days_find(&tally->days, number - 1);
+    day = days_find(&tally->days, ahead->day_number - 1);
     return day ? day_look(day, &event->fingerprint) : DEDUP_NEW;
+}
+
+/* Looks the id up and takes it when it is new and `fits`. */
+static enum dedup_verdict take_id(struct tally *tally, const struct ahead *ahead, bool fits)
+{
+    const struct usage_event *event = &ahead->event;
+    enum dedup_verdict verdict;
+
+    if (fits && event->flags == 0 && ahead->day && !ahead->day->sealed)
+        return dedup_take(&ahead->day->ids, &event->fingerprint);
+    verdict = look_id_up(tally, ahead);
+    if (verdict != DEDUP_NEW || !fits)
+        return verdict;
+    if (event->flags & USAGE_NUMBERED)
+        numbered_add(&tally->numbered, event);
+    else
+        dedup_add(&days_take(&tally->days, ahead->day_number)->ids, &event->fingerprint);
+    return DEDUP_NEW;
 }
 
 enum event_verdict {
@@ -259,36 +298,35 @@ enum event_verdict {
 };
 
 static enum event_verdict judge(struct tally *tally, const struct usage_batch *batch,
-                                const struct usage_event *event, uint32_t account)
+                                const struct ahead *ahead, uint32_t account)
 {
     enum dedup_verdict seen;
     struct day *day;
     uint128 gross;
+    bool fits;
 
     if (tally->ledger.accounts[account].is_misplaced)
         return EVENT_MISPLACED;
-    if (is_late(tally, event))
+    if (is_late(tally, ahead))
         return EVENT_LATE;
-    seen = look_id_up(tally, event);
+    fits = fits_gross(tally, batch, &ahead->event, &gross);
+    seen = take_id(tally, ahead, fits);
     if (seen != DEDUP_NEW)
         return seen == DEDUP_CONFLICT ? EVENT_CONFLICT : EVENT_DUPLICATE;
-    if (!fits_gross(tally, batch, event, &gross))
+    if (!fits)
         return EVENT_OVERFLOW;
 
-    day = days_take(&tally->days, instant_day(event->time));
-    if (event->flags & USAGE_NUMBERED)
-        numbered_add(&tally->numbered, event);
-    else
-        dedup_add(&day->ids, &event->fingerprint);
-    count_entries(tally, batch, event, day);
+    day = ahead->day ? ahead->day : days_take(&tally->days, ahead->day_number);
+    count_entries(tally, batch, ahead, day);
     day->is_dirty = true;
     day->changed_offset = tally->next_offset;
     tally->gross = gross;
     return EVENT_COUNTED;
 }
 
-static void count_event(struct tally *tally, const struct usage_batch *batch, size_t index,
-                        struct aside *asides, size_t *aside_count)
+static void count_event(struct tally *tally, const struct usage_batch *batch,
+                        const struct ahead *ahead, size_t index, struct aside *asides,
+                        size_t *aside_count)
 {
     static const enum aside_reason reasons[] = {[EVENT_CONFLICT] = ASIDE_CONFLICT,
                                                 [EVENT_LATE] = ASIDE_LATE,
@@ -301,12 +339,11 @@ static void count_event(struct tally *tally, const struct usage_batch *batch, si
         [EVENT_LATE] = {.accepted = 1, .late = 1},
         [EVENT_MISPLACED] = {.accepted = 1, .rejected = 1},
         [EVENT_OVERFLOW] = {.accepted = 1, .rejected = 1}};
-    struct usage_event event = usage_view_event(batch, index);
-    uint32_t account = account_of(tally, batch, event.series);
+    uint32_t account = account_of(tally, batch, ahead->event.series);
     enum event_verdict verdict;
 
-    arrive(tally, event.arrival_ms);
-    verdict = judge(tally, batch, &event, account);
+    arrive(tally, ahead->event.arrival_ms);
+    verdict = judge(tally, batch, ahead, account);
     ledger_add(&tally->ledger, account, &counts[verdict]);
     if (verdict > EVENT_DUPLICATE)
         asides[(*aside_count)++] =
@@ -323,44 +360,53 @@ static void pass(struct tally *tally, int64_t offset, uint64_t events)
     tally->pending_events += events;
 }
 
-static void fetch_far(const struct tally *tally, const struct usage_batch *batch, size_t index)
+static void look_ahead(const struct tally *tally, const struct usage_batch *batch, size_t index,
+                       struct ahead *ahead)
 {
-    struct usage_event event;
-    const struct day *day;
-    int64_t minute;
+    const struct usage_event *event = &ahead->event;
 
-    if (index >= batch->event_count)
-        return;
-    event = usage_view_event(batch, index);
-    day = days_find(&tally->days, instant_day(event.time));
-    minute = instant_minute(event.time);
-    if (event.flags & USAGE_NUMBERED)
-        numbered_prefetch(&tally->numbered, &event);
-    else if (day)
-        dedup_prefetch(&day->ids, &event.fingerprint);
-    for (size_t i = 0; i < event.entry_count; i++) {
-        uint32_t id = tally->batch->ids[usage_view_series(batch, event.first_entry + i)];
+    ahead->event = usage_view_event(batch, index);
+    ahead->minute = floor_divide(event->time.ns, INT64_C(60000000000));
+    ahead->day_number = floor_divide(ahead->minute, MINUTES_A_DAY);
+    ahead->day = days_find(&tally->days, ahead->day_number);
+    if (event->flags & USAGE_NUMBERED)
+        numbered_prefetch(&tally->numbered, event);
+    else if (ahead->day)
+        dedup_prefetch(&ahead->day->ids, &event->fingerprint);
+    for (size_t i = 0; i < event->entry_count; i++) {
+        uint32_t id = tally->batch->ids[usage_view_series(batch, event->first_entry + i)];
 
         if (id != INDEX_NONE)
-            cells_prefetch_slot(&tally->cells, minute, id);
+            cells_prefetch(&tally->cells, ahead->minute, id);
     }
 }
 
-static void fetch_near(const struct tally *tally, const struct usage_batch *batch, size_t index)
+static void find_cells(const struct tally *tally, const struct usage_batch *batch,
+                       const struct ahead *ahead)
 {
-    struct usage_event event;
-    int64_t minute;
+    struct batch_series *known = tally->batch;
 
-    if (index >= batch->event_count)
-        return;
-    event = usage_view_event(batch, index);
-    minute = instant_minute(event.time);
-    for (size_t i = 0; i < event.entry_count; i++) {
-        uint32_t id = tally->batch->ids[usage_view_series(batch, event.first_entry + i)];
+    for (size_t i = 0; i < ahead->event.entry_count; i++) {
+        size_t entry = (size_t)ahead->event.first_entry + i;
+        uint32_t id = known->ids[usage_view_series(batch, entry)];
 
-        if (id != INDEX_NONE)
-            cells_prefetch_cell(&tally->cells, minute, id);
+        known->cells[entry - known->first_entry] =
+            id == INDEX_NONE ? NULL : cells_find(&tally->cells, ahead->minute, id);
     }
+}
+
+static void count_some(struct tally *tally, const struct usage_batch *batch, size_t first,
+                       size_t count, struct aside *asides, size_t *aside_count)
+{
+    struct ahead *ahead = tally->batch->ahead;
+
+    for (size_t i = 0; i < count; i++)
+        look_ahead(tally, batch, first + i, &ahead[i]);
+    tally->batch->first_entry = ahead[0].event.first_entry;
+    for (size_t i = 0; i < count; i++)
+        find_cells(tally, batch, &ahead[i]);
+    for (size_t i = 0; i < count; i++)
+        count_event(tally, batch, &ahead[i], first + i, asides, aside_count);
 }
 
 void tally_count(struct tally *tally, const struct usage_batch *batch, int64_t offset,
@@ -369,14 +415,10 @@ void tally_count(struct tally *tally, const struct usage_batch *batch, int64_t o
     *aside_count = 0;
     pass(tally, offset, batch->event_count);
     look_series_up(tally, batch);
-    for (size_t i = 0; i < AHEAD_FAR; i++)
-        fetch_far(tally, batch, i);
-    for (size_t i = 0; i < AHEAD_NEAR; i++)
-        fetch_near(tally, batch, i);
-    for (size_t i = 0; i < batch->event_count; i++) {
-        fetch_far(tally, batch, i + AHEAD_FAR);
-        fetch_near(tally, batch, i + AHEAD_NEAR);
-        count_event(tally, batch, i, asides, aside_count);
+    for (size_t at = 0; at < batch->event_count; at += AT_ONCE) {
+        size_t left = batch->event_count - at;
+
+        count_some(tally, batch, at, left < AT_ONCE ? left : AT_ONCE, asides, aside_count);
     }
 }
 

@@ -193,22 +193,49 @@ void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id)
     __builtin_prefetch(&slots[key.low & mask], 1);
 }
 
-enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id)
+/* The id's slot, or with DEDUP_NEW the free one that it would get. */
+static inline enum dedup_verdict probe(struct fingerprint *slots, uint64_t mask, struct key key,
+                                       struct fingerprint **slot)
 {
-    struct key key = key_of(id), held;
-    const struct fingerprint *slots;
-    uint64_t mask;
+    struct key held;
 
-    if (dedup->room == 0)
-        return DEDUP_NEW;
-    slots = slots_of(dedup, key.low, &mask);
     for (uint64_t at = key.low & mask;; at = (at + 1) & mask) {
-        memcpy(&held, &slots[at], sizeof(held));
+        *slot = &slots[at];
+        memcpy(&held, *slot, sizeof(held));
         if ((held.low | held.high) == 0)
             return DEDUP_NEW;
         if (held.low == key.low && (uint32_t)held.high == (uint32_t)key.high)
             return held.high == key.high ? DEDUP_DUPLICATE : DEDUP_CONFLICT;
     }
+}
+
+enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id)
+{
+    struct key key = key_of(id);
+    struct fingerprint *slots, *slot;
+    uint64_t mask;
+
+    if (dedup->room == 0)
+        return DEDUP_NEW;
+    slots = slots_of(dedup, key.low, &mask);
+    return probe(slots, mask, key, &slot);
+}
+
+static void note(struct dedup *dedup, struct key key)
+{
+    dedup->count++;
+    dedup->sum += (uint128)key.low | (uint128)key.high << 64;
+}
+
+static void note_fresh(struct dedup *dedup, struct key key)
+{
+    if (dedup->fresh_count == dedup->fresh_room) {
+        dedup->fresh_room = dedup->fresh_room ? dedup->fresh_room * 2 : DEDUP_FIRST_ROOM;
+        dedup->fresh = realloc(dedup->fresh, dedup->fresh_room * sizeof(*dedup->fresh));
+        if (!dedup->fresh)
+            abort();
+    }
+    memcpy(&dedup->fresh[dedup->fresh_count++], &key, sizeof(key));
 }
 
 static struct key add(struct dedup *dedup, const struct fingerprint *id)
@@ -217,32 +244,39 @@ static struct key add(struct dedup *dedup, const struct fingerprint *id)
     struct fingerprint *slots;
     uint64_t mask;
 
+    grow_for_one(dedup);
     slots = slots_of(dedup, key.low, &mask);
     place(slots, mask, key);
-    dedup->count++;
-    dedup->sum += (uint128)key.low | (uint128)key.high << 64;
+    note(dedup, key);
     return key;
 }
 
 void dedup_load(struct dedup *dedup, const struct fingerprint *id)
 {
-    grow_for_one(dedup);
     (void)add(dedup, id);
 }
 
 void dedup_add(struct dedup *dedup, const struct fingerprint *id)
 {
-    struct key key;
+    note_fresh(dedup, add(dedup, id));
+}
+
+enum dedup_verdict dedup_take(struct dedup *dedup, const struct fingerprint *id)
+{
+    struct key key = key_of(id);
+    struct fingerprint *slots, *slot;
+    enum dedup_verdict verdict;
+    uint64_t mask;
 
     grow_for_one(dedup);
-    key = add(dedup, id);
-    if (dedup->fresh_count == dedup->fresh_room) {
-        dedup->fresh_room = dedup->fresh_room ? dedup->fresh_room * 2 : DEDUP_FIRST_ROOM;
-        dedup->fresh = realloc(dedup->fresh, dedup->fresh_room * sizeof(*dedup->fresh));
-        if (!dedup->fresh)
-            abort();
-    }
-    memcpy(&dedup->fresh[dedup->fresh_count++], &key, sizeof(key));
+    slots = slots_of(dedup, key.low, &mask);
+    verdict = probe(slots, mask, key, &slot);
+    if (verdict != DEDUP_NEW)
+        return verdict;
+    memcpy(slot, &key, sizeof(key));
+    note(dedup, key);
+    note_fresh(dedup, key);
+    return DEDUP_NEW;
 }
 
 void dedup_committed(struct dedup *dedup)

@@ -37,6 +37,8 @@ void dedup_deinit(struct dedup *dedup);
 void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id);
 enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id);
 void dedup_add(struct dedup *dedup, const struct fingerprint *id); /* is DEDUP_NEW; is fresh */
+/* dedup_look, and dedup_add when it is new. */
+enum dedup_verdict dedup_take(struct dedup *dedup, const struct fingerprint *id);
 void dedup_load(struct dedup *dedup,
                 const struct fingerprint *id);           /* from the store; isn't fresh */
 void dedup_reserve(struct dedup *dedup, uint64_t count); /* room for so many in all, at once */

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL /* a call costs as much as the hash of so short a text */
 #include <xxhash.h>
 
 enum {
@@ -112,12 +113,8 @@ bool series_is_other(struct text encoded)
 
 struct series_name series_name_of(struct text encoded)
 {
-    struct series_name name = {.encoded = encoded};
-    XXH128_hash_t hash = XXH3_128bits(encoded.at, encoded.length);
-
-    wire_store_u64(name.hash, hash.low64);
-    wire_store_u64(name.hash + 8, hash.high64);
-    return name;
+    return (struct series_name){.encoded = encoded,
+                                .hash = XXH3_64bits(encoded.at, encoded.length)};
 }
 
 /* --- groups and lines: compared by the series that began them --- */
@@ -169,7 +166,10 @@ static bool equal_text(const void *owner, uint32_t id, const void *wanted)
     const struct registry *registry = owner;
     const struct series_name *name = wanted;
 
-    return text_equal(registry->series[id].encoded, name->encoded);
+    struct text encoded = registry->series[id].encoded;
+
+    return encoded.length == name->encoded.length &&
+           memcmp(encoded.at, name->encoded.at, encoded.length) == 0;
 }
 
 static uint64_t mix(uint64_t hash, struct text text)
@@ -243,13 +243,13 @@ static void *grown(void *array, uint32_t count, uint32_t *room, size_t size)
 
 uint32_t registry_find(const struct registry *registry, const struct series_name *name)
 {
-    return index_find(&registry->by_text, wire_load_u64(name->hash), equal_text, registry, name);
+    return index_find(&registry->by_text, name->hash, equal_text, registry, name);
 }
 
 /* The series that has the hash, which nearly always is the wanted one: its line is fetched. */
 static uint32_t guess(const struct registry *registry, const struct series_name *name)
 {
-    uint32_t id = index_guess(&registry->by_text, wire_load_u64(name->hash));
+    uint32_t id = index_guess(&registry->by_text, name->hash);
 
     if (id != INDEX_NONE)
         __builtin_prefetch(&registry->series[id]);
@@ -267,7 +267,7 @@ static void find_some(const struct registry *registry, const struct series_name 
                       uint32_t *ids, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        index_prefetch(&registry->by_text, wire_load_u64(names[i].hash));
+        index_prefetch(&registry->by_text, names[i].hash);
     for (size_t i = 0; i < count; i++)
         ids[i] = guess(registry, &names[i]);
     for (size_t i = 0; i < count; i++)
@@ -341,6 +341,14 @@ static void make_room(struct registry *registry)
     memset(registry->aggregations + room, 0, registry->room - room);
 }
 
+static void set_hash(struct series *series)
+{
+    XXH128_hash_t hash = XXH3_128bits(series->encoded.at, series->encoded.length);
+
+    wire_store_u64(series->hash, hash.low64);
+    wire_store_u64(series->hash + 8, hash.high64);
+}
+
 uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account)
 {
     uint32_t id = registry->count;
@@ -349,13 +357,13 @@ uint32_t registry_add(struct registry *registry, const struct series_name *name,
     make_room(registry);
     registry->series[id] =
         (struct series){.encoded = keep_text(registry, name->encoded), .account = account};
-    memcpy(registry->series[id].hash, name->hash, sizeof(name->hash));
+    set_hash(&registry->series[id]);
     registry->count++;
     series = decoded(registry, id);
     registry->series[id].aggregation = series.aggregation;
     registry->aggregations[id] = (uint8_t)series.aggregation;
     join_group(registry, id, &series);
     join_line(registry, id, &series);
-    index_add(&registry->by_text, wire_load_u64(name->hash), id);
+    index_add(&registry->by_text, name->hash, id);
     return id;
 }

@@ -23,7 +23,7 @@ enum { SERIES_IDS_MAX = INDEX_NONE };
 
 struct series {
     struct text encoded;
-    uint8_t hash[16]; /* XXH3-128 of `encoded`: what the digest knows it by */
+    uint8_t hash[16]; /* XXH3-128 of `encoded`: what the digest of values knows it by */
     uint32_t group, line;
     uint32_t next_in_group, next_in_line; /* INDEX_NONE at the end */
     uint32_t account;                     /* the ledger's row of its subscription */
@@ -48,10 +48,10 @@ struct registry {
     struct series_block *texts;
 };
 
-/* A series as it stands in a batch, with its hash: what is looked up. */
+/* A series as it stands in a batch, with the hash that it is looked up by. */
 struct series_name {
     struct text encoded;
-    uint8_t hash[16];
+    uint64_t hash;
 };
 
 /* Appends the encoded form. */
