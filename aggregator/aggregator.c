@@ -313,6 +313,7 @@ static int begin(struct aggregator *aggregator)
 
     common_http_limits(common, &limits);
     aggregator->answers = (struct answers){.loop = &aggregator->loop,
+                                           .threads_max = aggregator->config->query_threads,
                                            .bucket = common->bucket,
                                            .kafka = &aggregator->kafka_config,
                                            .catalog = aggregator->feed};
@@ -341,13 +342,13 @@ static void free_all(struct aggregator *aggregator)
     metrics_free(aggregator->metrics);
 }
 
-/* Queries and parts of peers' queries share libuv's pool: twice as many threads as may query. */
+/* As many threads of libuv's pool for peers' questions as for clients': answer.h. */
 static void size_pool(int64_t query_threads)
 {
     char size[24];
 
     (void)snprintf(size, sizeof(size), "%lld", (long long)query_threads * 2);
-    setenv("UV_THREADPOOL_SIZE", size, 0);
+    setenv("UV_THREADPOOL_SIZE", size, 1);
 }
 
 static int serve(void *config, int argc, char **argv)

@@ -71,6 +71,66 @@ bool answer_admits(struct answers *answers, struct http_request *request)
     return admitted;
 }
 
+/* --- the pool --- */
+
+static void run_job(uv_work_t *work)
+{
+    struct answer_job *job = work->data;
+
+    job->run(job->question);
+}
+
+static void job_done(uv_work_t *work, int status);
+
+static void start_job(struct answer_job *job)
+{
+    job->work.data = job;
+    job->answers->threads += !job->is_internal;
+    uv_queue_work(job->answers->loop, &job->work, run_job, job_done);
+}
+
+static void start_next(struct answers *answers)
+{
+    struct answer_job *job = answers->waiting;
+
+    if (!job)
+        return;
+    answers->waiting = job->next;
+    if (!job->next)
+        answers->newest = NULL;
+    start_job(job);
+}
+
+static void job_done(uv_work_t *work, int status)
+{
+    struct answer_job *job = work->data;
+    struct answers *answers = job->answers;
+    bool is_internal = job->is_internal;
+
+    (void)status; /* nothing cancels it */
+    job->done(job->question);
+    if (is_internal)
+        return;
+    answers->threads--;
+    start_next(answers);
+}
+
+void answer_submit(struct answer_job *job)
+{
+    struct answers *answers = job->answers;
+
+    if (job->is_internal || answers->threads < answers->threads_max) {
+        start_job(job);
+        return;
+    }
+    job->next = NULL;
+    if (answers->newest)
+        answers->newest->next = job;
+    else
+        answers->waiting = job;
+    answers->newest = job;
+}
+
 /* --- which partitions --- */
 
 static bool choose_listed(struct http_request *request, struct answer_partitions *partitions)

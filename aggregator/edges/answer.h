@@ -11,6 +11,10 @@
  * partition that nobody is known to own, or that moves meanwhile, is 503 with Retry-After; no
  * answer is ever without some of its partitions.
  *
+ * Clients' questions may take half of the pool's threads; more of them wait. The other half is for
+ * peers' questions, which ask nobody: so two aggregators full of questions to each other both go
+ * on.
+ *
  * Threads    answer_routes: the loop's.
  */
 #pragma once
@@ -23,13 +27,19 @@
 
 enum { ANSWER_ROUTES = 5, ANSWER_PEER_TIMEOUT_MS = 20000 };
 
+struct answer_job;
+
 struct answers { /* all borrowed; must outlive the server */
     uv_loop_t *loop;
+    int64_t threads_max; /* for clients' questions */
     const char *bucket;
     const struct kafka_config *kafka;
     struct catalog_feed *catalog;
     struct owned *owned;
     struct peers *peers;
+    /* The loop's own. */
+    int64_t threads;                     /* that work on clients' questions */
+    struct answer_job *waiting, *newest; /* for one, oldest first */
 };
 
 void answer_routes(struct answers *answers, struct http_route routes[ANSWER_ROUTES]);

@@ -18,7 +18,7 @@ struct entry {
 };
 
 struct audit {
-    uv_work_t work;
+    struct answer_job job;
     struct answers *answers;
     struct http_request *request;
     struct answer_partitions partitions;
@@ -212,10 +212,10 @@ static void write_ledger(struct audit *audit)
     buffer_add_string(&audit->out, "]}\n");
 }
 
-static void work_on(uv_work_t *work)
+static void work_on(void *context)
 {
     static const struct answer_ops ops = {.scan = scan_one, .merge = merge_one};
-    struct audit *audit = work->data;
+    struct audit *audit = context;
     struct answer_peer_call call = {
         .method = "GET", .path = audit->path, .bearer = http_bearer(audit->request)};
     char topic[160];
@@ -262,11 +262,10 @@ static void audit_free(struct audit *audit)
     free(audit);
 }
 
-static void work_done(uv_work_t *work, int status)
+static void work_done(void *context)
 {
-    struct audit *audit = work->data;
+    struct audit *audit = context;
 
-    (void)status; /* nothing cancels it */
     if (audit->result == 0) {
         http_answer_json(audit->request, 200, buffer_text(&audit->out));
     } else if (audit->result > 0) {
@@ -317,7 +316,11 @@ static void ask(struct http_request *request, bool is_internal)
         abort();
     audit->answers = request->context;
     audit->request = request;
-    audit->work.data = audit;
+    audit->job = (struct answer_job){.answers = audit->answers,
+                                     .is_internal = is_internal,
+                                     .run = work_on,
+                                     .done = work_done,
+                                     .question = audit};
     audit->partitions.is_internal = is_internal;
     snprintf(audit->path, sizeof(audit->path), "/internal/v1/ledger");
     if (!read_filter(request, audit)) {
@@ -335,7 +338,7 @@ static void ask(struct http_request *request, bool is_internal)
     audit->unread = calloc((size_t)audit->partitions.count, sizeof(*audit->unread));
     if (!audit->ends || !audit->unread)
         abort();
-    uv_queue_work(audit->answers->loop, &audit->work, work_on, work_done);
+    answer_submit(&audit->job);
 }
 
 void answer_ledger(struct http_request *request)

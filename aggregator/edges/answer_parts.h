@@ -19,6 +19,19 @@ MUST_USE bool answer_choose(struct answers *answers, struct http_request *reques
                             const struct text *subscriptions, size_t subscription_count,
                             struct answer_partitions *partitions);
 
+/* Work for the pool, embedded in the question that it is for. */
+struct answer_job {
+    uv_work_t work;
+    struct answers *answers;
+    struct answer_job *next; /* while it waits */
+    bool is_internal;
+    void (*run)(void *question);  /* on the pool */
+    void (*done)(void *question); /* on the loop, afterwards; frees the question */
+    void *question;
+};
+/* All but `work` and `next` are set; the job lives until `done`. */
+void answer_submit(struct answer_job *job);
+
 enum answer_outcome { ANSWER_UNOWNED = 1, ANSWER_REFUSED };
 
 /* What an answer does with one of our partitions, and with a peer's answer. */

@@ -17,7 +17,7 @@ enum question_outcome {
 
 /* A query under way: made on the loop, worked on in the pool, answered on the loop. */
 struct question {
-    uv_work_t work;
+    struct answer_job job;
     struct answers *answers;
     struct http_request *request;
     struct answer_partitions partitions;
@@ -73,10 +73,10 @@ static void write_rows(struct question *question)
         rows_write_json(&question->rows, &question->query, &question->out);
 }
 
-static void work_on(uv_work_t *work)
+static void work_on(void *context)
 {
     static const struct answer_ops ops = {.scan = scan_one, .merge = merge_one};
-    struct question *question = work->data;
+    struct question *question = context;
     struct answer_peer_call call = {.method = "POST",
                                     .path = question->path,
                                     .body = text_of(question->body),
@@ -160,11 +160,10 @@ static void question_free(struct question *question)
     free(question);
 }
 
-static void work_done(uv_work_t *work, int status)
+static void work_done(void *context)
 {
-    struct question *question = work->data;
+    struct question *question = context;
 
-    (void)status; /* nothing cancels it */
     if (question->result == 0)
         answer_rows(question);
     else
@@ -215,7 +214,11 @@ static void ask(struct http_request *request, json_t *object, struct text slug, 
         abort();
     question->answers = request->context;
     question->request = request;
-    question->work.data = question;
+    question->job = (struct answer_job){.answers = question->answers,
+                                        .is_internal = is_internal,
+                                        .run = work_on,
+                                        .done = work_done,
+                                        .question = question};
     if (parse(question, object, slug, &problem)) {
         json_decref(object);
         answer_problem(request, &problem);
@@ -236,7 +239,7 @@ static void ask(struct http_request *request, json_t *object, struct text slug, 
         question_free(question);
         return;
     }
-    uv_queue_work(question->answers->loop, &question->work, work_on, work_done);
+    answer_submit(&question->job);
 }
 
 static bool is_our_bucket(struct http_request *request)

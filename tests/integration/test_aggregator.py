@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -280,6 +281,32 @@ def test_two_aggregators_share_and_hand_over():
         assert c.stop() == 0
         theirs = b.digests()
         assert {p: d for p, d in c.digests().items()} == theirs, (c.digests(), theirs)
+
+
+def test_two_that_ask_each_other_at_once_answer_everybody():
+    """Each question needs the other one's partitions: were their threads all taken by questions of
+    clients, each would wait for the other until the time is up."""
+    with ready_rig() as rig:
+        a, b = (rig.aggregator(name, ["--query-threads=2"]).start() for name in "ab")
+        events = traffic(60, 400)
+        rig.send(events)
+        for asked in (a, b):
+            await_ledger(asked, 400, 60)
+        answers, wrong = [], []
+
+        def ask(asked):
+            for _ in range(3):
+                try:
+                    answers.append(queried_totals(asked) == expected_totals(events))
+                except AssertionError as error:
+                    wrong.append(str(error))
+        threads = [threading.Thread(target=ask, args=(x,)) for x in (a, b) * 30]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong and len(answers) == 180 and all(answers), (len(answers), wrong[:3])
+        assert a.stop() == 0 and b.stop() == 0
 
 
 def test_a_killed_aggregator_goes_on_without_loss_or_doubling():
