@@ -1,11 +1,11 @@
 /*
  * render_html.c - an invoice as a page that needs nothing but itself.
  *
- * No script, no font, no picture from elsewhere; its own policy forbids them. Every text from
- * outside is escaped. The strip beside a usage line shows its counting windows over the period.
+ * The strip beside a usage line shows its counting windows over the period.
  */
 #include "invoicer/rules/render.h"
 
+#include "invoicer/rules/html.h"
 #include "invoicer/rules/rate_json.h"
 #include "invoicer/rules/render_words.h"
 
@@ -13,78 +13,10 @@
 
 enum { STRIP_WIDTH = 240, STRIP_HEIGHT = 28, STRIP_WINDOWS_MAX = 400 };
 
-static const char page_start[] =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-    "'unsafe-inline'\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<style>\n"
-    ":root{--ink:#1c2430;--soft:#667085;--line:#e4e7ec;--fill:#f7f8fa;--mark:#2f6f6a}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--fill);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"
-    "'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}\n"
-    "main{max-width:860px;margin:32px auto;padding:44px 52px 36px;background:#fff;border:1px solid "
-    "var(--line);border-top:4px solid var(--mark);border-radius:6px}\n"
-    "header{display:flex;justify-content:space-between;align-items:flex-start;gap:32px}\n"
-    "h1{margin:0;font-size:28px;letter-spacing:-.01em}\n"
-    ".due{text-align:right}.due b{display:block;color:var(--ink);font-size:28px;line-height:1.25;"
-    "font-variant-numeric:tabular-nums}\n"
-    ".soft,dt,small,tr.detail td{color:var(--soft)}\n"
-    ".id{font-family:ui-monospace,'SF Mono',Menlo,Consolas,monospace;font-size:12.5px;"
-    "overflow-wrap:anywhere}\n"
-    "dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(250px,1fr));gap:18px 28px;"
-    "margin:30px 0 34px}\n"
-    "dt{font-size:12.5px}dd{margin:0;overflow-wrap:anywhere}\n"
-    "table{width:100%;border-collapse:collapse}\n"
-    "th{font-weight:600;font-size:12.5px;color:var(--soft);text-align:right;padding:0 0 8px 16px;"
-    "border-bottom:1px solid var(--ink)}\n"
-    "th:first-child,td:first-child{text-align:left;padding-left:0}\n"
-    "td{padding:14px 0 4px 16px;text-align:right;vertical-align:top;white-space:nowrap;"
-    "font-variant-numeric:tabular-nums}\n"
-    "td:first-child{white-space:normal;overflow-wrap:anywhere}\n"
-    "tr.detail td{padding-top:1px;padding-bottom:1px;font-size:13.5px}\n"
-    "tr.detail td:first-child{padding-left:18px}\n"
-    "tbody{border-bottom:1px solid var(--line)}tbody tr:last-child td{padding-bottom:14px}\n"
-    "td small{display:block;font-size:12.5px}svg{display:block;margin-top:6px;fill:var(--mark)}\n"
-    "tfoot td{padding-top:6px;padding-bottom:0}tfoot tr:first-child td{padding-top:16px}\n"
-    "tfoot tr.total td{font-weight:700;font-size:18px;padding-top:8px}\n"
-    "footer{margin-top:44px;padding-top:16px;border-top:1px solid var(--line);font-size:12.5px;"
-    "color:var(--soft)}\n"
-    "@media(max-width:640px){main{margin:0;border:0;padding:24px 18px}header{display:block}"
-    ".due{text-align:left;margin-top:16px}td.unit,th.unit{display:none}td,th{padding-left:10px}"
-    "svg{width:130px}}\n"
-    "@media print{body{background:#fff}main{margin:0;padding:0;border:0;max-width:none}"
-    "tbody,tfoot{break-inside:avoid}@page{margin:18mm}}\n"
-    "</style>\n<title>";
-
-static void add_escaped(struct buffer *buffer, struct text text)
-{
-    for (size_t i = 0; i < text.length; i++) {
-        switch (text.at[i]) {
-        case '&':
-            buffer_add_string(buffer, "&amp;");
-            break;
-        case '<':
-            buffer_add_string(buffer, "&lt;");
-            break;
-        case '>':
-            buffer_add_string(buffer, "&gt;");
-            break;
-        case '"':
-            buffer_add_string(buffer, "&quot;");
-            break;
-        case '\'':
-            buffer_add_string(buffer, "&#39;");
-            break;
-        default:
-            buffer_add_char(buffer, text.at[i]);
-        }
-    }
-}
-
 static void add_field(struct buffer *buffer, const char *name, struct text value)
 {
     buffer_printf(buffer, "<div><dt>%s</dt><dd>", name);
-    add_escaped(buffer, value);
+    html_add_text(buffer, value);
     buffer_add_string(buffer, "</dd></div>\n");
 }
 
@@ -93,15 +25,15 @@ static void add_head(struct buffer *buffer, const struct invoice *invoice)
     CLEANUP(buffer_deinit) struct buffer words = {0};
     const struct currency *currency = invoice->subscription->plan->currency;
 
-    buffer_add_string(buffer, page_start);
-    buffer_add_string(buffer, "Invoice ");
-    add_escaped(buffer, invoice->id);
-    buffer_add_string(buffer, "</title>\n</head>\n<body>\n<main>\n<header><div><h1>Invoice</h1>"
-                              "<div class=\"id soft\">");
-    add_escaped(buffer, invoice->id);
+    buffer_add_string(&words, "Invoice ");
+    buffer_add_text(&words, invoice->id);
+    html_open(buffer, buffer_text(&words));
+    buffer_clear(&words);
+    buffer_add_string(buffer, "<header><div><h1>Invoice</h1><div class=\"id soft\">");
+    html_add_text(buffer, invoice->id);
     buffer_printf(buffer, "</div></div><div class=\"due soft\">Total in %s<b>", currency->code);
     render_money(invoice->total, currency, &words);
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     buffer_add_string(buffer, "</b></div></header>\n");
 }
 
@@ -191,7 +123,7 @@ static void add_numbers(struct buffer *buffer, const struct render_row *row,
     render_unit(row, buffer);
     buffer_add_string(buffer, "</td><td>");
     render_money(row->amount, currency, &words);
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     buffer_add_string(buffer, "</td></tr>\n");
 }
 
@@ -205,7 +137,7 @@ static void add_detail(struct buffer *buffer, const struct invoice_line *line,
         return;
     buffer_printf(buffer, "<tr class=\"detail\"><td%s>",
                   render_is_note(line) ? " colspan=\"4\"" : "");
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     if (render_is_note(line))
         buffer_add_string(buffer, "</td></tr>\n");
     else
@@ -223,7 +155,7 @@ static void add_discount(struct buffer *buffer, const struct invoice_line *line,
         return;
     render_discount_words(line, &words);
     buffer_add_string(buffer, "<tr class=\"detail\"><td>");
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     add_numbers(buffer, &row, currency);
 }
 
@@ -246,15 +178,15 @@ static void add_line(struct buffer *buffer, const struct invoice_line *line,
 
     render_line_name(line, &words);
     buffer_add_string(buffer, "<tbody><tr><td><b>");
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     buffer_clear(&words);
     render_period(line->period.window, &words);
     buffer_add_string(buffer, "</b><small>");
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     buffer_clear(&words);
     render_line_note(line, &words);
     buffer_add_string(buffer, words.length ? "</small><small>" : "");
-    add_escaped(buffer, buffer_text(&words));
+    html_add_text(buffer, buffer_text(&words));
     buffer_add_string(buffer, "</small>");
     add_strip(buffer, line);
     add_numbers(buffer, &row, currency);
@@ -310,8 +242,8 @@ void render_html(const struct invoice *invoice, struct buffer *buffer)
     buffer_printf(buffer,
                   "<footer>Periods begin and end at the times given, in UTC; the end is exclusive. "
                   "Usage was counted up to offset %lld of log partition %d. Digest over everything "
-                  "that this invoice was made from: <span class=\"id\">%s</span></footer>\n"
-                  "</main>\n</body>\n</html>\n",
+                  "that this invoice was made from: <span class=\"id\">%s</span></footer>\n",
                   (long long)invoice->position.next_offset, (int)invoice->position.partition,
                   invoice->digest);
+    html_close(buffer);
 }
