@@ -135,6 +135,37 @@ static const struct setting list_settings[] = {
     JSON_SETTING,
 };
 
+static const struct setting backtest_settings[] = {
+    {
+        .name = "plan",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .help = "The plan to compare with: a key, or a version of it such as team@2.",
+        .offset = offsetof(struct invoicer_config, plan),
+    },
+    {
+        .name = "from",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .help = "The beginning of the time that is compared (RFC 3339, a whole minute).",
+        .offset = offsetof(struct invoicer_config, from),
+    },
+    {
+        .name = "to",
+        .kind = SETTING_TEXT,
+        .required = true,
+        .help = "Its end, which is excluded.",
+        .offset = offsetof(struct invoicer_config, to),
+    },
+    {
+        .name = "page",
+        .kind = SETTING_TEXT,
+        .help = "A file for the comparison as a page with a chart.",
+        .offset = offsetof(struct invoicer_config, page),
+    },
+    JSON_SETTING,
+};
+
 static const struct setting show_settings[] = {
     {
         .name = "csv",
@@ -159,6 +190,12 @@ static const struct setting show_settings[] = {
     "decimal strings. With --json each answer is a line. A question that can't be\n"               \
     "answered gets {\"error\": {\"code\", \"pointer\", \"detail\"}} in its place, and the\n"       \
     "exit status is 65. No bucket, broker or store is needed.\n"
+
+static const char backtest_example[] =
+    "For example, what the customers of January would have paid by the plan \"team\":\n"
+    "\n"
+    "  $ invoicer backtest --plan team --from 2026-01-01T00:00:00Z \\\n"
+    "      --to 2026-02-01T00:00:00Z --page team.html\n";
 
 static const char rate_example[] =
     "For example, 15,000 units of which each has the price of its own tier:\n"
@@ -452,6 +489,13 @@ static const struct command commands[] = {
      .settings = json_settings,
      .setting_count = ARRAY_LEN(json_settings),
      .run = verb_explain},
+    {.name = "backtest",
+     .arguments = "",
+     .help = "What every subscription would have paid by another plan",
+     .example = backtest_example,
+     .settings = backtest_settings,
+     .setting_count = ARRAY_LEN(backtest_settings),
+     .run = verb_backtest},
     {.name = "rate",
      .arguments = "[FILE]",
      .help = "Price quantities: try a price before it is published",

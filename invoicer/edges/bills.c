@@ -80,8 +80,8 @@ static int read_record(struct store_txn *txn, const char *kind, const char *id, 
     return 0;
 }
 
-static int read_plan(struct bills *bills, struct store_txn *txn, const char *id,
-                     struct text currency, const struct plan **plan)
+int bills_plan(struct bills *bills, struct store_txn *txn, const char *id, struct text currency,
+               const struct plan **plan)
 {
     struct kept_plan *made;
     struct price_issue issue;
@@ -158,7 +158,7 @@ static int read_subject(struct bills *bills, struct store_txn *txn, const json_t
     buffer_printf(&id, "%s@%lld", json_string_value(json_object_get(named, "key")),
                   (long long)json_integer_value(json_object_get(named, "version")));
     buffer_add_char(&id, '\0');
-    r = read_plan(bills, txn, id.at, currency, &plan);
+    r = bills_plan(bills, txn, id.at, currency, &plan);
     buffer_deinit(&id);
     if (r)
         return fault_pass(r);

@@ -18,6 +18,11 @@ struct bills;
 struct bills *bills_new(int32_t partitions);
 struct bills *bills_free(struct bills *bills);
 
+/* A version of a plan, as in "pro@2", in a currency that it has prices in; absent: its own. It
+ * stays good as long as `bills`. */
+MUST_USE int bills_plan(struct bills *bills, struct store_txn *txn, const char *id,
+                        struct text currency, const struct plan **plan);
+
 /* A subscription with what else its billing takes. */
 struct bill_subject {
     struct subscription subscription;

@@ -25,7 +25,8 @@ struct invoicer_config {
     bool dry_run;
     bool as_csv, as_html;                          /* invoices show */
     bool draft;                                    /* plans show */
-    const char *plan, *timing, *anchor, *customer; /* subscriptions */
+    const char *plan, *timing, *anchor, *customer; /* subscriptions; plan: backtest too */
+    const char *from, *to, *page;                  /* backtest */
 };
 
 /* What the bucket's topics must be; the specs point to the names. */
@@ -69,6 +70,7 @@ int verb_subscriptions_cancel(void *config, int argc, char **argv);
 int verb_subscriptions_restore(void *config, int argc, char **argv);
 int verb_subscriptions_delete(void *config, int argc, char **argv);
 int verb_explain(void *config, int argc, char **argv);
+int verb_backtest(void *config, int argc, char **argv);
 int verb_rate(void *config, int argc, char **argv);
 int verb_periods(void *config, int argc, char **argv);
 int verb_prorate(void *config, int argc, char **argv);

@@ -100,6 +100,23 @@ def late_usage_becomes_the_next_invoices_adjustment(rig):
         ("adjustment[2]", "163.5", "164.5", "0.01"), line
 
 
+def a_backtest_prices_what_was_counted(rig):
+    january = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z")
+    own = rig.json("backtest", "--plan", "payg@1", *january)
+    rows = {row["subscription"]: row for row in own["subscriptions"]}
+    assert own["plan"] == "payg@1" and rows[PAYG]["now"] == rows[PAYG]["then"] == "1.65", own
+    # 164.5 of PAYG are 1.65 by either; PRO's fee of 99 and its 1,520 become 15.20.
+    assert (rows[PRO]["now"], rows[PRO]["then"]) == ("125.00", "15.20"), rows[PRO]
+    [sums] = own["totals"]
+    assert sums["difference"] == "-109.80" and (sums["more"], sums["less"]) == (0, 1), sums
+    page = rig.folder / "backtest.html"
+    text = rig.run("backtest", "--plan", "payg", *january, "--page", page)
+    assert "payg@2" in text and "subscriptions compared, 0 not" in text, text
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    rig.run("backtest", "--plan", "nothing", *january, status=65)
+    rig.run("backtest", "--plan", "payg", *january[:3], january[1], status=64)
+
+
 def an_explanation_leads_from_cents_to_offsets(rig):
     name = f"{PAYG}-20260201T0000Z"
     explained = rig.json("explain", name)
@@ -247,6 +264,7 @@ def main():
                      a_close_waits_until_the_marks_have_passed_the_ends, what_is_due_is_billed,
                      one_subscription_is_billed_alone,
                      a_close_done_twice_changes_nothing, late_usage_becomes_the_next_invoices_adjustment,
+                     a_backtest_prices_what_was_counted,
                      an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
                      verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over,
                      a_sleepers_write_is_neither_answered_nor_kept,
