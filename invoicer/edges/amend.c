@@ -12,7 +12,9 @@
 #include "invoicer/rules/credit.h"
 #include "invoicer/rules/plan_life.h"
 #include "invoicer/rules/shape.h"
+#include "proto/topics.h"
 
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +35,16 @@ struct amending {
     struct credit credit;
     struct invoice_position position;
 };
+
+int amend_make_id(struct instant now, char id[ULID_TEXT_MAX])
+{
+    uint8_t random[ULID_RANDOM_BYTES];
+
+    if (RAND_bytes(random, ULID_RANDOM_BYTES) != 1)
+        return fault(FAULT_RETRY, "the system gives no random bytes");
+    ulid_format(now, random, id);
+    return 0;
+}
 
 static void begin(struct amending *it, struct store_txn *txn, int32_t partitions,
                   const struct amend_request *request, struct amendment *made)
@@ -235,6 +247,8 @@ static json_t *next_of(const struct amending *it)
     json_object_set_new(next, "id", json_string(request->next_id));
     json_object_set_new(next, "plan", plan);
     json_object_set_new(next, "annotations", annotations);
+    if (it->request->more)
+        json_object_update(next, (json_t *)it->request->more);
     set_instant(next, "activeFrom", it->effect.at);
     set_anchor(it, next);
     if (it->credit.amount.minor > 0 || it->credit.charge_count > 0)
@@ -546,16 +560,17 @@ void amendment_deinit(struct amendment *amendment)
     *amendment = (struct amendment){.answer = NULL};
 }
 
-int amend_needs(struct store_txn *txn, int32_t partitions, const struct amend_request *request,
-                int32_t *partition)
+enum { NEEDS_NOTHING = 0, NEEDS_COUNTERS = 2 };
+
+/* Whether what was used matters to the request. */
+static int needs_counters(struct store_txn *txn, int32_t partitions,
+                          const struct amend_request *request, int32_t *partition)
 {
     struct amendment ignored = {.answer = NULL};
     struct amending it;
     bool needs = false;
     int r;
 
-    if (request->action != CHANGE_PLAN)
-        return AMEND_NEEDS_NOTHING;
     begin(&it, txn, partitions, request, &ignored);
     r = read_subject(&it);
     if (!r &&
@@ -568,5 +583,61 @@ int amend_needs(struct store_txn *txn, int32_t partitions, const struct amend_re
     if (needs)
         *partition = partition_of(it.subject.subscription.id, partitions);
     end(&it);
-    return r < 0 ? fault_pass(r) : (needs ? AMEND_NEEDS_COUNTERS : AMEND_NEEDS_NOTHING);
+    return r < 0 ? fault_pass(r) : (needs ? NEEDS_COUNTERS : NEEDS_NOTHING);
+}
+
+static int look_at_bucket(struct store *store, const char *bucket,
+                          const struct amend_request *request, struct amend_wait *wait)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int r = store_begin(store, STORE_READ, &txn);
+
+    if (!r)
+        r = mirror_partitions(txn, bucket, &wait->partitions);
+    if (r)
+        return fault_pass(r);
+    if (wait->partitions == 0)
+        return fault(FAULT_RETRY, "there is no bucket %s yet: `invoicer topics create` makes it",
+                     bucket);
+    if (request->action != CHANGE_PLAN)
+        return NEEDS_NOTHING;
+    r = needs_counters(txn, wait->partitions, request, &wait->partition);
+    return r < 0 ? fault_pass(r) : r;
+}
+
+int amend_wait_begin(struct store *store, const struct kafka_config *kafka, const char *bucket,
+                     const struct amend_request *request, struct amend_wait *wait)
+{
+    struct amend_wait begun = {.end = 0};
+    char usage[TOPIC_NAME_MAX];
+    int64_t *ends;
+    int r = look_at_bucket(store, bucket, request, &begun);
+
+    if (r < 0)
+        return fault_pass(r);
+    if (r == NEEDS_COUNTERS) {
+        ends = calloc((size_t)begun.partitions, sizeof(*ends));
+        if (!ends)
+            abort();
+        topic_name(TOPIC_USAGE, bucket, usage);
+        r = topic_ends(kafka, usage, ends, (size_t)begun.partitions);
+        begun.end = ends[begun.partition];
+        free(ends);
+    }
+    if (r < 0)
+        return fault_pass(r);
+    *wait = begun;
+    return 0;
+}
+
+int amend_wait_is_over(void *context, struct store_txn *txn)
+{
+    const struct amend_wait *wait = context;
+    struct counters_mark mark;
+    int r;
+
+    if (wait->end == 0)
+        return 1;
+    r = mirror_mark(txn, wait->partition, &mark);
+    return r < 0 ? fault_pass(r) : r == 0 && mark.next_offset >= wait->end;
 }

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "common/base/ulid.h"
+#include "common/io/kafka.h"
 #include "common/io/store.h"
 #include "invoicer/rules/catalog_diff.h"
 #include "invoicer/rules/change.h"
@@ -31,8 +32,12 @@ struct amend_request {
     struct text plan;    /* of a change: its key */
     int64_t version;     /* 0: the newest */
     struct text anchor;  /* the next one's billingAnchor; absent: the previous one's */
+    const json_t *more;  /* further members of the next one's record, or NULL */
     const char *next_id; /* the next one's id */
 };
+
+/* A new subscription's id, of the time at which it is made. */
+MUST_USE int amend_make_id(struct instant now, char id[ULID_TEXT_MAX]);
 
 struct amendment {
     struct change_refusal refusal;
@@ -47,12 +52,18 @@ MUST_USE int amend_prepare(struct store_txn *txn, int32_t partitions,
 void amendment_deinit(struct amendment *amendment);
 
 /*
- * Whether the counters of the subscription's partition matter to the request: then wait until they
- * have come to the end of usage first. *partition is written only then.
+ * A credit looks at what was used: before an immediate change the counters come to where `usage`
+ * ends when it is asked for.
  */
-enum amend_need { AMEND_NEEDS_NOTHING = 0, AMEND_NEEDS_COUNTERS = 2 };
-MUST_USE int amend_needs(struct store_txn *txn, int32_t partitions,
-                         const struct amend_request *request, int32_t *partition);
+struct amend_wait {
+    int32_t partitions; /* of the bucket */
+    int32_t partition;  /* the subscription's */
+    int64_t end;        /* of its usage; 0: there is nothing to wait for */
+};
+MUST_USE int amend_wait_begin(struct store *store, const struct kafka_config *kafka,
+                              const char *bucket, const struct amend_request *request,
+                              struct amend_wait *wait);
+int amend_wait_is_over(void *wait, struct store_txn *txn); /* an engine_state */
 
 /* A subscription as it is shown: its record with status, currency and running period. */
 struct bills;

@@ -323,13 +323,9 @@ int engine_until_acting(struct engine *engine)
     return r ? fault_pass(r) : 0;
 }
 
-struct awaited {
-    int64_t sequence, generation;
-};
-
-static int is_sent(void *context, struct store_txn *txn)
+int engine_is_sent(void *context, struct store_txn *txn)
 {
-    const struct awaited *awaited = context;
+    const struct engine_sent *sent = context;
     int64_t confirmed, generation;
     int r = outbox_confirmed(txn, &confirmed);
 
@@ -337,19 +333,27 @@ static int is_sent(void *context, struct store_txn *txn)
         r = books_number(txn, "generation", 0, &generation);
     if (r)
         return fault_pass(r);
-    if (generation != awaited->generation)
-        return fault(FAULT_FENCED,
+    if (generation != sent->generation)
+        return fault(FAULT_RETRY,
                      "another invoicer took over before this was written; do it again");
-    return confirmed >= awaited->sequence;
+    return confirmed >= sent->sequence;
+}
+
+int engine_sent_from(struct engine *engine, int64_t sequence, struct engine_sent *sent)
+{
+    int r = books_read_number(engine->store, "generation", 0, &sent->generation);
+
+    sent->sequence = sequence;
+    return r ? fault_pass(r) : 0;
 }
 
 int engine_until_sent(struct engine *engine, int64_t sequence)
 {
-    struct awaited awaited = {.sequence = sequence};
-    int r = books_read_number(engine->store, "generation", 0, &awaited.generation);
+    struct engine_sent sent;
+    int r = engine_sent_from(engine, sequence, &sent);
 
     if (!r)
-        r = engine_until(engine, "writing to Kafka", is_sent, &awaited);
+        r = engine_until(engine, "writing to Kafka", engine_is_sent, &sent);
     return r ? fault_pass(r) : 0;
 }
 

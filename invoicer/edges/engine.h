@@ -54,5 +54,12 @@ MUST_USE int engine_until_acting(struct engine *engine);
 /* Until everything up to this sequence of the outbox is confirmed. */
 MUST_USE int engine_until_sent(struct engine *engine, int64_t sequence);
 
+/* The same as a state, for whoever steps the engine himself. */
+struct engine_sent {
+    int64_t sequence, generation;
+};
+MUST_USE int engine_sent_from(struct engine *engine, int64_t sequence, struct engine_sent *sent);
+int engine_is_sent(void *sent, struct store_txn *txn);
+
 /* Begins a write that goes through the outbox: FAULT_RETRY unless an invoicer acts. */
 MUST_USE int engine_begin(struct engine *engine, struct store_txn **txn);

@@ -94,7 +94,7 @@ static bool record_allows(const json_t *record, struct text key)
            (instant_parse(text_of(expires), &end) == 0 && instant_compare(instant_now(), end) < 0);
 }
 
-static bool is_admin(struct serve_http *http, struct store_txn *txn, struct http_request *request)
+bool serve_http_is_admin(struct store_txn *txn, const struct http_request *request)
 {
     struct text key = http_bearer(request), id, json;
     struct buffer name = {0};
@@ -102,7 +102,6 @@ static bool is_admin(struct serve_http *http, struct store_txn *txn, struct http
     bool allowed = false;
     int64_t offset;
 
-    (void)http;
     if (text_is_absent(key) || !api_key_parse(key, &mode, &id))
         return false;
     buffer_printf(&name, "key/%.*s", (int)id.length, id.at);
@@ -126,7 +125,7 @@ static bool begin(struct http_request *request, struct store_txn **txn)
         http_answer_problem(request, 503, "unavailable", fault_text(), NULL);
         return false;
     }
-    if (!is_admin(http, *txn, request)) {
+    if (!serve_http_is_admin(*txn, request)) {
         http_answer_problem(request, 401, "unauthorized", "an admin key of this bucket is needed",
                             NULL);
         return false;

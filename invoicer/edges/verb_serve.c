@@ -11,6 +11,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/mirror.h"
+#include "invoicer/edges/serve_amends.h"
 #include "invoicer/edges/serve_http.h"
 
 #include <assert.h>
@@ -22,7 +23,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SERVE_STEP_MS = 20, RETRY_MS = 500, TOPICS_CHECK_MS = 60000, TOPICS_WRONG_MS = 1000 };
+enum {
+    SERVE_STEP_MS = 20,
+    RETRY_MS = 500,
+    TOPICS_CHECK_MS = 60000,
+    TOPICS_WRONG_MS = 1000,
+    SERVE_ROUTES_MAX = 16,
+};
 
 struct serve {
     const struct invoicer_config *config;
@@ -35,6 +42,7 @@ struct serve {
     uv_async_t on_fault;
     struct http_server *server;
     struct serve_http *http;
+    struct serve_amends *amends;
     bool is_draining;
 
     pthread_mutex_t gate;    /* of the next two */
@@ -98,6 +106,8 @@ static void *run_engine(void *context)
 
         check_topics(serve);
         serve_http_measure(serve->http);
+        if (r == 0 || r == FAULT_RETRY)
+            serve_amends_step(serve->amends);
         if (r == FAULT_RETRY) {
             if (!was_ill)
                 log_fault(LOG_WARN, "engine_retries");
@@ -110,6 +120,7 @@ static void *run_engine(void *context)
         }
         was_ill = r == FAULT_RETRY;
     }
+    serve_amends_stop(serve->amends);
     return NULL;
 }
 
@@ -151,6 +162,7 @@ static void on_closed(void *context)
     uv_close((uv_handle_t *)&serve->on_term, NULL);
     uv_close((uv_handle_t *)&serve->on_int, NULL);
     uv_close((uv_handle_t *)&serve->on_fault, NULL);
+    serve_amends_close(serve->amends);
 }
 
 static void drain(struct serve *serve)
@@ -173,16 +185,26 @@ static void on_engine_fault(uv_async_t *handle)
     drain(handle->data);
 }
 
-static int start_http(struct serve *serve)
+static int listen_for_http(struct serve *serve)
 {
-    size_t count;
-    const struct http_route *routes = serve_http_routes(serve->http, &count);
-    struct http_limits limits;
+    struct http_route routes[SERVE_ROUTES_MAX];
+    size_t first, second;
+    const struct http_route *of_invoices = serve_http_routes(serve->http, &first);
+    const struct http_route *of_amends = serve_amends_routes(serve->amends, &second);
     int r;
 
-    common_http_limits(&serve->config->common, &limits);
-    r = http_server_new(&serve->loop, serve->config->common.listen, routes, count, &limits,
-                        &serve->server);
+    assert(first + second <= SERVE_ROUTES_MAX);
+    memcpy(routes, of_invoices, first * sizeof(*routes));
+    memcpy(routes + first, of_amends, second * sizeof(*routes));
+    r = http_server_new(&serve->loop, serve->config->common.listen, routes, first + second,
+                        &http_limits_usual, &serve->server);
+    return r ? fault_pass(r) : 0;
+}
+
+static int start_http(struct serve *serve)
+{
+    int r = listen_for_http(serve);
+
     if (r)
         return fault_pass(r);
     http_serve_operations(serve->server, is_ready, serve, serve_http_metrics(serve->http),
@@ -209,6 +231,10 @@ static int serve_until_drained(struct serve *serve)
     uv_loop_init(&serve->loop);
     start_signals(serve);
     serve->http = serve_http_new(engine_store(serve->engine), serve->config->common.bucket);
+    serve->amends = serve_amends_new(&serve->loop, serve->engine,
+                                     &(struct serve_amends_config){config_kafka(serve->config),
+                                                                   serve->config->common.bucket,
+                                                                   serve->config->wait_ms});
     r = start_http(serve);
     if (r)
         return fault_pass(r);
@@ -219,6 +245,7 @@ static int serve_until_drained(struct serve *serve)
     pthread_join(serve->thread, NULL);
     serve->server = http_server_free(serve->server);
     serve->http = serve_http_free(serve->http);
+    serve->amends = serve_amends_free(serve->amends);
     uv_loop_close(&serve->loop);
     return atomic_load(&serve->fault);
 }

@@ -9,10 +9,8 @@
 #include "invoicer/edges/catalog_books.h"
 #include "invoicer/edges/close.h"
 #include "invoicer/edges/config.h"
-#include "invoicer/edges/mirror.h"
 
 #include <jansson.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,88 +73,22 @@ static bool read_request(const struct invoicer_config *config, struct amend_requ
     return request->action > CHANGE_CANCEL || read_timing(config, request);
 }
 
-static int make_id(struct instant now, char id[ULID_TEXT_MAX])
-{
-    uint8_t random[ULID_RANDOM_BYTES];
-
-    if (RAND_bytes(random, ULID_RANDOM_BYTES) != 1)
-        return fault(FAULT_RETRY, "the system gives no random bytes");
-    ulid_format(now, random, id);
-    return 0;
-}
-
-/* --- waiting for what was used --- */
-
-struct awaited {
-    int32_t partition;
-    int64_t end;
-};
-
-static int is_counted(void *context, struct store_txn *txn)
-{
-    const struct awaited *awaited = context;
-    struct counters_mark mark;
-    int r;
-
-    if (awaited->end == 0)
-        return 1;
-    r = mirror_mark(txn, awaited->partition, &mark);
-    if (r < 0)
-        return fault_pass(r);
-    return r == 0 && mark.next_offset >= awaited->end;
-}
-
-static int bucket_partitions(const struct invoicer_config *config, struct store_txn *txn,
-                             int32_t *partitions)
-{
-    int r = mirror_partitions(txn, config->common.bucket, partitions);
-
-    if (r)
-        return fault_pass(r);
-    if (*partitions == 0)
-        return fault(FAULT_RETRY, "there is no bucket %s yet: `invoicer topics create` makes it",
-                     config->common.bucket);
-    return 0;
-}
-
-static int needs_counters(const struct invoicer_config *config, struct engine *engine,
-                          const struct amend_request *request, int32_t *partitions,
-                          int32_t *partition)
-{
-    CLEANUP(store_abort) struct store_txn *txn = NULL;
-    int r = store_begin(engine_store(engine), STORE_READ, &txn);
-
-    if (!r)
-        r = bucket_partitions(config, txn, partitions);
-    if (!r)
-        r = amend_needs(txn, *partitions, request, partition);
-    return r < 0 ? fault_pass(r) : r;
-}
-
-/* A credit looks at what was used: all that is on the log by now. */
+/* Until all that is on the log by now is counted, where a credit looks at it. */
 static int wait_for_counters(const struct invoicer_config *config, struct engine *engine,
                              const struct amend_request *request, int32_t *partitions)
 {
     struct kafka_config kafka = config_kafka(config);
-    struct awaited awaited = {.partition = 0};
-    char usage[TOPIC_NAME_MAX];
-    int64_t *ends;
-    int r = needs_counters(config, engine, request, partitions, &awaited.partition);
+    struct amend_wait wait;
+    int r = amend_wait_begin(engine_store(engine), &kafka, config->common.bucket, request, &wait);
 
-    if (r != AMEND_NEEDS_COUNTERS)
-        return r ? fault_pass(r) : 0;
-    ends = calloc((size_t)*partitions, sizeof(*ends));
-    if (!ends)
-        abort();
-    topic_name(TOPIC_USAGE, config->common.bucket, usage);
-    r = topic_ends(&kafka, usage, ends, (size_t)*partitions);
-    awaited.end = r ? 0 : ends[awaited.partition];
-    free(ends);
     if (!r)
         r = engine_until(engine,
                          "counting what was used until the change (is the aggregator running?)",
-                         is_counted, &awaited);
-    return r ? fault_pass(r) : 0;
+                         amend_wait_is_over, &wait);
+    if (r)
+        return fault_pass(r);
+    *partitions = wait.partitions;
+    return 0;
 }
 
 /* --- doing it --- */
@@ -360,7 +292,7 @@ static int amend(const struct invoicer_config *config, enum change_action action
 
     if (!read_request(config, &request))
         return EX_USAGE;
-    r = make_id(request.now, next_id);
+    r = amend_make_id(request.now, next_id);
     if (!r)
         r = open_engine(config, config->dry_run ? ENGINE_LOOKS : ENGINE_ACTS, &engine);
     if (!r)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Subscriptions that change on a real Kafka: when, with what credit, and what is billed afterwards."""
 # limit: 300
+import datetime
 import json
 import os
 import pathlib
@@ -9,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from invoicer_rig import Rig, is_ready, plan, ulid, usage_card, wait_for  # noqa: E402
@@ -160,6 +163,57 @@ def what_is_left_of_a_credit_moves_on(rig):
     assert third["next"]["credit"]["carried"] == "24", third
 
 
+def call(rig, address, key, method, path, body=None):
+    """(status, parsed JSON)"""
+    request = urllib.request.Request(f"{address}/v3/metering/{rig.bucket}/subscriptions/{path}", method=method,
+                                     data=None if body is None else json.dumps(body).encode(),
+                                     headers={"Authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def the_same_goes_over_http(rig, address):
+    name = ulid(4)
+    start = datetime.datetime.now(datetime.timezone.utc).replace(hour=0, minute=0) - datetime.timedelta(days=10)
+    rig.apply({**CATALOG, "subscriptions": [
+        {**subscription(4, "starter"), "activeFrom": start.strftime("%Y-%m-%dT00:00:00Z")}]})
+    rig.count([(name, start.strftime("%Y-%m-%dT00:00:00"), "7000")])
+    admin = rig.json("keys", "create", "--role", "admin")["key"]
+
+    def ask(method, path, body=None):
+        return call(rig, address, admin, method, path, body)
+
+    body = {"plan": {"key": "team"}}
+    status_code, estimate = ask("POST", name + "/change/estimate-credit", body)
+    assert status_code == 200 and estimate["creditAmount"] == "8.70", estimate
+    assert estimate["next"]["id"] is None and ask("GET", name)[1]["status"] == "active"
+    status_code, done = ask("POST", name + "/change", {**body, "timing": "next_billing_cycle"})
+    assert status_code == 200 and done["creditAmount"] == "0.00", done
+    assert done["current"]["status"] == "canceled" and done["next"]["status"] == "scheduled", done
+    assert ask("DELETE", done["next"]["id"])[1]["status"] == "inactive"
+    for alias in ("unschedule-cancelation", "unschedule-cancellation", "restore"):
+        assert ask("POST", f"{name}/{alias}")[1]["status"] == "active"
+        assert ask("POST", name + "/cancel", {"timing": "next_billing_cycle"})[1]["status"] == "canceled"
+    assert ask("POST", name + "/restore")[0] == 200
+    status_code, done = ask("POST", name + "/change", {**body, "name": "Team", "metadata": {"by": "test"}})
+    assert (status_code, done["creditAmount"], done["next"]["name"]) == (200, "8.70", "Team"), done
+    assert rig.json("catalog", "get", "subscription/" + done["next"]["id"])["metadata"] == {"by": "test"}
+    for wanted, code, method, path, sent in (
+            (409, None, "POST", name + "/cancel", {}),
+            (404, "subscription_not_found", "POST", ulid(99) + "/cancel", None),
+            (404, "subscription_not_found", "GET", ulid(99), None),
+            (400, "unknown_member", "POST", FREE + "/change", {**body, "until": "x"}),
+            (400, "missing_member", "POST", FREE + "/change", {}),
+            (400, "invalid_timing", "POST", FREE + "/change", {**body, "timing": "soon"}),
+            (400, "plan_not_found", "POST", LATER + "/change", {"plan": {"key": "nothing"}})):
+        status_code, answer = ask(method, path, sent)
+        assert status_code == wanted and code in (None, answer["code"]), (path, status_code, answer)
+    assert call(rig, address, rig.json("keys", "create")["key"], "GET", name)[0] == 401
+
+
 def imported(number):
     old, new = 1000 + number, 2000 + number
     period = {"from": "2026-04-01T00:00:00Z", "to": "2026-05-01T00:00:00Z"}
@@ -217,6 +271,7 @@ def main():
         what_cannot_be_done_is_refused_with_a_code(rig, following)
         a_credit_goes_through_the_invoices_until_it_is_used_up(rig, following)
         a_change_at_the_next_cycle_gives_no_credit_and_can_be_taken_back(rig)
+        the_same_goes_over_http(rig, address)
         what_is_left_of_a_credit_moves_on(rig)
         killed_closes_use_a_credit_as_calm_ones_do(rough, random.Random(seed))
     finally:
