@@ -43,8 +43,6 @@ void catalog_check_prices(struct catalog_check *check, const struct pointer *whe
 /* That all priced cards have the same further currencies. */
 void catalog_check_price_lists(struct catalog_check *check, const struct pointer *where,
                                const json_t *plan);
-bool catalog_plan_has_currency(const json_t *plan, const char *currency);
-void catalog_plan_currencies(const json_t *plan, struct buffer *list); /* "USD, EUR, GBP" */
 /* Which currency a subscription pays in, and writes it into it. */
 void catalog_check_currency_of(struct catalog_check *check, const struct pointer *where,
                                json_t *subscription, const json_t *plan);

@@ -8,6 +8,7 @@
 #include "invoicer/rules/catalog_check.h"
 
 #include "common/base/money.h"
+#include "invoicer/rules/plan_life.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,13 +52,13 @@ static const json_t *first_priced(const json_t *plan)
     return NULL;
 }
 
-bool catalog_plan_has_currency(const json_t *plan, const char *currency)
+bool plan_has_currency(const json_t *plan, const char *currency)
 {
     return text_is(shape_text(plan, "currency"), currency) ||
            json_object_get(json_object_get(first_priced(plan), "prices"), currency);
 }
 
-void catalog_plan_currencies(const json_t *plan, struct buffer *list)
+void plan_currencies(const json_t *plan, struct buffer *list)
 {
     const json_t *prices = json_object_get(first_priced(plan), "prices");
 
@@ -170,7 +171,7 @@ static const char *usual_currency(const struct catalog_check *check, const json_
     if (currency)
         return currency;
     currency = shape_string(customer, "currency");
-    if (currency && catalog_plan_has_currency(plan, currency))
+    if (currency && plan_has_currency(plan, currency))
         return currency;
     return shape_string(plan, "currency");
 }
@@ -195,8 +196,8 @@ void catalog_check_currency_of(struct catalog_check *check, const struct pointer
                   "subscription %s pays in %s for good, not in %s: another currency is another "
                   "subscription",
                   id, stands, asked);
-    } else if (!catalog_plan_has_currency(plan, currency)) {
-        catalog_plan_currencies(plan, &list);
+    } else if (!plan_has_currency(plan, currency)) {
+        plan_currencies(plan, &list);
         issue_add(check->issues, &place, "subscription_currency_not_in_plan",
                   "subscription %s pays in %s, and plan %s has prices in %.*s", id ? id : "",
                   currency, shape_string(plan, "key"), (int)list.length, list.at);

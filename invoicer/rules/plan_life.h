@@ -26,6 +26,8 @@ enum plan_status plan_status_of(const json_t *record, struct instant now);
 int64_t plan_current_version(const struct catalog_state *state, const char *key);
 /* Whether two plans or versions say the same, whenever they are or were for sale. */
 bool plan_says_the_same(const json_t *a, const json_t *b);
+bool plan_has_currency(const json_t *plan, const char *currency);
+void plan_currencies(const json_t *plan, struct buffer *list); /* "USD, EUR, GBP", its own first */
 /* The plan without what its version adds: what a file says. */
 json_t *plan_of_version(const json_t *record);
 /* A strict plan as the record of a version. */

@@ -34,7 +34,7 @@ static json_t *currencies_of(const json_t *plan)
 
     if (!shape_string(plan, "currency"))
         return currencies;
-    catalog_plan_currencies(plan, &list);
+    plan_currencies(plan, &list);
     rest = buffer_text(&list);
     while (rest.length > 0) {
         code = text_cut(&rest, ',');
