@@ -19,6 +19,7 @@
 #include "proto/topics.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ enum {
     TICK_MS = 200,
     DRAIN_TICK_MS = 20,
     LAST_WAIT_MS = 2000, /* for a question to the broker that is still unanswered at the end */
+    MALLOC_OWN_BYTES_MAX = 32 * 1024 * 1024, /* larger blocks are the system's, one by one */
+    MALLOC_KEPT_BYTES = 64 * 1024 * 1024,
 };
 
 struct ingest {
@@ -337,6 +340,16 @@ static void free_all(struct ingest *ingest)
     metrics_free(ingest->metrics);
 }
 
+/*
+ * What Kafka sends comes in blocks of megabytes. By itself malloc takes each from the system and
+ * gives it back, and the system clears every page of the next one: a fifth of what reading costs.
+ */
+static void keep_freed_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MALLOC_OWN_BYTES_MAX);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_KEPT_BYTES);
+}
+
 static int run(void *config, int argc, char **argv)
 {
     struct ingest ingest = {.config = config};
@@ -344,6 +357,7 @@ static int run(void *config, int argc, char **argv)
 
     (void)argc;
     (void)argv;
+    keep_freed_memory();
     uv_loop_init(&ingest.loop);
     r = begin(&ingest);
     if (r) {

@@ -14,6 +14,9 @@
 /* Calls ending(&variable) when the variable's scope ends. */
 #define CLEANUP(ending) __attribute__((cleanup(ending)))
 
+/* Seldom called: out of line, so that the way around it stays a predicted branch. */
+#define COLD __attribute__((cold, noinline))
+
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 /* 128-bit integers are what quantities are made of; -Wpedantic wants the extension named. */

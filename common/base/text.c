@@ -31,10 +31,8 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-bool text_equal_ignoring_case(struct text a, struct text b)
+bool text_letters_equal(struct text a, struct text b)
 {
-    if (!a.at || !b.at || a.length != b.length)
-        return !a.at && !b.at;
     for (size_t i = 0; i < a.length; i++) {
         if (lower(a.at[i]) != lower(b.at[i]))
             return false;

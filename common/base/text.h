@@ -58,8 +58,14 @@ static inline bool text_is(struct text text, const char *string)
 
 int text_compare(struct text a, struct text b); /* bytewise; absent first */
 bool text_starts(struct text text, const char *prefix);
-bool text_is_utf8(struct text text);                         /* RFC 3629; NUL is a character */
-bool text_equal_ignoring_case(struct text a, struct text b); /* ASCII letters */
+bool text_is_utf8(struct text text);                   /* RFC 3629; NUL is a character */
+bool text_letters_equal(struct text a, struct text b); /* of one length; of ASCII, in either case */
+static inline bool text_equal_ignoring_case(struct text a, struct text b)
+{
+    if (!a.at || !b.at)
+        return !a.at && !b.at;
+    return a.length == b.length && text_letters_equal(a, b);
+}
 struct text text_trim(struct text text); /* without spaces and tabs at the ends */
 /* Cuts the part before `separator` off *rest and returns it; the whole rest when there is none. */
 struct text text_cut(struct text *rest, char separator);

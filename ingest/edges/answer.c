@@ -35,7 +35,9 @@ void answer_write(const struct answer *answer, struct buffer *body)
                           "accepted: `rejected` says why for each.\",");
     else
         buffer_add_char(body, '{');
-    buffer_printf(body, "\"accepted\":%zu,\"rejected\":[", answer->accepted);
+    buffer_add_string(body, "\"accepted\":");
+    buffer_add_int(body, (int64_t)answer->accepted);
+    buffer_add_string(body, ",\"rejected\":[");
     buffer_add_text(body, buffer_text(&answer->refusals));
     buffer_add_string(body, "]}");
 }

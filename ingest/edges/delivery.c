@@ -12,7 +12,7 @@ struct parcel {
     struct waiter **waiters;
     size_t count, room;
     size_t bytes;
-    int32_t partition; /* of a batch on its way; -1: none */
+    int32_t partition; /* of a batch; -1: a rejected record */
 };
 
 struct delivery {
@@ -21,8 +21,7 @@ struct delivery {
     struct delivery_config config;
     struct metrics *metrics;
     struct pack *pack; /* NULL until the number of partitions is known */
-    uint32_t *on_way;  /* batches unacknowledged, by partition */
-    int32_t partitions;
+    size_t on_way;     /* batches unacknowledged */
     uv_timer_t linger;
     uv_check_t check;
     uv_idle_t another_turn; /* active: the loop looks around again before it waits */
@@ -84,7 +83,7 @@ static void settle(struct parcel *parcel, bool failed)
 {
     count_parcel(parcel, failed);
     if (parcel->partition >= 0)
-        parcel->delivery->on_way[parcel->partition]--;
+        parcel->delivery->on_way--;
     parcel->delivery->in_flight_bytes -= (int64_t)parcel->bytes;
     parcel->delivery->parcels--;
     for (size_t i = 0; i < parcel->count; i++)
@@ -120,7 +119,7 @@ static void on_finished(void *context, const struct pack_batch *batch)
     int r;
 
     parcel->partition = batch->partition;
-    delivery->on_way[batch->partition]++;
+    delivery->on_way++;
     r = send_parcel(parcel, delivery->config.usage_topic, &message);
     if (r == 0)
         return;
@@ -159,28 +158,22 @@ static void on_another_turn(uv_idle_t *idle)
     (void)idle;
 }
 
-static void send_to_quiet_partitions(struct delivery *delivery)
-{
-    for (int32_t i = 0; i < delivery->partitions; i++)
-        if (delivery->on_way[i] == 0)
-            pack_finish(delivery->pack, i);
-}
-
-/* After the sockets' turn. While turns bring events, more are gathered: what comes in together goes
- * out together, and the busier the loop is, the more that is, up to a batch's limits. */
+/* After the sockets' turn. While turns bring events, more are gathered; then all that is open
+ * leaves, unless something is on its way still. */
 static void on_check(uv_check_t *check)
 {
     struct delivery *delivery = check->data;
     bool has_gathered = delivery->has_gathered;
 
     delivery->has_gathered = false;
-    if (has_gathered && delivery->pack && pack_is_open(delivery->pack)) {
+    if (!delivery->pack || !pack_is_open(delivery->pack) || delivery->on_way > 0) {
+        uv_idle_stop(&delivery->another_turn);
+    } else if (has_gathered) {
         uv_idle_start(&delivery->another_turn, on_another_turn);
-        return;
+    } else {
+        uv_idle_stop(&delivery->another_turn);
+        pack_flush(delivery->pack);
     }
-    uv_idle_stop(&delivery->another_turn);
-    if (delivery->pack && pack_is_open(delivery->pack))
-        send_to_quiet_partitions(delivery);
 }
 
 void delivery_poll(struct delivery *delivery)
@@ -236,7 +229,6 @@ struct delivery *delivery_free(struct delivery *delivery)
     if (!delivery)
         return NULL;
     pack_free(delivery->pack);
-    free(delivery->on_way);
     free(delivery);
     return NULL;
 }
@@ -244,10 +236,6 @@ struct delivery *delivery_free(struct delivery *delivery)
 void delivery_set_partitions(struct delivery *delivery, int32_t partitions)
 {
     assert(!delivery->pack);
-    delivery->partitions = partitions;
-    delivery->on_way = calloc((size_t)partitions, sizeof(*delivery->on_way));
-    if (!delivery->on_way)
-        abort();
     delivery->pack = pack_new(partitions, &delivery->config.limits, on_finished, delivery);
 }
 

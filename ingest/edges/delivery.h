@@ -5,10 +5,10 @@
  * HTTP request, or a run of Kafka records whose offsets are to be committed. It is told once, when
  * all its batches are acknowledged or given up.
  *
- * A partition with nothing on its way gets its batch as soon as the loop has nothing else to do;
- * while one is on its way, events gather for the next, until that one's acknowledgement. A batch
- * that is full or has lingered leaves in any case. So an idle system answers fast and a busy one
- * packs densely, by itself.
+ * Batches leave together. With none on its way, all that are open leave as soon as the loop has
+ * nothing else to do; while one is, events gather for the next, until that is acknowledged. A
+ * batch that is full or has lingered leaves in any case, so one slow partition holds nothing back
+ * for longer. So an idle system answers fast and a busy one packs densely, by itself.
  *
  * Limits     `in_flight_bytes_max` over open and unconfirmed batches: delivery_has_room says
  *            whether more may be taken in.

@@ -347,12 +347,16 @@ static inline const char *scan_name(struct scan *scan, const char *begin)
 
 /* --- members as nearly all are --- */
 
-/* A branch, where an addition would do: it is predicted, and what follows doesn't wait for it. */
+/* A call, where an addition would do: so it stays a branch, and what follows needn't wait for the
+ * byte that it depends on. */
+COLD static const char *behind_blank(const char *at)
+{
+    return at + 1;
+}
+
 static inline const char *pass_blank(const char *at)
 {
-    if (__builtin_expect(*at == ' ', 0))
-        return at + 1;
-    return at;
+    return *at == ' ' ? behind_blank(at) : at;
 }
 
 /*
@@ -404,37 +408,37 @@ static inline const char *pass_plain_value(const char *at, const char *end, enum
 
 /*
  * Takes members of the innermost object for as long as they are plain, in a loop that keeps all it
- * needs in registers: what scan_on and scan_value would do, for half the instructions. What isn't
- * plain, or may be wrong, is left to those two, which know what to say about it.
+ * needs in registers: what scan_on and scan_value would do, for half the instructions. Stops at the
+ * first value that isn't plain, its name taken and in scan->place; or at a member whose name may be
+ * wrong, which is left to scan_on, as that knows what to say about it.
  */
-static const char *take_plain_members(struct scan *scan, const char *at)
+static inline const char *take_plain_members(struct scan *scan, const char *at)
 {
     struct json_document *document = scan->document;
     const char *const end = scan->end;
-    uint64_t names = scan->names[scan->level - 1];
-    bool is_first = scan->is_fresh;
+    uint64_t *names = &scan->names[scan->level - 1];
+    struct json_place place = {.parent = scan->place.parent};
 
     while (document->count < document->room) {
-        struct json_place place = {.parent = scan->place.parent};
         enum node_kind kind;
         struct text text;
-        const char *behind = to_plain_value(at, end, is_first, &place.name);
+        const char *value = to_plain_value(at, end, scan->is_fresh, &place.name);
         uint64_t bit;
 
-        if (behind)
-            behind = pass_plain_value(behind, end, &kind, &text);
-        if (!behind)
-            break;
+        if (!value)
+            return at;
         bit = name_bit(place.name);
-        if ((names & bit) && is_among_siblings(scan, place.name))
-            break;
-        names |= bit;
+        if ((*names & bit) && is_among_siblings(scan, place.name))
+            return at;
+        *names |= bit;
+        scan->is_fresh = false;
+        at = pass_plain_value(value, end, &kind, &text);
+        if (!at) {
+            scan->place.name = place.name;
+            return value;
+        }
         (void)!json_add(document, &place, kind, text);
-        is_first = false;
-        at = behind;
     }
-    scan->names[scan->level - 1] = names;
-    scan->is_fresh = is_first;
     return at;
 }
 
@@ -469,8 +473,11 @@ static inline const char *scan_on(struct scan *scan, const char *at)
 {
     while (scan->open > 0) {
         scan->place.name = (struct text){NULL, 0};
-        if (scan->closer == '}' && scan->recording)
+        if (scan->closer == '}' && scan->recording) {
             at = take_plain_members(scan, at);
+            if (!text_is_absent(scan->place.name))
+                return at;
+        }
         at = pass_space(at, scan->end);
         if (stands(scan, at, scan->closer)) {
             at = leave(scan, at);
