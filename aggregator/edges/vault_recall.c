@@ -4,6 +4,7 @@
 #include "aggregator/edges/vault_parts.h"
 
 #include "common/base/fault.h"
+#include "proto/usage_view.h"
 
 #include <assert.h>
 
@@ -23,7 +24,8 @@ static int recall_number(struct recall *recall, const struct usage_event *event)
     struct numbered_key key;
     int r;
 
-    if (!numbered_missing(&recall->tally->numbered, event, &key))
+    if (!numbered_missing(&recall->tally->numbered, event->fingerprint.identity, event->sequence,
+                          &key))
         return 0;
     r = begin(recall);
     if (r == 0)
@@ -80,7 +82,7 @@ int vault_recall(struct vault *vault, struct tally *tally, const struct usage_ba
     for (size_t i = any_sealed ? 0 : usage_next_numbered(batch, 0);
          r == 0 && i < batch->event_count;
          i = any_sealed ? i + 1 : usage_next_numbered(batch, i + 1)) {
-        struct usage_event event = usage_event_at(batch, i);
+        struct usage_event event = usage_view_event(batch, i);
 
         r = recall_event(&recall, &event);
     }

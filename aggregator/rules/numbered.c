@@ -8,23 +8,16 @@
 
 enum { NUMBERED_FIRST_ROOM = 64, AGES = 65 };
 
-static struct numbered_key key_of(const struct usage_event *event)
+static bool is_of(const struct numbered_chunk *chunk, const uint8_t source[12], uint64_t number)
 {
-    struct numbered_key key = {.chunk = event->sequence / NUMBERED_BITS};
-
-    memcpy(key.source, event->fingerprint.identity, sizeof(key.source));
-    return key;
-}
-
-static bool key_equal(const struct numbered_key *a, const struct numbered_key *b)
-{
-    return a->chunk == b->chunk && memcmp(a->source, b->source, sizeof(a->source)) == 0;
+    return chunk && chunk->key.chunk == number / NUMBERED_BITS &&
+           memcmp(chunk->key.source, source, sizeof(chunk->key.source)) == 0;
 }
 
 /* The source is a hash already; neighbouring chunks are spread. */
-static uint64_t hash_of(const struct numbered_key *key)
+static uint64_t hash_of(const uint8_t source[12], uint64_t number)
 {
-    uint64_t hash = wire_load_u64(key->source) ^ key->chunk * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash = wire_load_u64(source) ^ number / NUMBERED_BITS * UINT64_C(0x9e3779b97f4a7c15);
 
     return hash ^ hash >> 32;
 }
@@ -54,19 +47,18 @@ static void resize(struct numbered *numbered, uint64_t room)
     free(old.slots);
 }
 
-static struct numbered_chunk *find(struct numbered *numbered, const struct numbered_key *key)
+static struct numbered_chunk *find_far(struct numbered *numbered, const uint8_t source[12],
+                                       uint64_t number)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = hash_of(source, number);
 
-    if (numbered->last && key_equal(&numbered->last->key, key))
-        return numbered->last;
     if (numbered->room == 0)
         return NULL;
     for (uint64_t at = hash & (numbered->room - 1); numbered->slots[at].chunk;
          at = (at + 1) & (numbered->room - 1)) {
         struct numbered_slot *slot = &numbered->slots[at];
 
-        if (slot->hash != hash || !key_equal(&slot->chunk->key, key))
+        if (slot->hash != hash || !is_of(slot->chunk, source, number))
             continue;
         slot->chunk->touched = numbered->commits;
         return numbered->last = slot->chunk;
@@ -74,17 +66,27 @@ static struct numbered_chunk *find(struct numbered *numbered, const struct numbe
     return NULL;
 }
 
-static struct numbered_chunk *make(struct numbered *numbered, const struct numbered_key *key)
+/* Most events follow another of their source. */
+static inline struct numbered_chunk *find(struct numbered *numbered, const uint8_t source[12],
+                                          uint64_t number)
+{
+    return is_of(numbered->last, source, number) ? numbered->last
+                                                 : find_far(numbered, source, number);
+}
+
+static struct numbered_chunk *make(struct numbered *numbered, const uint8_t source[12],
+                                   uint64_t number)
 {
     struct numbered_chunk *chunk = calloc(1, sizeof(*chunk));
 
     if (!chunk)
         abort();
-    chunk->key = *key;
+    chunk->key.chunk = number / NUMBERED_BITS;
+    memcpy(chunk->key.source, source, sizeof(chunk->key.source));
     chunk->touched = numbered->commits;
     if (numbered->count * 5 >= numbered->room * 3)
         resize(numbered, numbered->room ? numbered->room * 2 : NUMBERED_FIRST_ROOM);
-    place(numbered, (struct numbered_slot){.hash = hash_of(key), .chunk = chunk});
+    place(numbered, (struct numbered_slot){.hash = hash_of(source, number), .chunk = chunk});
     numbered->count++;
     return numbered->last = chunk;
 }
@@ -109,16 +111,17 @@ uint64_t numbered_bytes(const struct numbered *numbered)
 
 void numbered_prefetch(const struct numbered *numbered, const struct usage_event *event)
 {
-    struct numbered_key key = key_of(event);
+    const uint8_t *source = event->fingerprint.identity;
 
-    if (numbered->room)
-        __builtin_prefetch(&numbered->slots[hash_of(&key) & (numbered->room - 1)]);
+    if (numbered->room && !is_of(numbered->last, source, event->sequence))
+        __builtin_prefetch(
+            &numbered->slots[hash_of(source, event->sequence) & (numbered->room - 1)]);
 }
 
 enum dedup_verdict numbered_look(struct numbered *numbered, const struct usage_event *event)
 {
-    struct numbered_key key = key_of(event);
-    const struct numbered_chunk *chunk = find(numbered, &key);
+    const struct numbered_chunk *chunk =
+        find(numbered, event->fingerprint.identity, event->sequence);
     uint64_t bit = event->sequence % NUMBERED_BITS;
 
     return chunk && (chunk->bits[bit / 64] >> bit % 64 & 1) ? DEDUP_DUPLICATE : DEDUP_NEW;
@@ -138,25 +141,23 @@ static void note_dirty(struct numbered *numbered, struct numbered_chunk *chunk)
 
 void numbered_add(struct numbered *numbered, const struct usage_event *event)
 {
-    struct numbered_key key = key_of(event);
-    struct numbered_chunk *chunk = find(numbered, &key);
+    struct numbered_chunk *chunk = find(numbered, event->fingerprint.identity, event->sequence);
     uint64_t bit = event->sequence % NUMBERED_BITS;
 
     if (!chunk)
-        chunk = make(numbered, &key);
+        chunk = make(numbered, event->fingerprint.identity, event->sequence);
     chunk->bits[bit / 64] |= UINT64_C(1) << bit % 64;
     if (!chunk->is_dirty)
         note_dirty(numbered, chunk);
 }
 
-bool numbered_missing(struct numbered *numbered, const struct usage_event *event,
+bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number,
                       struct numbered_key *key)
 {
-    struct numbered_key wanted = key_of(event);
-
-    if (find(numbered, &wanted))
+    if (find(numbered, source, number))
         return false;
-    *key = wanted;
+    key->chunk = number / NUMBERED_BITS;
+    memcpy(key->source, source, sizeof(key->source));
     return true;
 }
 
@@ -165,8 +166,8 @@ void numbered_load(struct numbered *numbered, const struct numbered_key *key,
 {
     struct numbered_chunk *chunk;
 
-    assert(!find(numbered, key));
-    chunk = make(numbered, key);
+    assert(!find(numbered, key->source, key->chunk * NUMBERED_BITS));
+    chunk = make(numbered, key->source, key->chunk * NUMBERED_BITS);
     memcpy(chunk->bits, bits, sizeof(chunk->bits));
     chunk->stored = numbered_digest(key, bits);
 }

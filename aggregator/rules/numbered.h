@@ -61,8 +61,8 @@ void numbered_deinit(struct numbered *numbered);
 void numbered_prefetch(const struct numbered *numbered, const struct usage_event *event);
 enum dedup_verdict numbered_look(struct numbered *numbered, const struct usage_event *event);
 void numbered_add(struct numbered *numbered, const struct usage_event *event); /* is DEDUP_NEW */
-/* Does the event ask for a chunk that isn't in memory? */
-bool numbered_missing(struct numbered *numbered, const struct usage_event *event,
+/* Does the source's number ask for a chunk that isn't in memory? */
+bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number,
                       struct numbered_key *key);
 /* A chunk that is missing, as the store has it. */
 void numbered_load(struct numbered *numbered, const struct numbered_key *key,
