@@ -43,7 +43,7 @@ const struct setting aggregator_settings[] = {
         .name = "dedup-memory",
         .kind = SETTING_BYTES,
         .usual = "4GiB",
-        .least = 1048576,
+        .least = 65536,
         .most = 17592186044416,
         .help = "How much memory ids may take, of all partitions that this aggregator has. An id "
                 "takes 27 bytes; beyond this the oldest days are sealed: their ids stay on disk "

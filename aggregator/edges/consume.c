@@ -248,47 +248,62 @@ static void set_watermark_age(struct consume *consume)
 
 /* --- ids that are too many for the memory --- */
 
-/* The partition of the thread that has most ids in memory, and the bytes of all. */
-static struct shard *fullest(const struct consume *consume, int64_t *bytes)
+static int64_t ids_bytes(const struct consume *consume)
 {
-    struct shard *found = NULL;
-    int64_t most = -1;
+    int64_t bytes = 0;
 
-    *bytes = 0;
-    for (int32_t i = 0; i < consume->setup->partitions; i++) {
-        int64_t own = consume->shards[i] ? shard_ids_bytes(consume->shards[i]) : -1;
-
-        if (own > most) {
-            found = consume->shards[i];
-            most = own;
-        }
-        *bytes += own > 0 ? own : 0;
-    }
-    return found;
+    for (int32_t i = 0; i < consume->setup->partitions; i++)
+        if (consume->shards[i])
+            bytes += shard_ids_bytes(consume->shards[i]);
+    return bytes;
 }
 
-/* Once a second, and as long as there is too much: a few at a time, so that counting goes on. */
+/* Each partition gives back its share of what is too much, and some more, to be seldom here. */
+static int free_ids(struct consume *consume, int64_t bytes, bool *freed)
+{
+    int64_t most = consume->setup->ids_bytes_max;
+    int128 excess = bytes - most + most / 8;
+
+    *freed = false;
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        struct shard *shard = consume->shards[i];
+        bool some = false;
+        int64_t share;
+        int r;
+
+        if (!shard)
+            continue;
+        share = (int64_t)(excess * shard_ids_bytes(shard) / bytes) + 1;
+        r = wait_on_retry(consume, shard_free_ids(shard, share, &some));
+        if (r)
+            return fault_pass(r);
+        *freed = *freed || some;
+    }
+    return 0;
+}
+
+/* Once a second, and as long as there is too much: for a while at a time, so that counting goes on.
+ */
 static int make_room(struct consume *consume)
 {
-    int64_t began_ms = monotonic_ms(), bytes;
-    bool freed = true;
+    int64_t began_ms = monotonic_ms();
 
     if (began_ms - consume->room_ms < GAUGES_MS)
         return 0;
-    while (freed && monotonic_ms() - began_ms < MAKE_ROOM_MS) {
-        struct shard *shard = fullest(consume, &bytes);
-        int r;
+    while (monotonic_ms() - began_ms < MAKE_ROOM_MS) {
+        int64_t bytes = ids_bytes(consume);
+        bool freed = false;
+        int r = 0;
 
-        if (!shard || bytes <= consume->setup->ids_bytes_max) {
+        if (bytes > consume->setup->ids_bytes_max)
+            r = free_ids(consume, bytes, &freed);
+        if (r)
+            return fault_pass(r);
+        if (!freed) {
             consume->room_ms = began_ms;
             return 0;
         }
-        r = wait_on_retry(consume, shard_free_ids(shard, &freed));
-        if (r)
-            return fault_pass(r);
     }
-    if (!freed)
-        consume->room_ms = began_ms;
     return 0;
 }
 

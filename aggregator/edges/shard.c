@@ -283,37 +283,46 @@ int64_t shard_ids_bytes(const struct shard *shard)
     return (int64_t)bytes;
 }
 
-static int seal(struct shard *shard, struct day *day)
+static int seal(struct shard *shard, int64_t bytes, size_t *count)
 {
-    uint64_t held = day->ids.count;
+    struct day *days[DAYS_SEALED_MAX];
     int r = shard_commit(shard);
 
     if (r)
         return fault_pass(r);
-    r = vault_seal(&shard->vault, shard->tally, day, SEAL_HELD_IDS);
+    *count = days_to_seal(&shard->tally->days, bytes, SEAL_HELD_IDS, days);
+    if (*count == 0)
+        return 0;
+    r = vault_seal(&shard->vault, shard->tally, days, *count, SEAL_HELD_IDS);
     if (r)
         return fault_pass(r);
-    log_message(LOG_INFO, "day_sealed",
-                "partition %d: %llu ids of day %d left the memory for the store; %llu in all",
-                shard->partition, (unsigned long long)held, day->number,
-                (unsigned long long)day->sealed->count);
+    log_message(LOG_INFO, "days_sealed",
+                "partition %d: the ids of %zu days, %d to %d, left the memory for the store",
+                shard->partition, *count, days[0]->number, days[*count - 1]->number);
     return 0;
 }
 
-int shard_free_ids(struct shard *shard, bool *freed)
+int shard_free_ids(struct shard *shard, int64_t bytes, bool *freed)
 {
-    struct day *day = days_to_seal(&shard->tally->days);
-    int r = 0;
+    struct days *days = &shard->tally->days;
+    size_t count = 0;
+    int r;
 
-    *freed = true;
-    if (day) {
-        r = seal(shard, day);
-    } else if ((day = days_with_filter(&shard->tally->days))) {
+    bytes -= (int64_t)days_forget_recalled(days);
+    *freed = false;
+    if (bytes <= 0)
+        return 0;
+    r = seal(shard, bytes, &count);
+    if (r)
+        return fault_pass(r);
+    *freed = count > 0;
+    for (struct day *day = days_with_filter(days); bytes > 0 && count == 0 && day;
+         day = days_with_filter(days)) {
+        bytes -= (int64_t)bloom_bytes(&day->sealed->bloom);
         sealed_drop_filter(day->sealed);
-    } else {
-        *freed = false;
+        *freed = true;
     }
-    return r ? fault_pass(r) : 0;
+    return 0;
 }
 
 /* --- in between --- */

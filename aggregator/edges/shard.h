@@ -79,9 +79,9 @@ MUST_USE int shard_take(struct shard *shard, struct usage_reader *reader,
 MUST_USE int shard_commit(struct shard *shard);
 /* What the ids of its events take of memory. */
 int64_t shard_ids_bytes(const struct shard *shard);
-/* Takes some of it back: seals the oldest day that is worth it, or else drops the oldest filter.
- * False in *freed when neither is left. Commits before. */
-MUST_USE int shard_free_ids(struct shard *shard, bool *freed);
+/* Takes up to `bytes` of it back: what was recalled, else the oldest days' tables, which are
+ * sealed, else the oldest filters. False in *freed when there was nothing to seal or drop. */
+MUST_USE int shard_free_ids(struct shard *shard, int64_t bytes, bool *freed);
 /* Publishes what is due, repeats the mark, writes a snapshot when it is time. */
 MUST_USE int shard_tend(struct shard *shard, int64_t now_ms);
 /* Publishes at once and, with a folder for them, writes a snapshot: before handing over. */

@@ -86,11 +86,12 @@ MUST_USE int vault_recall(struct vault *vault, struct tally *tally,
 MUST_USE int vault_commit(struct vault *vault, struct tally *tally);
 
 /*
- * Seals an open day: its ids go into sorted pages and leave the memory. Nothing may be pending.
- * `held_ids` of them are held in memory at once; as many are written a transaction, so that a kill
- * in between leaves the day as it was.
+ * Seals open days: their ids go into sorted pages and leave the memory. Nothing may be pending. Of
+ * each day `held_ids` are held in memory at once; the last of them are written in one transaction,
+ * which makes the pages hold, so that a kill before leaves the days as they were.
  */
-MUST_USE int vault_seal(struct vault *vault, struct tally *tally, struct day *day, size_t held_ids);
+MUST_USE int vault_seal(struct vault *vault, struct tally *tally, struct day *const *days,
+                        size_t count, size_t held_ids);
 
 /* The state that a transaction sees: 0, VAULT_EMPTY or VAULT_DAMAGED. */
 MUST_USE int vault_read_state(struct store_txn *txn, struct vault_state *state);

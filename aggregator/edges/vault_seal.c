@@ -1,8 +1,9 @@
 /*
  * Sealing a day: all its ids, from its runs and the pages that held so far, are sorted a slice of
- * their range at a time and written as pages of the other generation; the last transaction makes
- * those the ones that hold and deletes runs and old pages. Ids come from the store, not from the
- * table, so that their checksums and their sum are checked once more.
+ * their range at a time and written as pages of the other generation. The last slices of all days
+ * go into one transaction, which makes those pages the ones that hold and deletes runs and old
+ * pages. Ids come from the store, not from the table, so that their checksums and their sum are
+ * checked once more.
  */
 #include "aggregator/edges/vault_parts.h"
 
@@ -25,6 +26,7 @@ struct seal {
     uint64_t low, high; /* the slice: first words of identities, both inclusive */
     struct fingerprint *ids;
     size_t count, room;
+    uint32_t first_page; /* of the slice */
     struct buffer value;
 };
 
@@ -130,36 +132,45 @@ static size_t page_at(const struct seal *seal, size_t at)
     return seal->count - at < SEALED_PAGE_IDS ? seal->count - at : SEALED_PAGE_IDS;
 }
 
-static int write_slice(struct seal *seal)
+static int put_slice(struct seal *seal, struct store_txn *txn)
 {
-    CLEANUP(store_abort) struct store_txn *txn = NULL;
-    uint32_t page = seal->made->pages;
-    int r = store_begin(seal->vault->store, STORE_WRITE, &txn);
+    uint32_t page = seal->first_page;
+    int r = 0;
 
     for (size_t at = 0; r == 0 && at < seal->count; at += SEALED_PAGE_IDS)
         r = put_page(seal, txn, page++, seal->ids + at, page_at(seal, at));
+    return r ? fault_pass(r) : 0;
+}
+
+/* Notes the pages that the slice becomes. */
+static int note_slice(struct seal *seal)
+{
+    seal->first_page = seal->made->pages;
+    for (size_t at = 0; at < seal->count; at += SEALED_PAGE_IDS)
+        if (!sealed_add_page(seal->made, seal->ids + at, page_at(seal, at)))
+            return damaged(seal, "an id stands twice among those of a day");
+    return 0;
+}
+
+static int write_slice(struct seal *seal)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int r = store_begin(seal->vault->store, STORE_WRITE, &txn);
+
+    if (r == 0)
+        r = put_slice(seal, txn);
     if (r)
         return fault_pass(r);
     return store_commit(&txn);
 }
 
-static int seal_slice(struct seal *seal)
+static int write_slice_in_time(struct seal *seal)
 {
-    int r = read_slice(seal);
+    int r = write_slice(seal);
 
-    for (int i = 0; r == 0 && i < SEAL_ATTEMPTS; i++) {
+    for (int i = 1; r == FAULT_RETRY && i < SEAL_ATTEMPTS; i++)
         r = write_slice(seal);
-        if (r != FAULT_RETRY)
-            break;
-        if (i + 1 < SEAL_ATTEMPTS)
-            r = 0;
-    }
-    if (r)
-        return fault_pass(r);
-    for (size_t at = 0; at < seal->count; at += SEALED_PAGE_IDS)
-        if (!sealed_add_page(seal->made, seal->ids + at, page_at(seal, at)))
-            return damaged(seal, "an id stands twice among those of a day");
-    return 0;
+    return r ? fault_pass(r) : 0;
 }
 
 /* --- the last transaction --- */
@@ -209,36 +220,46 @@ static int put_day(const struct seal *seal, struct store_txn *txn)
     return store_put(txn, VAULT_DAYS, text_from(key, sizeof(key)), text_from(bytes, sizeof(bytes)));
 }
 
-static int switch_over(struct seal *seal)
+static int switch_over(struct seal *seals, size_t count)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
-    int r = store_begin(seal->vault->store, STORE_WRITE, &txn);
+    int r = store_begin(seals->vault->store, STORE_WRITE, &txn);
 
     if (r == 0)
-        r = check_alone(seal, txn);
-    if (r == 0)
-        r = delete_old(seal, txn);
-    if (r == 0)
-        r = put_day(seal, txn);
+        r = check_alone(seals, txn);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        if ((r = put_slice(&seals[i], txn)) == 0 && (r = delete_old(&seals[i], txn)) == 0)
+            r = put_day(&seals[i], txn);
     if (r)
         return fault_pass(r);
     return store_commit(&txn);
 }
 
+static int switch_over_in_time(struct seal *seals, size_t count)
+{
+    int r = switch_over(seals, count);
+
+    for (int i = 1; r == FAULT_RETRY && i < SEAL_ATTEMPTS; i++)
+        r = switch_over(seals, count);
+    return r ? fault_pass(r) : 0;
+}
+
 /* --- the whole --- */
 
-static int seal_slices(struct seal *seal, size_t held_ids)
+/* Writes all slices but the last, which stays in memory. */
+static int make_slices(struct seal *seal, size_t held_ids)
 {
     uint64_t slices = day_ids_count(seal->day) / held_ids + 1;
     uint64_t width = UINT64_MAX / slices;
 
     for (uint64_t i = 0; i < slices; i++) {
+        bool is_last = i + 1 == slices;
         int r;
 
         seal->low = i * width + (i > 0);
-        seal->high = i + 1 == slices ? UINT64_MAX : (i + 1) * width;
-        r = seal_slice(seal);
-        if (r)
+        seal->high = is_last ? UINT64_MAX : (i + 1) * width;
+        if ((r = read_slice(seal)) || (r = note_slice(seal)) ||
+            (!is_last && (r = write_slice_in_time(seal))))
             return fault_pass(r);
     }
     if (seal->made->sum != seal->day->sums.ids)
@@ -246,26 +267,55 @@ static int seal_slices(struct seal *seal, size_t held_ids)
     return 0;
 }
 
-int vault_seal(struct vault *vault, struct tally *tally, struct day *day, size_t held_ids)
+/* What the store says now. */
+static void follow(struct seal *seal)
 {
-    CLEANUP(seal_deinit) struct seal seal = {.vault = vault, .tally = tally, .day = day};
-    uint32_t generation = day->sealed ? 1 - day->sealed->generation : 0;
-    int r;
+    struct day *day = seal->day;
 
-    assert(tally->pending == 0 && day->is_open && held_ids > 0);
-    seal.made = sealed_new(generation, day_ids_count(day));
-    r = seal_slices(&seal, held_ids);
-    if (r == 0)
-        r = switch_over(&seal);
-    if (r)
-        return fault_pass(r);
     dedup_deinit(&day->ids);
     sealed_free(day->sealed);
-    day->sealed = seal.made;
-    seal.made = NULL;
-    tally->days.has_sealed = true;
+    day->sealed = seal->made;
+    seal->made = NULL;
     day->runs = day->staged_runs = 0;
     day->pages = day->sealed->pages;
-    day->generation = generation;
-    return 0;
+    day->generation = day->sealed->generation;
+}
+
+static int seal_days(struct seal *seals, size_t count, size_t held_ids)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r = make_slices(&seals[i], held_ids);
+
+        if (r)
+            return fault_pass(r);
+    }
+    return switch_over_in_time(seals, count);
+}
+
+int vault_seal(struct vault *vault, struct tally *tally, struct day *const *days, size_t count,
+               size_t held_ids)
+{
+    struct seal *seals = calloc(count, sizeof(*seals));
+    int r;
+
+    assert(tally->pending == 0 && count > 0 && held_ids > 0);
+    if (!seals)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        struct day *day = days[i];
+
+        assert(day->is_open);
+        seals[i] = (struct seal){.vault = vault, .tally = tally, .day = day};
+        seals[i].made =
+            sealed_new(day->sealed ? 1 - day->sealed->generation : 0, day_ids_count(day));
+    }
+    r = seal_days(seals, count, held_ids);
+    for (size_t i = 0; i < count; i++) {
+        if (r == 0)
+            follow(&seals[i]);
+        seal_deinit(&seals[i]);
+    }
+    free(seals);
+    tally->days.has_sealed = tally->days.has_sealed || r == 0;
+    return r ? fault_pass(r) : 0;
 }

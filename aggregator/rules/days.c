@@ -126,17 +126,41 @@ uint64_t day_ids_bytes(const struct day *day)
 /* Sealing again writes all that is sealed anew: it waits until there is a quarter as much. */
 static bool is_worth_sealing(const struct day *day)
 {
-    return day->is_open && day->ids.count >= DAY_SEAL_LEAST &&
+    return day->is_open && day->ids.count > 0 &&
            (!day->sealed || day->ids.count >= day->sealed->count / 4);
 }
 
-struct day *days_to_seal(const struct days *days)
+size_t days_to_seal(const struct days *days, int64_t bytes, uint64_t ids,
+                    struct day *list[DAYS_SEALED_MAX])
 {
-    struct day *day = days_next(days, INT32_MIN);
+    uint64_t taken = 0;
+    size_t count = 0;
 
-    while (day && !is_worth_sealing(day))
-        day = days_next(days, (int64_t)day->number + 1);
-    return day;
+    for (struct day *day = days_next(days, INT32_MIN); day && bytes > 0 && count < DAYS_SEALED_MAX;
+         day = days_next(days, (int64_t)day->number + 1)) {
+        if (!is_worth_sealing(day))
+            continue;
+        taken += day_ids_count(day);
+        if (count > 0 && taken > ids)
+            break;
+        list[count++] = day;
+        bytes -= (int64_t)dedup_bytes(&day->ids);
+    }
+    return count;
+}
+
+uint64_t days_forget_recalled(struct days *days)
+{
+    uint64_t bytes = 0;
+
+    for (struct day *day = days->has_sealed ? days_next(days, INT32_MIN) : NULL; day;
+         day = days_next(days, (int64_t)day->number + 1)) {
+        if (!day->sealed)
+            continue;
+        bytes += dedup_bytes(&day->sealed->recalled);
+        dedup_deinit(&day->sealed->recalled);
+    }
+    return bytes;
 }
 
 struct day *days_with_filter(const struct days *days)

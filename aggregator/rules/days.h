@@ -15,7 +15,7 @@
 #include "aggregator/rules/digest.h"
 #include "aggregator/rules/sealed.h"
 
-enum { DAY_KEY_BYTES = 4, DAY_BYTES = 16 * (LEVELS + 1) + 24, DAY_SEAL_LEAST = 64 };
+enum { DAY_KEY_BYTES = 4, DAY_BYTES = 16 * (LEVELS + 1) + 24, DAYS_SEALED_MAX = 256 /* at once */ };
 
 struct day {
     int32_t number;
@@ -53,8 +53,14 @@ enum dedup_verdict day_look(const struct day *day, const struct fingerprint *id)
 uint128 day_ids_sum(const struct day *day); /* the digest's part */
 uint64_t day_ids_count(const struct day *day);
 uint64_t day_ids_bytes(const struct day *day); /* of memory */
-/* The oldest open day whose own table is worth to be sealed; NULL: none. */
-struct day *days_to_seal(const struct days *days);
+/*
+ * The oldest open days whose own tables are worth to be sealed: until `bytes` of memory would be
+ * free, and of no more than `ids` together when there are several. Returns how many.
+ */
+size_t days_to_seal(const struct days *days, int64_t bytes, uint64_t ids,
+                    struct day *list[DAYS_SEALED_MAX]);
+/* Forgets what was recalled on sealed days; the memory that was freed. */
+uint64_t days_forget_recalled(struct days *days);
 /* The oldest open day that has a filter; NULL: none. */
 struct day *days_with_filter(const struct days *days);
 

@@ -60,7 +60,7 @@ struct sealed *sealed_free(struct sealed *sealed)
 static void note_first(struct sealed *sealed, const struct fingerprint *first)
 {
     if (sealed->pages == sealed->page_room) {
-        sealed->page_room = sealed->page_room ? sealed->page_room * 2 : 4;
+        sealed->page_room = sealed->page_room ? sealed->page_room * 2 : 1;
         sealed->firsts = realloc(sealed->firsts, sealed->page_room * sizeof(*sealed->firsts));
         if (!sealed->firsts)
             abort();

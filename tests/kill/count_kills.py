@@ -147,8 +147,10 @@ def check_undisturbed(stage, load, marks, name="undisturbed"):
 
 def run(stage, seed, rounds):
     ingest = stage.program("ingest").start()
+    # So little memory for ids that days are sealed; the undisturbed one has enough.
     aggregators = [stage.program("aggregator", f"aggregator-{x}", "--data",
-                                 stage.folder / f"aggregator-{x}").start() for x in "ab"]
+                                 stage.folder / f"aggregator-{x}", "--dedup-memory", "64KiB").start()
+                   for x in "ab"]
     ingest.await_ready()
     load = traffic.Traffic(ingest, seed).start()
     kills = Kills(stage, seed, ingest, aggregators)

@@ -37,7 +37,7 @@ class TracedProgram:
     def __init__(self, stage, name, strace):
         self.stage, self.strace = stage, [str(word) for word in strace]
         self.program = stage.program("aggregator", name, "--data", stage.folder / name,
-                                     "--commit-events", 2000)
+                                     "--commit-events", 2000, "--dedup-memory", "64KiB")
 
     def start(self):
         command = self.program.command

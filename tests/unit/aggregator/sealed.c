@@ -181,18 +181,23 @@ static void count_batch(struct engine *engine)
 
 static void seal_oldest(struct engine *engine)
 {
-    struct day *day = days_to_seal(&engine->tally->days);
+    struct day *days[DAYS_SEALED_MAX];
+    size_t count =
+        days_to_seal(&engine->tally->days, (int64_t)below(engine, 40000) + 1, 5000, days);
     int r;
 
-    if (!day)
+    if (count == 0)
         return;
     engine_commit(engine);
     do
-        r = vault_seal(&engine->vault, engine->tally, day, 700);
+        r = vault_seal(&engine->vault, engine->tally, days, count, 700);
     while (r == FAULT_RETRY);
     cr_assert_eq(r, 0, "%s", fault_text());
-    cr_assert_null(day->ids.slots);
-    cr_assert_lt(sealed_bytes(day->sealed), 3 * day->sealed->count + 1000);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_null(days[i]->ids.slots);
+        cr_assert_lt(sealed_bytes(days[i]->sealed), 3 * days[i]->sealed->count + 1000);
+    }
+    (void)days_forget_recalled(&engine->tally->days);
 }
 
 /* A sealing that a kill ended before its last transaction leaves pages that hold nothing. */

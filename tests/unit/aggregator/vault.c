@@ -189,20 +189,23 @@ static void expect_cells(const struct model *model, const struct engine *engine)
     cr_assert_eq(found, kept);
 }
 
-/* Seals some open day, in slices of some ids each. */
+/* Seals some open days, in slices of some ids each. */
 static void engine_seal(struct engine *engine, struct stream *dice)
 {
     const struct days *days = &engine->tally->days;
-    struct day *day = days_next(days, engine->tally->first_open_day);
+    struct day *day = days_next(days, engine->tally->first_open_day), *some[2];
     int r;
 
     for (uint64_t skip = stream_random(dice, 4); day && skip > 0; skip--)
         day = days_next(days, (int64_t)day->number + 1);
     if (!day || !day->is_open)
         return;
+    some[0] = day;
+    some[1] = days_next(days, (int64_t)day->number + 1);
     engine_commit(engine);
     do
-        r = vault_seal(&engine->vault, engine->tally, day, 1 + stream_random(dice, 50));
+        r = vault_seal(&engine->vault, engine->tally, some, some[1] ? 2 : 1,
+                       1 + stream_random(dice, 50));
     while (r == FAULT_RETRY);
     cr_assert_eq(r, 0, "%s", fault_text());
     cr_assert_eq(day->ids.count, 0);
