@@ -190,6 +190,7 @@ static void set_gauges(struct consume *consume)
             (int64_t)(sum.accepted - sum.counted - sum.duplicate - sum.rejected - sum.late);
         values[1] += lag_of(consume, shard);
         values[2]++;
+        values[4] += (int64_t)numbered_bytes(&shard->tally->numbered);
         values[5] += store_bytes_used(shard->vault.store);
         for (struct day *day = days_next(&shard->tally->days, INT32_MIN); day;
              day = days_next(&shard->tally->days, (int64_t)day->number + 1)) {

@@ -87,8 +87,9 @@ MUST_USE int vault_commit(struct vault *vault, struct tally *tally);
 
 /*
  * Seals open days: their ids go into sorted pages and leave the memory. Nothing may be pending. Of
- * each day `held_ids` are held in memory at once; the last of them are written in one transaction,
- * which makes the pages hold, so that a kill before leaves the days as they were.
+ * each day some `held_ids` are held in memory at once, or a sixteenth; the last of them are written
+ * in one transaction, which makes the pages hold, so that a kill before leaves the days as they
+ * were.
  */
 MUST_USE int vault_seal(struct vault *vault, struct tally *tally, struct day *const *days,
                         size_t count, size_t held_ids);

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEAL_ATTEMPTS = 8 /* each with a larger map */ };
+enum { SEAL_ATTEMPTS = 8 /* each with a larger map */, SEAL_SLICES_MAX = 16 };
 
 struct seal {
     struct vault *vault;
@@ -90,9 +90,14 @@ static int read_rows(struct seal *seal, struct store_cursor *cursor)
     return r < 0 ? fault_pass(r) : 0;
 }
 
-static int by_identity(const void *a, const void *b)
+static void sort_slice(struct seal *seal)
 {
-    return sealed_compare(a, b);
+    struct fingerprint *room = malloc((seal->count + 1) * sizeof(*room));
+
+    if (!room)
+        abort();
+    sealed_sort(seal->ids, room, seal->count, seal->low, seal->high);
+    free(room);
 }
 
 static int read_slice(struct seal *seal)
@@ -108,8 +113,7 @@ static int read_slice(struct seal *seal)
         r = read_rows(seal, cursor);
     if (r)
         return fault_pass(r);
-    if (seal->count > 1)
-        qsort(seal->ids, seal->count, sizeof(*seal->ids), by_identity);
+    sort_slice(seal);
     return 0;
 }
 
@@ -249,9 +253,11 @@ static int switch_over_in_time(struct seal *seals, size_t count)
 /* Writes all slices but the last, which stays in memory. */
 static int make_slices(struct seal *seal, size_t held_ids)
 {
-    uint64_t slices = day_ids_count(seal->day) / held_ids + 1;
-    uint64_t width = UINT64_MAX / slices;
+    uint64_t slices = day_ids_count(seal->day) / held_ids + 1, width;
 
+    if (slices > SEAL_SLICES_MAX) /* each reads all of the day's rows */
+        slices = SEAL_SLICES_MAX;
+    width = UINT64_MAX / slices;
     for (uint64_t i = 0; i < slices; i++) {
         bool is_last = i + 1 == slices;
         int r;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SORT_PARTS = 1 << 16, SORT_FEW = 48 };
+
 int sealed_compare(const struct fingerprint *a, const struct fingerprint *b)
 {
     uint64_t x = wire_load_u64(a->identity), y = wire_load_u64(b->identity);
@@ -31,6 +33,55 @@ static uint128 number_of(const struct fingerprint *id)
 {
     return (uint128)wire_load_u64(id->identity) | (uint128)wire_load_u32(id->identity + 8) << 64 |
            (uint128)id->payload << 96;
+}
+
+static int by_identity(const void *a, const void *b)
+{
+    return sealed_compare(a, b);
+}
+
+static void sort_few(struct fingerprint *ids, size_t count)
+{
+    if (count > SORT_FEW) {
+        qsort(ids, count, sizeof(*ids), by_identity);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct fingerprint id = ids[i];
+        size_t at = i;
+
+        for (; at > 0 && sealed_compare(&ids[at - 1], &id) > 0; at--)
+            ids[at] = ids[at - 1];
+        ids[at] = id;
+    }
+}
+
+/* The part of the range that the id lies in. */
+static size_t part_of(const struct fingerprint *id, uint64_t low, uint128 width)
+{
+    return (size_t)((uint128)(wire_load_u64(id->identity) - low) * SORT_PARTS / width);
+}
+
+void sealed_sort(struct fingerprint *ids, struct fingerprint *room, size_t count, uint64_t low,
+                 uint64_t high)
+{
+    uint128 width = (uint128)(high - low) + 1;
+    size_t *ends = calloc(SORT_PARTS + 1, sizeof(*ends));
+    size_t first = 0;
+
+    if (!ends)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        ends[part_of(&ids[i], low, width) + 1]++;
+    for (size_t part = 0; part < SORT_PARTS; part++)
+        ends[part + 1] += ends[part];
+    for (size_t i = 0; i < count; i++)
+        room[ends[part_of(&ids[i], low, width)]++] = ids[i];
+    for (size_t part = 0; part < SORT_PARTS; first = ends[part++])
+        sort_few(room + first, ends[part] - first);
+    if (count > 0)
+        memcpy(ids, room, count * sizeof(*ids));
+    free(ends);
 }
 
 struct sealed *sealed_new(uint32_t generation, uint64_t filtered_ids)

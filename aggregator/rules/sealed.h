@@ -18,7 +18,11 @@
 #include "aggregator/rules/bloom.h"
 #include "aggregator/rules/dedup.h"
 
-enum { SEALED_PAGE_IDS = 1000, SEALED_PAGES_MAX = 1 << 30, SEALED_RECALLED_MAX = 4096 };
+enum {
+    SEALED_PAGE_IDS = 250, /* with its checksum, a page of LMDB */
+    SEALED_PAGES_MAX = 1 << 30,
+    SEALED_RECALLED_MAX = 4096,
+};
 
 struct sealed {
     struct fingerprint *firsts; /* of each page */
@@ -53,5 +57,9 @@ uint64_t sealed_bytes(const struct sealed *sealed); /* of memory */
 
 /* By identity; the order of pages. */
 int sealed_compare(const struct fingerprint *a, const struct fingerprint *b);
+/* Sorts ids whose first words lie between `low` and `high`; `room` holds as many. Identities are
+ * hashes, so most lie where their value says. */
+void sealed_sort(struct fingerprint *ids, struct fingerprint *room, size_t count, uint64_t low,
+                 uint64_t high);
 /* As a table stores it (dedup.h: zeros are a free slot). */
 struct fingerprint sealed_key(const struct fingerprint *id);

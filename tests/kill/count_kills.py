@@ -168,6 +168,8 @@ def run(stage, seed, rounds):
           "two aggregators answer differently")
     for program in aggregators:
         check(program.stop() == 0, f"{program.name} didn't end well\n{program.tail()}")
+    check(any("days_sealed" in program.log.read_text(errors="replace") for program in aggregators),
+          "no day was sealed: too little traffic for what is to be shown")
     check_undisturbed(stage, load, marks)
     ingest.stop()
     return (f"{len(kills.done)} disturbances, {len(load.acked)} of {len(load.attempted)} events "

@@ -50,15 +50,38 @@ Test(bloom, an_added_id_is_always_held_and_one_in_five_hundred_others)
     bloom_deinit(&bloom);
 }
 
-static int by_identity(const void *a, const void *b)
+static void expect_sorted(uint64_t low, uint64_t high, uint64_t step)
 {
-    return sealed_compare(a, b);
+    enum { IDS = 30000 };
+    static struct fingerprint ids[IDS], room[IDS];
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < IDS; i++) {
+        uint64_t first = low + scattered(i) % step % (high - low + 1);
+
+        memcpy(ids[i].identity, &first, sizeof(first));
+        ids[i].payload = (uint32_t)i;
+        sum += i;
+    }
+    sealed_sort(ids, room, IDS, low, high);
+    for (uint64_t i = 0; i < IDS; i++) {
+        cr_assert(i == 0 || sealed_compare(&ids[i - 1], &ids[i]) <= 0);
+        sum -= ids[i].payload;
+    }
+    cr_assert_eq(sum, 0, "each is still there");
+}
+
+Test(sealed, ids_are_sorted_however_they_lie_in_their_range)
+{
+    expect_sorted(0, UINT64_MAX - 1, UINT64_MAX);
+    expect_sorted(UINT64_C(1) << 60, (UINT64_C(1) << 60) + 12345, UINT64_MAX);
+    expect_sorted(0, UINT64_MAX - 1, 400); /* all at one end */
 }
 
 Test(sealed, an_id_is_found_in_the_one_page_where_it_can_be_and_no_other_is)
 {
-    enum { IDS = 5500 };
-    static struct fingerprint ids[IDS];
+    enum { IDS = 5500, PAGE = SEALED_PAGE_IDS - 1 };
+    static struct fingerprint ids[IDS], room[IDS];
     struct sealed *sealed = sealed_new(0, IDS);
 
     for (uint64_t i = 0; i < IDS; i++) {
@@ -66,20 +89,20 @@ Test(sealed, an_id_is_found_in_the_one_page_where_it_can_be_and_no_other_is)
         if (i % 2) /* neighbours that differ in their last word alone, over page borders, too */
             ids[i].identity[11] ^= 1;
     }
-    qsort(ids, IDS, sizeof(ids[0]), by_identity);
-    for (size_t at = 0; at < IDS; at += SEALED_PAGE_IDS - 1)
-        cr_assert(sealed_add_page(sealed, ids + at, IDS - at < 999 ? IDS - at : 999));
+    sealed_sort(ids, room, IDS, 0, UINT64_MAX);
+    for (size_t at = 0; at < IDS; at += PAGE)
+        cr_assert(sealed_add_page(sealed, ids + at, IDS - at < PAGE ? IDS - at : PAGE));
     cr_assert_not(sealed_add_page(sealed, ids, 1), "pages ascend");
     for (uint64_t i = 0; i < IDS; i++) {
         struct fingerprint other = id_of(IDS + i, 7);
         uint32_t page = sealed_page_of(sealed, &ids[i]);
-        size_t first = page * 999u;
+        size_t first = (size_t)page * PAGE;
 
         cr_assert(sealed_asks_for(sealed, &ids[i]));
         cr_assert_not(
-            sealed_recall(sealed, ids + first, IDS - first < 999 ? IDS - first : 999, &other));
+            sealed_recall(sealed, ids + first, IDS - first < PAGE ? IDS - first : PAGE, &other));
         cr_assert(
-            sealed_recall(sealed, ids + first, IDS - first < 999 ? IDS - first : 999, &ids[i]));
+            sealed_recall(sealed, ids + first, IDS - first < PAGE ? IDS - first : PAGE, &ids[i]));
         cr_assert_not(sealed_asks_for(sealed, &ids[i]), "it is recalled");
     }
     sealed_free(sealed);
