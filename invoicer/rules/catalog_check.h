@@ -17,7 +17,7 @@ struct catalog_check {
     json_t *meters, *features, *plans, *customers, *subscriptions;
     json_t *consumers;     /* consumer name to the ids of subscriptions that have it, of the file */
     json_t *configuration; /* as it stands in the file; NULL: it isn't there */
-    json_t *held;          /* customer to its subscriptions by id; NULL until it is needed */
+    json_t *held;          /* customer to its subscriptions; NULL until it is needed */
 };
 
 void catalog_check_configuration(struct catalog_check *check, const struct pointer *where,

@@ -124,15 +124,20 @@ static bool several_are_allowed(const struct catalog_check *check)
     return json_is_true(asked ? asked : stands);
 }
 
-/* Files a subscription under its customer, unless the file says anew what it is. */
-static void file_one(struct catalog_check *check, const char *id, json_t *subscription)
+/* Most customers have one, which then stands there without an array around it. */
+static void file_one(struct catalog_check *check, json_t *subscription)
 {
     const char *customer = shape_string(subscription, "customerKey");
+    json_t *held = customer ? json_object_get(check->held, customer) : NULL;
 
-    if (!customer || json_object_get(json_object_get(check->held, customer), id))
+    if (!customer)
         return;
-    shape_default(check->held, customer, json_object());
-    json_object_set(json_object_get(check->held, customer), id, subscription);
+    if (!held)
+        json_object_set(check->held, customer, subscription);
+    else if (json_is_array(held))
+        json_array_append(held, subscription);
+    else
+        json_object_set_new(check->held, customer, json_pack("[O,O]", held, subscription));
 }
 
 static void file_all(struct catalog_check *check)
@@ -141,12 +146,12 @@ static void file_all(struct catalog_check *check)
     const char *key;
 
     check->held = json_object();
-    json_object_foreach(check->subscriptions, key, subscription) file_one(check, key, subscription);
+    json_object_foreach(check->subscriptions, key, subscription) file_one(check, subscription);
     json_object_foreach(check->state->records, key, subscription)
     {
         if (strncmp(key, "subscription/", 13) == 0 &&
             !json_object_get(check->subscriptions, key + 13))
-            file_one(check, key + 13, subscription);
+            file_one(check, subscription);
     }
 }
 
@@ -155,24 +160,27 @@ void catalog_check_several(struct catalog_check *check, const struct pointer *wh
                            const json_t *subscription)
 {
     struct pointer place = pointer_member(where, "customerKey");
-    const char *customer = shape_string(subscription, "customerKey"), *id;
+    const char *customer = shape_string(subscription, "customerKey");
     const char *own = shape_string(subscription, "id");
     json_t *other;
+    size_t i;
 
     if (!customer || !own || several_are_allowed(check))
         return;
     if (!check->held)
         file_all(check);
-    json_object_foreach(json_object_get(check->held, customer), id, other)
+    json_array_foreach(json_object_get(check->held, customer), i, other)
     {
-        if (strcmp(id, own) == 0 || !catalog_terms_meet(subscription, other))
+        const char *id = shape_string(other, "id");
+
+        if (!id || strcmp(id, own) == 0 || !catalog_terms_meet(subscription, other))
             continue;
         issue_warn(
             check->issues, &place, "customer_has_several_subscriptions",
             "customer %s has subscription %s at the same time as %s, and the configuration's "
             "multipleSubscriptionsEnabled isn't true",
             customer, id, own);
-        json_object_clear(json_object_get(check->held, customer));
+        json_object_del(check->held, customer);
         return;
     }
 }

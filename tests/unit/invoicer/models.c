@@ -3,6 +3,7 @@
  */
 #include "invoicer/edges/mirror.h"
 #include "invoicer/edges/usage.h"
+#include "invoicer/rules/invoice_digest.h"
 #include "invoicer/rules/invoice_read.h"
 #include "invoicer/rules/render.h"
 #include "tests/unit/invoicer/billing.h"
@@ -219,6 +220,68 @@ Test(models, late_usage_that_leaves_the_quantity_alone_is_billed_all_the_same)
     cr_assert_eq(bench.invoice.lines[5].kind, INVOICE_ADJUSTMENT);
     cr_assert_str_eq(billing_money(&bench.billing, bench.invoice.lines[5].total), "0.60");
     bench_deinit(&bench);
+}
+
+/* Two cells that change places leave quantity, windows and line alone. */
+Test(models, the_digest_is_of_every_cell_and_of_the_events)
+{
+    char digest[INVOICE_DIGEST_TEXT];
+    struct invoice_line *lines;
+    struct rating_cell *cells, swapped;
+    struct bench bench;
+
+    bench_init(&bench);
+    memcpy(digest, bench.invoice.digest, sizeof(digest));
+    lines = (struct invoice_line *)bench.invoice.lines;
+    cells = (struct rating_cell *)lines[0].usage.cells;
+    cr_assert_eq(lines[0].usage.cell_count, 3);
+    swapped = cells[0];
+    cells[0].quantity = cells[2].quantity;
+    cells[2].quantity = swapped.quantity;
+    invoice_digest(&bench.invoice, digest);
+    cr_assert_str_neq(digest, bench.invoice.digest);
+    cells[2].quantity = cells[0].quantity;
+    cells[0].quantity = swapped.quantity;
+    invoice_digest(&bench.invoice, digest);
+    cr_assert_str_eq(digest, bench.invoice.digest);
+
+    lines[1].usage.events++;
+    invoice_digest(&bench.invoice, digest);
+
+    cr_assert_str_neq(digest, bench.invoice.digest);
+    bench_deinit(&bench);
+}
+
+/* A plan is read once for each of its currencies; what isn't one of them isn't billed by another.
+ */
+Test(models, a_plan_is_read_in_each_of_its_currencies)
+{
+    json_t *record = json_loads(
+        "{\"key\":\"pro\",\"currency\":\"USD\",\"billingCadence\":\"P1M\",\"phases\":[{\"key\":"
+        "\"a\","
+        "\"rateCards\":[{\"type\":\"flat_fee\",\"key\":\"fee\",\"billingCadence\":\"P1M\","
+        "\"price\":"
+        "{\"type\":\"flat\",\"amount\":\"10\"},\"prices\":{\"JPY\":{\"type\":\"flat\",\"amount\":"
+        "\"1500\"}}},{\"type\":\"flat_fee\",\"key\":\"free\"}]}]}",
+        0, NULL);
+    struct price_issue issue;
+    struct arena arena;
+    struct plan usd, jpy;
+
+    arena_init(&arena, 1 << 20);
+    cr_assert_not_null(record);
+
+    cr_assert_eq(plan_read(record, &arena, &usd, &issue), 0);
+    cr_assert_eq(plan_read_in(record, text_of("JPY"), &arena, &jpy, &issue), 0);
+
+    cr_assert_str_eq(usd.currency->code, "USD");
+    cr_assert_str_eq(jpy.currency->code, "JPY");
+    cr_assert_eq(decimal_compare(usd.phases[0].cards[0].price.amount, decimal_from_int(10)), 0);
+    cr_assert_eq(decimal_compare(jpy.phases[0].cards[0].price.amount, decimal_from_int(1500)), 0);
+    cr_assert_not(jpy.phases[0].cards[1].has_price);
+    cr_assert_eq(plan_read_in(record, text_of("EUR"), &arena, &jpy, &issue), PLAN_MALFORMED);
+    arena_deinit(&arena);
+    json_decref(record);
 }
 
 Test(models, a_record_that_needs_each_event_is_not_billed_from_a_sum)
