@@ -56,6 +56,14 @@ static int run_close(void *config, int argc, char **argv)
     return 75;
 }
 
+static int run_try(void *config, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    got_verb = "try";
+    return ((struct taker_config *)config)->common.brokers ? 70 : 0;
+}
+
 static const struct setting taker_settings[] = {
     {.name = "listen",
      .kind = SETTING_TEXT,
@@ -119,6 +127,14 @@ static const struct command commands[] = {
      .settings = close_settings,
      .setting_count = ARRAY_LEN(close_settings),
      .run = run_close},
+    {.name = "try",
+     .arguments = "[FILE]",
+     .help = "Tries.",
+     .example = "For example:\n\n  $ taker try <<END\n.what\\ever\n",
+     .stands_alone = true,
+     .settings = close_settings,
+     .setting_count = ARRAY_LEN(close_settings),
+     .run = run_try},
 };
 
 static const struct program taker = {
@@ -360,6 +376,28 @@ Test(settings, a_missing_required_setting_is_named)
 
     cr_assert_eq(run("close --brokers=b:1 --bucket=demo"), 78);
     assert_line("taker: at is missing: give --at=TEXT or TOLLWAY_AT");
+}
+
+Test(settings, a_verb_that_stands_alone_has_its_own_settings_only)
+{
+    cr_assert_eq(run("try --at=now"), 0, "%s", err);
+    cr_assert_str_eq(got_verb, "try");
+
+    cr_assert_eq(run("try"), 78);
+    assert_line("taker: at is missing: give --at=TEXT or TOLLWAY_AT");
+    cr_assert_eq(run("try --at=now --bucket=demo"), 64);
+    cr_assert(strstr(err, "--bucket isn't a setting of this command"), "%s", err);
+}
+
+Test(settings, an_example_stands_below_the_help_and_in_the_manual_as_it_is)
+{
+    cr_assert_eq(run("try --help"), 0);
+    cr_assert(strstr(out, "For example:\n\n  $ taker try <<END\n.what\\ever\n"), "%s", out);
+    cr_assert_not(strstr(out, "--bucket"), "%s", out);
+
+    cr_assert_eq(run("--print-manual"), 0);
+    cr_assert(strstr(out, ".Bd -literal\nFor example:\n\n  $ taker try <<END\n\\&.what\\eever\n"),
+              "%s", out);
 }
 
 Test(settings, check_config_says_ok_and_runs_nothing)
