@@ -1,9 +1,12 @@
 """Figures of a run: as a table, as JSON, and as a page with charts that needs no network."""
 import json
 import pathlib
+import shutil
 import statistics
+import subprocess
 
-HERE = pathlib.Path(__file__).resolve().parent
+PAGE = pathlib.Path(__file__).resolve().parent / "page"
+BUNDLE = PAGE.parent.parent / "build" / "bench" / "page"
 
 
 class Figure:
@@ -90,12 +93,45 @@ def table(figures):
     return "\n".join(lines)
 
 
+def charts():
+    """uPlot's folder, from npm the first time; None, and why, where it can't be had."""
+    found = BUNDLE / "node_modules" / "uplot" / "dist"
+    if found.is_dir():
+        return found
+    if not shutil.which("npm"):
+        print("no page: npm isn't installed (scripts/setup bench); the table and the JSON are there")
+        return None
+    BUNDLE.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PAGE / "package.json", BUNDLE)
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=BUNDLE, check=False,
+                          capture_output=True, text=True, timeout=300)
+    if done.returncode or not found.is_dir():
+        print(f"no page: npm has no uPlot: {done.stderr[-300:]}")
+        return None
+    return found
+
+
+def page(data, uplot):
+    """One file that holds everything."""
+    text = (PAGE / "page.html").read_text()
+    parts = {"/*CSS*/": (uplot / "uPlot.min.css").read_text(), "/*UPLOT*/": (uplot / "uPlot.iife.min.js").read_text(),
+             "/*PAGE*/": (PAGE / "page.js").read_text(), "/*RUN*/": json.dumps(data).replace("</", "<\\/")}
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    return text
+
+
 def write(folder, machine, figures, failures, options):
-    """run.json, run.txt and, where the charts were bundled, run.html; the paths."""
+    """run.json, run.txt and, where uPlot is to be had, run.html; the paths."""
     folder.mkdir(parents=True, exist_ok=True)
+    figures = [figure for figure in figures if figure.values]
     data = {"machine": machine, "options": options, "figures": [figure.json() for figure in figures],
             "failures": failures}
     paths = [folder / "run.json", folder / "run.txt"]
     paths[0].write_text(json.dumps(data, indent=1) + "\n")
     paths[1].write_text(table(figures) + "\n")
+    uplot = charts()
+    if uplot:
+        paths.append(folder / "run.html")
+        paths[2].write_text(page(data, uplot))
     return paths

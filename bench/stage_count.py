@@ -51,21 +51,10 @@ def from_usage(bucket, figure, events, fill):
 
 
 def from_events(bucket, figure, events, fill):
-    """The aggregator counts what ingest writes as it writes it."""
     sent = bucket.fill(events=events, duplicates=10, **fill)
     bare = bucket.bare("events", sent["from"])
-    aggregator = bucket.aggregator()
-    aggregator.await_ready()
-    ingest = bucket.ingest()
-    try:
-        base = aggregator.counted()
-        ns, wall = slope(lambda: aggregator.counted() - base,
-                         {"aggregator": aggregator.cpu, "ingest": ingest.cpu}, events)
-        await_counted(aggregator, base, events)
-        figure.add(sum(ns.values()), bare["cpu_ns"] / events, **ns, wall=wall / 1e6)
-    finally:
-        ingest.stop()
-        aggregator.stop()
+    ns = bucket.both_hops(events)
+    figure.add(sum(ns.values()), bare["cpu_ns"] / events, **ns)
 
 
 def check_all(bucket):

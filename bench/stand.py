@@ -275,6 +275,25 @@ class Bucket:
     def ingest(self, *settings):
         return Process(self, "ingest", "ingest", settings)
 
+    def both_hops(self, events):
+        """CPU ns an event of {ingest, aggregator}, each emptying the backlog that lies before it: one
+        after the other, so that neither waits for the other and none is measured while it idles."""
+        ingest = self.ingest()
+        try:
+            ns, _ = slope(lambda: int(sum(ingest.metrics("tollway_ingest_events_accepted_total").values())),
+                          {"ingest": ingest.cpu}, events)
+        finally:
+            ingest.stop()
+        aggregator = self.aggregator()
+        try:
+            more, _ = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events)
+            wait_for("the lag", 100, lambda: aggregator.lag() == 0)
+            if aggregator.counted() != events:
+                raise Wrong(f"{aggregator.counted()} counted of {events}")
+        finally:
+            aggregator.stop()
+        return {**ns, **more}
+
     def query(self, aggregator, **parameters):
         status, body = aggregator.get(f"/v3/metering/{self.name}/meters/api/query", self.admin_key,
                                       json.dumps(parameters))

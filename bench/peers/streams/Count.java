@@ -236,7 +236,7 @@ public final class Count {
     p.put(StreamsConfig.STATE_DIR_CONFIG, state);
     p.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
     p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1);
-    p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1000);
+    p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 5000);
     p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 256L << 20);
     p.put(StreamsConfig.ROCKSDB_CONFIG_SETTER_CLASS_CONFIG, Rocks.class);
     p.put(StreamsConfig.METRICS_RECORDING_LEVEL_CONFIG, "INFO");
@@ -268,7 +268,7 @@ public final class Count {
       Thread.sleep(50);
       Files.writeString(progress, done.get() - 1 + "\n");
     }
-    Thread.sleep(1500); // the last commit
+    Thread.sleep(6000); // the last commit
     Files.writeString(progress, done.get() + "\n");
     System.in.read(); // until its CPU time was read
     streams.close(Duration.ofSeconds(60));
