@@ -206,21 +206,24 @@ static void refuse_attribute(struct reading *reading, enum attribute attribute,
            name_of(attribute), why);
 }
 
-static struct text refuse_string(struct reading *reading, enum attribute attribute,
-                                 const struct json_node *node)
+static struct text refuse_length(struct reading *reading, enum attribute attribute, size_t length)
 {
     const struct rule *rule = &rules[attribute];
 
-    if (node->kind != NODE_STRING)
-        refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
-                         "isn't a string: send it as one");
-    else if (node->length == 0)
+    if (length == 0)
         refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
                          "is empty: send a value, or leave it out where it is optional");
     else
         refuse(reading->refusal, arena_of(reading), REFUSAL_TOO_LONG, text_of(rule->pointer),
-               "%s has %u bytes and may have %zu: shorten it", name_of(attribute), node->length,
+               "%s has %zu bytes and may have %zu: shorten it", name_of(attribute), length,
                rule->bytes_max);
+    return text_of(NULL);
+}
+
+static struct text refuse_kind(struct reading *reading, enum attribute attribute)
+{
+    refuse_attribute(reading, attribute, REFUSAL_INVALID_ATTRIBUTE,
+                     "isn't a string: send it as one");
     return text_of(NULL);
 }
 
@@ -236,6 +239,16 @@ static struct text miss_string(struct reading *reading, enum attribute attribute
 
 /* The attribute's text when it is one of the allowed length; absent when it isn't there or refused.
  */
+static inline struct text checked(struct reading *reading, enum attribute attribute,
+                                  struct text text)
+{
+    if (text_is_absent(text))
+        return miss_string(reading, attribute);
+    if (text.length == 0 || text.length > rules[attribute].bytes_max)
+        return refuse_length(reading, attribute, text.length);
+    return text;
+}
+
 static inline struct text string_of(struct reading *reading, enum attribute attribute)
 {
     uint32_t index = reading->attributes[attribute];
@@ -244,9 +257,9 @@ static inline struct text string_of(struct reading *reading, enum attribute attr
     if (index == JSON_NONE)
         return miss_string(reading, attribute);
     node = json_at(reading->document, index);
-    if (node->kind != NODE_STRING || node->length == 0 || node->length > rules[attribute].bytes_max)
-        return refuse_string(reading, attribute, node);
-    return json_text(node);
+    if (node->kind != NODE_STRING)
+        return refuse_kind(reading, attribute);
+    return checked(reading, attribute, text_from(node->is.at, node->length));
 }
 
 static void read_specversion(struct reading *reading)
@@ -258,10 +271,8 @@ static void read_specversion(struct reading *reading)
                          "isn't \"1.0\": send CloudEvents 1.0");
 }
 
-static void read_source(struct reading *reading)
+static void take_source(struct reading *reading, struct text text)
 {
-    struct text text = string_of(reading, ATTRIBUTE_SOURCE);
-
     if (!text_is_absent(text) && !uri_is_reference(text))
         refuse_attribute(reading, ATTRIBUTE_SOURCE, REFUSAL_INVALID_ATTRIBUTE,
                          "isn't a URI reference: percent-encode what a URI can't hold");
@@ -417,7 +428,7 @@ static void read_attributes(struct reading *reading)
 {
     read_specversion(reading);
     reading->event->id = string_of(reading, ATTRIBUTE_ID);
-    read_source(reading);
+    take_source(reading, string_of(reading, ATTRIBUTE_SOURCE));
     reading->event->type = string_of(reading, ATTRIBUTE_TYPE);
     reading->event->subject = string_of(reading, ATTRIBUTE_SUBJECT);
     read_time(reading);
@@ -453,4 +464,16 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
         return EVENT_REFUSED;
     *event = found;
     return 0;
+}
+
+int cloudevents_check(struct json_document *document, struct event *event, struct refusal *refusal)
+{
+    struct reading reading = {.document = document, .event = event, .refusal = refusal};
+
+    event->id = checked(&reading, ATTRIBUTE_ID, event->id);
+    take_source(&reading, checked(&reading, ATTRIBUTE_SOURCE, event->source));
+    event->type = checked(&reading, ATTRIBUTE_TYPE, event->type);
+    event->subject = checked(&reading, ATTRIBUTE_SUBJECT, event->subject);
+    event->subscription = checked(&reading, ATTRIBUTE_SUBSCRIPTION, event->subscription);
+    return refusal->code == REFUSAL_NONE ? 0 : EVENT_REFUSED;
 }

@@ -1,7 +1,7 @@
 /*
- * An event of the gateway's batch as the document that its JSON would give. Properties come sorted
- * by path, none inside another, so each follows the last one from where their paths part: what is
- * open below that is closed, what is new is opened.
+ * An event of the gateway's batch: its attributes as they are, its data as the document that its
+ * JSON would give. Properties come sorted by path, none inside another, so each follows the last
+ * one from where their paths part: what is open below that is closed, what is new is opened.
  */
 #include "proto/gateway_batch.h"
 #include "ingest/rules/cloudevents.h"
@@ -16,12 +16,12 @@ struct branch {
     bool is_full;
 };
 
-static void add_attribute(struct branch *branch, const char *name, struct text value)
+/* The only attribute that has a node: for the answer, when the event is refused. */
+static void add_id(struct branch *branch, struct text id)
 {
-    struct json_place place = {.parent = 0, .name = text_of(name)};
+    struct json_place place = {.parent = 0, .name = text_of("id")};
 
-    if (!text_is_absent(value) &&
-        json_add(branch->document, &place, NODE_STRING, value) == JSON_NONE)
+    if (!text_is_absent(id) && json_add(branch->document, &place, NODE_STRING, id) == JSON_NONE)
         branch->is_full = true;
 }
 
@@ -102,15 +102,9 @@ static void build(struct branch *branch, const struct gateway_event *gateway)
         branch->is_full = true;
         return;
     }
-    add_attribute(branch, "id", gateway->id);
-    if (gateway->fault == GATEWAY_SOUND) {
-        add_attribute(branch, "specversion", text_of("1.0"));
-        add_attribute(branch, "type", gateway->type);
-        add_attribute(branch, "source", gateway->source);
-        add_attribute(branch, "subscription", gateway->subscription);
-        add_attribute(branch, "subject", gateway->subject);
+    add_id(branch, gateway->id);
+    if (gateway->fault == GATEWAY_SOUND)
         add_data(branch, gateway);
-    }
     json_close(branch->document, 0);
 }
 
@@ -132,6 +126,18 @@ int event_from_gateway(struct json_document *document, const struct gateway_even
                        struct event *event, struct refusal *refusal)
 {
     struct branch branch = {.document = document};
+    struct event found = {
+        .document = document,
+        .id = gateway->id,
+        .source = gateway->source,
+        .type = gateway->type,
+        .subject = gateway->subject,
+        .subscription = gateway->subscription,
+        .time = gateway->time,
+        .time_is_absent = !gateway->has_time,
+        .has_sequence = gateway->has_sequence,
+        .sequence = gateway->sequence,
+    };
     int r;
 
     build(&branch, gateway);
@@ -141,12 +147,10 @@ int event_from_gateway(struct json_document *document, const struct gateway_even
                "the event has more properties than it may: leave some out");
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;
-    r = cloudevents_read(document, event, refusal);
+    found.data = branch.open[0];
+    r = cloudevents_check(document, &found, refusal);
     if (r)
         return r;
-    event->time_is_absent = !gateway->has_time;
-    event->time = gateway->time;
-    event->has_sequence = gateway->has_sequence;
-    event->sequence = gateway->sequence;
+    *event = found;
     return 0;
 }
