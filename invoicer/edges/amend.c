@@ -193,7 +193,7 @@ static int compute_credit(struct amending *it)
         return fault_pass(r);
     r = it->effect.kind == TIMING_IMMEDIATE
             ? credit_compute(old, it->effect.at, is_billed, &sources, &it->arena, &it->credit)
-            : credit_carry(old, it->effect.at, &it->arena, &it->credit);
+            : credit_carry(old, it->effect.at, is_billed, &it->arena, &it->credit);
     if (r > 0)
         (void)change_refuse(&it->made->refusal, "credit_has_no_room",
                             "the credit for the old plan's fees has no room");

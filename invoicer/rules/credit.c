@@ -185,19 +185,27 @@ bool credit_needs_usage(const struct subscription *old, struct instant at)
     return has_charge && has_quota;
 }
 
+/* Whether the subscription bills the boundary though it ends at `at`. */
+static bool is_kept(const struct billing_boundary *boundary, struct instant at, bool is_billed)
+{
+    int order = instant_compare(boundary->at, at);
+
+    return order < 0 || (order == 0 && is_billed);
+}
+
 /*
  * Each boundary before `at` uses what its invoice does, whether it is issued yet or not: how much
  * follows from the plan alone.
  */
-int credit_carry(const struct subscription *old, struct instant at, struct arena *arena,
-                 struct credit *credit)
+int credit_carry(const struct subscription *old, struct instant at, bool is_billed,
+                 struct arena *arena, struct credit *credit)
 {
     struct credit carried = {.plan = old->plan, .at = at, .mode = old->plan->proration};
     struct invoice_sources sources = {.credit_used = {0}};
     struct billing_boundary boundary;
     bool found = old->credit.minor > 0 && periods_first(old, &boundary);
 
-    while (found && instant_compare(boundary.at, at) < 0 &&
+    while (found && is_kept(&boundary, at, is_billed) &&
            money_compare(sources.credit_used, old->credit) < 0) {
         struct billing_boundary begins = {
             .at = boundary.at, .ended = {.phase = PERIODS_NONE}, .begins = boundary.begins};
@@ -228,7 +236,7 @@ int credit_compute(const struct subscription *old, struct instant at, bool is_bi
                            .sources = sources,
                            .arena = arena,
                            .credit = &computed};
-    int r = credit_carry(old, at, arena, &computed);
+    int r = credit_carry(old, at, is_billed, arena, &computed);
 
     if (r == 0 && computed.mode != PRORATION_NONE && has_phase(old, at, &it.phase)) {
         r = add_charges(&it);

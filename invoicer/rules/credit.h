@@ -74,8 +74,8 @@ MUST_USE int credit_compute(const struct subscription *old, struct instant at, b
                             struct credit *credit);
 /* What is left of the subscription's own credit for boundaries from `at` on, and nothing else: for
  * a change that isn't immediate. */
-MUST_USE int credit_carry(const struct subscription *old, struct instant at, struct arena *arena,
-                          struct credit *credit);
+MUST_USE int credit_carry(const struct subscription *old, struct instant at, bool is_billed,
+                          struct arena *arena, struct credit *credit);
 /* The record, new. */
 json_t *credit_write(const struct credit *credit, const struct invoice_position *position);
 

@@ -77,6 +77,12 @@ static const struct given table[] = {
     {"what is left of the old one's own credit comes along", starter,
      SUBSCRIPTION(",'credit':{'amount':'40','currency':'USD'}"), "2026-04-16T00:00:00Z", "7000",
      false, "19.70", "0.7"},
+    {"of which a boundary at the switch uses some when it is billed", starter,
+     SUBSCRIPTION(",'credit':{'amount':'40','currency':'USD'}"), "2026-05-01T00:00:00Z", "7000",
+     true, "29.00", "0"},
+    {"and nothing when it isn't", starter,
+     SUBSCRIPTION(",'credit':{'amount':'40','currency':'USD'}"), "2026-05-01T00:00:00Z", "7000",
+     false, "11.00", NULL},
 };
 
 static struct credit compute(struct billing *billing, const char *at, bool is_billed)
