@@ -150,6 +150,9 @@ struct usage_reader *usage_reader_free(struct usage_reader *reader);
 /* Checks the whole message once. Returns 0, or USAGE_FOREIGN with a static text in *reason. */
 MUST_USE int usage_decode(struct usage_reader *reader, struct text message,
                           struct usage_batch *batch, const char **reason);
+/* The checksum that a message carries which looks like a batch; false for another. Checks nothing.
+ */
+MUST_USE bool usage_carried_checksum(struct text message, uint64_t *checksum);
 struct usage_event usage_event_at(const struct usage_batch *batch, size_t index);
 struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index);
 /* The first numbered event from `index` on; event_count when there is none. */

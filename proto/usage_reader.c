@@ -278,6 +278,16 @@ int usage_decode(struct usage_reader *reader, struct text message, struct usage_
     return 0;
 }
 
+bool usage_carried_checksum(struct text message, uint64_t *checksum)
+{
+    const uint8_t *at = (const uint8_t *)message.at;
+
+    if (message.length < USAGE_HEADER_SIZE || memcmp(at, USAGE_MAGIC, 4) != 0)
+        return false;
+    *checksum = wire_load_u64(at + USAGE_HEADER_CHECKSUM);
+    return true;
+}
+
 struct usage_event usage_event_at(const struct usage_batch *batch, size_t index)
 {
     assert(index < batch->event_count);

@@ -17,7 +17,12 @@ enum {
     GAUGES_MS = 1000,
     GROUP_MAX = 96,
     SHORT_LOG_MS = 10000,
-    MAKE_ROOM_MS = 200
+    MAKE_ROOM_MS = 200,
+    CELLS_BYTES_MAX = 256 << 20, /* then commit: old events of many minutes take a chunk each */
+    NEW_SERIES_MAX = 25000,      /* what is first met costs a commit most: ten times a counter */
+    IDLE_PUBLISH_MS = 50,        /* a round's time for totals when nothing came */
+    BUSY_PUBLISH_MS = 2,         /* and at least when something came; at most a tenth */
+    BUSY_PUBLISH_SHARE = 10
 };
 enum { GAUGES = 6 };
 
@@ -34,18 +39,25 @@ struct consume {
     struct shard **shards;       /* by partition; NULL: not ours */
     struct published *published; /* by partition */
     struct kafka_message *messages;
-    int64_t round_ms; /* how long the last commits took */
+    int64_t round_ms;  /* how long the last commits took */
+    int64_t tended_ns; /* when the totals last had their time */
+    int32_t turn;      /* the partition whose totals come first */
     int64_t gauges_ms;
     int64_t room_ms;        /* when the ids last had room enough */
     int64_t gauges[GAUGES]; /* this thread's part of each */
 };
 
-static int64_t monotonic_ms(void)
+static int64_t monotonic_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t monotonic_ms(void)
+{
+    return monotonic_ns() / 1000000;
 }
 
 static void pause_ms(long ms)
@@ -126,6 +138,8 @@ static bool is_due(const struct consume *consume, const struct shard *shard, int
     if (interval_ms < 2 * consume->round_ms) /* never more than half the time in commits */
         interval_ms = 2 * consume->round_ms;
     return (int64_t)shard->tally->pending_events >= consume->limits.commit_events ||
+           shard->tally->series.count - shard->tally->series_committed >= NEW_SERIES_MAX ||
+           cells_bytes(&shard->tally->cells) >= CELLS_BYTES_MAX ||
            shard->tally->numbered.count >= NUMBERED_HELD_MAX ||
            now_ms - shard->pending_ms >= interval_ms;
 }
@@ -148,12 +162,38 @@ static int commit_due(struct consume *consume)
             consumer_commit(consume->consumer, i, shard->vault.state.next_offset);
             committed = true;
         }
-        r = wait_on_retry(consume, shard_tend(shard, monotonic_ms()));
-        if (r)
-            return fault_pass(r);
     }
     if (committed)
         consume->round_ms = monotonic_ms() - began_ms;
+    return 0;
+}
+
+/* Gives the partitions' totals their share of the time, each in its turn. */
+static int tend(struct consume *consume, bool is_idle)
+{
+    int32_t partitions = consume->setup->partitions, first = consume->turn;
+    int64_t now_ns = monotonic_ns();
+    int64_t share_ns = (now_ns - consume->tended_ns) / BUSY_PUBLISH_SHARE;
+    int64_t least_ns = INT64_C(1000000) * (is_idle ? IDLE_PUBLISH_MS : BUSY_PUBLISH_MS);
+    int64_t most_ns = INT64_C(1000000) * IDLE_PUBLISH_MS;
+    int64_t until_ns = now_ns + (share_ns < least_ns  ? least_ns
+                                 : share_ns > most_ns ? most_ns
+                                                      : share_ns);
+
+    consume->tended_ns = now_ns;
+    for (int32_t i = 0; i < partitions; i++) {
+        int32_t number = (first + i) % partitions;
+        struct shard *shard = consume->shards[number];
+        int r;
+
+        if (!shard)
+            continue;
+        r = wait_on_retry(consume, shard_tend(shard, now_ns / 1000000, until_ns));
+        if (r)
+            return fault_pass(r);
+        if (shard->publisher.is_sending && consume->turn == first)
+            consume->turn = number;
+    }
     return 0;
 }
 
@@ -324,6 +364,8 @@ static int round_once(struct consume *consume)
     }
     producer_poll(consume->producer, 0);
     r = commit_due(consume);
+    if (r == 0)
+        r = tend(consume, count == 0);
     if (r == 0)
         r = make_room(consume);
     if (r)

@@ -10,16 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FULL_WAIT_MS = 50, FULL_WAITS_MAX = 200 };
+enum { FULL_WAIT_MS = 50, FULL_WAITS_MAX = 200, STEP_WINDOWS = 256 };
 
 void publisher_init(struct publisher *publisher)
 {
-    *publisher = (struct publisher){0};
+    *publisher = (struct publisher){.catalog_offset = -1};
 }
 
 void publisher_deinit(struct publisher *publisher)
 {
     windows_deinit(&publisher->windows);
+    windows_deinit(&publisher->sending);
     free(publisher->noted);
     buffer_deinit(&publisher->key);
     buffer_deinit(&publisher->value);
@@ -83,12 +84,11 @@ static void note_cell(struct publisher *publisher, const struct catalog *catalog
     struct noted_window *noted = &publisher->noted[id];
     struct changed_window window;
 
-    if (noted->round == publisher->windows.round && minute >= noted->from && minute < noted->to)
+    if (noted->round == publisher->round && minute >= noted->from && minute < noted->to)
         return;
     window = window_of(catalog, tally, minute, id);
     windows_add(&publisher->windows, window);
-    *noted = (struct noted_window){
-        .from = window.from, .to = window.to, .round = publisher->windows.round};
+    *noted = (struct noted_window){.from = window.from, .to = window.to, .round = publisher->round};
 }
 
 static void note_chunk(struct publisher *publisher, const struct catalog *catalog,
@@ -189,35 +189,47 @@ static void note_account(struct publisher *publisher, const struct catalog *cata
             note_day(publisher, line, cuts, count, day->number);
 }
 
+/* Takes down the cuts of a row; were there others? */
+static bool take_cuts(struct publisher *publisher, const struct catalog *catalog,
+                      struct tally *tally, uint32_t number)
+{
+    uint64_t before = tally->ledger.accounts[number].cuts, hash;
+    size_t count;
+    const uint16_t *cuts = cuts_of(catalog, tally->ledger.names[number], &count);
+
+    hash = cuts_hash(cuts, count);
+    if (before == hash)
+        return false;
+    ledger_set_cuts(&tally->ledger, number, hash);
+    if (before == 0)
+        return false;
+    /* The new hash is in the store before the windows are on the topic: a crash in between must
+     * find that nothing is certain. */
+    publisher->published->offset = -1;
+    publisher->published->generation++;
+    return true;
+}
+
 void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
 {
     int64_t catalog_offset;
     const struct catalog *catalog = catalog_feed_lock(publisher->feed, &catalog_offset);
-    bool *changed = calloc(tally->ledger.count + 1, sizeof(*changed));
+    bool is_new = catalog_offset != publisher->catalog_offset, any = false;
+    uint32_t first = is_new ? 0 : publisher->catalog_accounts;
+    bool *changed = NULL;
 
-    if (!changed)
+    if (is_new)
+        changed = calloc(tally->ledger.count + 1, sizeof(*changed));
+    if (is_new && !changed)
         abort();
-    for (uint32_t i = 0; i < tally->ledger.count; i++) {
-        const struct account *account = &tally->ledger.accounts[i];
-        size_t count;
-        const uint16_t *cuts = cuts_of(catalog, tally->ledger.names[i], &count);
-        uint64_t hash = cuts_hash(cuts, count);
-
-        if (account->cuts == hash)
-            continue;
-        changed[i] = account->cuts != 0;
-        ledger_set_cuts(&tally->ledger, i, hash);
-        if (!changed[i])
-            continue;
-        /* The new hash is in the store before the windows are on the topic: a crash in between
-         * must find that nothing is certain. */
-        publisher->published->offset = -1;
-        publisher->published->generation++;
-    }
-    for (uint32_t line = 0; line < tally->series.line_count; line++)
+    for (uint32_t i = first; i < tally->ledger.count; i++)
+        if (take_cuts(publisher, catalog, tally, i) && changed)
+            any = changed[i] = true;
+    for (uint32_t line = 0; any && line < tally->series.line_count; line++)
         if (changed[tally->series.series[tally->series.lines[line].first].account])
             note_account(publisher, catalog, tally, line);
     publisher->catalog_offset = catalog_offset;
+    publisher->catalog_accounts = tally->ledger.count;
     catalog_feed_unlock(publisher->feed);
     free(changed);
 }
@@ -270,10 +282,11 @@ static int send_record(struct publisher *publisher, int32_t partition,
     return r ? fault_pass(r) : 0;
 }
 
-static void name_window(struct publisher *publisher, const struct tally *tally, uint32_t line,
-                        int64_t from, int64_t to, struct counters_total *record)
+static void name_window(struct publisher *publisher, const struct vault *vault,
+                        const struct tally *tally, struct changed_window window,
+                        struct counters_total *record)
 {
-    const struct series *first = &tally->series.series[tally->series.lines[line].first];
+    const struct series *first = &tally->series.series[tally->series.lines[window.line].first];
     struct usage_series series;
 
     if (!series_decode(first->encoded, &series))
@@ -283,10 +296,10 @@ static void name_window(struct publisher *publisher, const struct tally *tally, 
     *record = (struct counters_total){.subscription = series.subscription,
                                       .meter = series.meter,
                                       .dimensions = buffer_text(&publisher->dimensions),
-                                      .from_minute = from,
-                                      .to_minute = to,
+                                      .from_minute = window.from,
+                                      .to_minute = window.to,
                                       .total = {.aggregation = series.aggregation},
-                                      .next_offset = tally->next_offset};
+                                      .next_offset = vault->state.next_offset};
 }
 
 static int send_unique(struct publisher *publisher, const struct tally *tally,
@@ -300,7 +313,8 @@ static int send_unique(struct publisher *publisher, const struct tally *tally,
 }
 
 static int send_window(struct publisher *publisher, struct store_txn *txn,
-                       const struct tally *tally, const struct changed_window *window)
+                       const struct vault *vault, const struct tally *tally,
+                       const struct changed_window *window)
 {
     CLEANUP(span_read_deinit) struct span_read read = {0};
     struct counters_total record;
@@ -308,7 +322,7 @@ static int send_window(struct publisher *publisher, struct store_txn *txn,
 
     if (!span_is_stored(tally, window->from, window->to))
         return 0;
-    name_window(publisher, tally, window->line, window->from, window->to, &record);
+    name_window(publisher, vault, tally, *window, &record);
     span_read_init(&read, record.total.aggregation);
     for (uint32_t id = tally->series.lines[window->line].first; id != INDEX_NONE;
          id = tally->series.series[id].next_in_line) {
@@ -327,16 +341,19 @@ static int send_window(struct publisher *publisher, struct store_txn *txn,
     return r ? fault_pass(r) : 0;
 }
 
-static int send_uniques(struct publisher *publisher, const struct tally *tally)
+static int send_uniques(struct publisher *publisher, const struct vault *vault,
+                        const struct tally *tally)
 {
-    struct windows *windows = &publisher->windows;
+    struct windows *windows = &publisher->sending;
 
-    while (windows->unique_count > 0) {
+    for (int i = 0; i < STEP_WINDOWS && windows->unique_count > 0; i++) {
         const struct changed_unique *unique = &windows->uniques[windows->unique_count - 1];
+        struct changed_window window = {
+            .line = unique->line, .from = unique->from, .to = unique->to};
         struct counters_total record;
         int r;
 
-        name_window(publisher, tally, unique->line, unique->from, unique->to, &record);
+        name_window(publisher, vault, tally, window, &record);
         r = send_unique(publisher, tally, &record, unique->hash);
         if (r)
             return fault_pass(r);
@@ -362,54 +379,88 @@ static void on_mark(void *context, int64_t offset, const char *why)
     free(mark);
 }
 
-static int send_mark(struct publisher *publisher, const struct vault *vault,
-                     const struct tally *tally)
+static int send_mark(struct publisher *publisher)
 {
-    struct account_counts counts = tally->ledger.sum;
-    struct counters_mark mark = {.partition = tally->partition,
-                                 .next_offset = tally->next_offset,
-                                 .catalog_offset = publisher->catalog_offset,
-                                 .watermark = instant_from_ms(vault->state.watermark_ms),
-                                 .accepted = counts.accepted,
-                                 .counted = counts.counted,
-                                 .duplicate = counts.duplicate,
-                                 .conflict = counts.conflict,
-                                 .rejected = counts.rejected,
-                                 .late = counts.late};
     struct sent_mark *sent = malloc(sizeof(*sent));
     int r;
 
     if (!sent)
         abort();
-    *sent =
-        (struct sent_mark){.published = publisher->published, .next_offset = tally->next_offset};
-    digest_format(vault->state.digest, mark.digest);
-    (void)snprintf(mark.owner, sizeof(mark.owner), "%s", publisher->owner);
-    counters_encode_mark(&mark, &publisher->key, &publisher->value);
-    r = send_record(publisher, tally->partition, on_mark, sent);
+    *sent = (struct sent_mark){.published = publisher->published,
+                               .next_offset = publisher->mark.next_offset,
+                               .generation = publisher->pass_generation};
+    counters_encode_mark(&publisher->mark, &publisher->key, &publisher->value);
+    r = send_record(publisher, publisher->mark.partition, on_mark, sent);
     if (r)
         free(sent);
     return r ? fault_pass(r) : 0;
 }
 
-int publisher_send(struct publisher *publisher, const struct vault *vault,
+void publisher_begin(struct publisher *publisher, const struct vault *vault,
+                     const struct tally *tally)
+{
+    const struct account_counts *counts = &tally->ledger.committed_sum;
+    struct windows noted = publisher->windows;
+
+    assert(!publisher->is_sending);
+    publisher->windows = publisher->sending;
+    publisher->sending = noted;
+    publisher->sent = 0;
+    publisher->round++;
+    publisher->is_sending = true;
+    publisher->pass_generation = publisher->published->generation;
+    publisher->mark =
+        (struct counters_mark){.partition = tally->partition,
+                               .next_offset = vault->state.next_offset,
+                               .catalog_offset = publisher->catalog_offset,
+                               .watermark = instant_from_ms(vault->state.watermark_ms),
+                               .accepted = counts->accepted,
+                               .counted = counts->counted,
+                               .duplicate = counts->duplicate,
+                               .conflict = counts->conflict,
+                               .rejected = counts->rejected,
+                               .late = counts->late};
+    digest_format(vault->state.digest, publisher->mark.digest);
+    (void)snprintf(publisher->mark.owner, sizeof(publisher->mark.owner), "%s", publisher->owner);
+}
+
+int publisher_step(struct publisher *publisher, const struct vault *vault,
                    const struct tally *tally)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
-    struct windows *windows = &publisher->windows;
+    struct windows *windows = &publisher->sending;
     int r = store_begin(vault->store, STORE_READ, &txn);
 
-    assert(tally->pending == 0);
+    assert(publisher->is_sending);
+    for (int i = 0; r == 0 && i < STEP_WINDOWS && publisher->sent < windows->count; i++) {
+        r = send_window(publisher, txn, vault, tally, &windows->changed[publisher->sent]);
+        publisher->sent += r == 0;
+    }
+    if (r == 0 && publisher->sent == windows->count)
+        r = send_uniques(publisher, vault, tally);
     if (r)
         return fault_pass(r);
-    for (uint32_t i = 0; i < windows->count; i++) {
-        r = send_window(publisher, txn, tally, &windows->changed[i]);
-        if (r)
-            return fault_pass(r);
-    }
-    r = send_uniques(publisher, tally);
+    if (publisher->sent < windows->count || windows->unique_count > 0)
+        return 0;
+    r = send_mark(publisher);
     if (r)
         return fault_pass(r);
     windows_clear(windows);
-    return send_mark(publisher, vault, tally);
+    publisher->sent = 0;
+    publisher->is_sending = false;
+    return 0;
+}
+
+int publisher_send(struct publisher *publisher, const struct vault *vault,
+                   const struct tally *tally)
+{
+    int r = 0;
+
+    while (r == 0 && publisher->is_sending)
+        r = publisher_step(publisher, vault, tally);
+    if (r == 0)
+        publisher_begin(publisher, vault, tally);
+    while (r == 0 && publisher->is_sending)
+        r = publisher_step(publisher, vault, tally);
+    return r ? fault_pass(r) : 0;
 }

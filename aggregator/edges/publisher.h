@@ -8,6 +8,10 @@
  * A window whose minutes or quarter-hours have aged can't be given on new cuts any more and is left
  * as it was published: a period is long closed by then.
  *
+ * Publishing goes in passes, and a pass in steps between which the partition is counted on: what is
+ * noted meanwhile belongs to the next pass. A pass begins with the mark that it ends with; its
+ * totals may be newer than that, which a reader takes.
+ *
  * Errors     FAULT_RETRY when Kafka's queue stays full: what is left stays changed. FAULT_STOP when
  *            the store is damaged.
  * Threads    The partition's consumer thread.
@@ -17,6 +21,7 @@
 #include "aggregator/edges/catalog_feed.h"
 #include "aggregator/edges/vault.h"
 #include "aggregator/rules/publish.h"
+#include "proto/counters.h"
 
 /* How far a partition is on `counters` for certain. Lives longer than its publisher. */
 struct published {
@@ -24,7 +29,7 @@ struct published {
     uint32_t generation; /* marks of an earlier one confirm nothing */
 };
 
-/* The window that a series was noted in last, in that round of windows. */
+/* The window that a series was noted in last, before that pass. */
 struct noted_window {
     int64_t from, to;
     uint64_t round;
@@ -36,8 +41,15 @@ struct publisher {
     const char *topic, *owner, *instance; /* borrowed */
     struct published *published;          /* borrowed */
     int64_t catalog_offset;               /* whose cuts `windows` are on */
-    struct windows windows;
-    struct noted_window *noted; /* by series */
+    uint32_t catalog_accounts;            /* whose cuts were looked at then */
+    struct windows windows;               /* noted since the pass began */
+    struct windows sending;               /* of the pass */
+    struct counters_mark mark;            /* of the pass */
+    uint32_t sent;                        /* of its windows */
+    bool is_sending;                      /* a pass is under way */
+    uint64_t round;                       /* passes begun */
+    uint32_t pass_generation;             /* of `published` when it began */
+    struct noted_window *noted;           /* by series */
     uint32_t noted_room;
     struct buffer key, value, dimensions;
 };
@@ -54,6 +66,12 @@ void publisher_note_days(struct publisher *publisher, const struct tally *tally,
 void publisher_note_cuts(struct publisher *publisher, struct tally *tally);
 /* Notes the window that a key of the topic names; a foreign key is nothing. */
 void publisher_note_key(struct publisher *publisher, const struct tally *tally, struct text key);
-/* Sends what is noted, and the mark of what is committed. */
+/* Begins a pass with what is noted, and the mark of what is committed; none is under way. */
+void publisher_begin(struct publisher *publisher, const struct vault *vault,
+                     const struct tally *tally);
+/* Sends some of the pass, in the end its mark: then none is under way. */
+MUST_USE int publisher_step(struct publisher *publisher, const struct vault *vault,
+                            const struct tally *tally);
+/* Ends the pass and makes another one of all that is noted. */
 MUST_USE int publisher_send(struct publisher *publisher, const struct vault *vault,
                             const struct tally *tally);

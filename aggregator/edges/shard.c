@@ -127,9 +127,14 @@ struct shard *shard_close(struct shard *shard)
 
 /* --- counting --- */
 
+/* What a message is known by: a batch by the checksum that it carries, which was looked at once. */
 static uint64_t hash_of(const struct kafka_message *message)
 {
-    return XXH3_64bits(message->value.at ? message->value.at : "", message->value.length) | 1;
+    uint64_t hash;
+
+    if (!usage_carried_checksum(message->value, &hash))
+        hash = XXH3_64bits(message->value.at ? message->value.at : "", message->value.length);
+    return hash | 1;
 }
 
 static int take_foreign(struct shard *shard, const struct kafka_message *message,
@@ -357,24 +362,44 @@ static int snapshot(struct shard *shard, int64_t now_ms)
     return 0;
 }
 
-int shard_tend(struct shard *shard, int64_t now_ms)
+/* Is there anything to say, or to say again? */
+static bool is_publishing_due(struct shard *shard, int64_t now_ms)
 {
     const struct shard_setup *setup = shard->setup;
+    const struct publisher *publisher = &shard->publisher;
     int64_t since_ms = now_ms - shard->published_ms;
-    int r;
 
-    if (shard->tally->pending > 0 || since_ms < setup->publish_ms)
-        return 0;
+    if (since_ms < setup->publish_ms)
+        return false;
     take_overwritten(shard);
     publisher_note_cuts(&shard->publisher, shard->tally);
-    if (has_news(shard) || since_ms >= setup->mark_ms ||
-        shard->publisher.published->offset < shard->tally->next_offset) {
-        r = publisher_send(&shard->publisher, &shard->vault, shard->tally);
-        if (r)
-            return fault_pass(r);
+    return has_news(shard) || since_ms >= setup->mark_ms ||
+           publisher->catalog_offset != publisher->mark.catalog_offset ||
+           publisher->published->offset < shard->vault.state.next_offset;
+}
+
+static int publish(struct shard *shard, int64_t now_ms, int64_t until_ns)
+{
+    int r = 0;
+
+    if (!shard->publisher.is_sending && is_publishing_due(shard, now_ms)) {
+        publisher_begin(&shard->publisher, &shard->vault, shard->tally);
         shard->published_ms = now_ms;
     }
-    if (setup->snapshots && now_ms - shard->snapshot_ms >= setup->snapshot_ms &&
+    while (r == 0 && shard->publisher.is_sending && monotonic_ns() < until_ns)
+        r = publisher_step(&shard->publisher, &shard->vault, shard->tally);
+    return r;
+}
+
+int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns)
+{
+    const struct shard_setup *setup = shard->setup;
+    int r = publish(shard, now_ms, until_ns);
+
+    if (r)
+        return fault_pass(r);
+    if (setup->snapshots && !shard->publisher.is_sending &&
+        now_ms - shard->snapshot_ms >= setup->snapshot_ms &&
         shard->snapshot_offset < shard->vault.state.next_offset)
         return snapshot(shard, now_ms);
     return 0;

@@ -82,7 +82,8 @@ int64_t shard_ids_bytes(const struct shard *shard);
 /* Takes up to `bytes` of it back: what was recalled, else the oldest days' tables, which are
  * sealed, else the oldest filters. False in *freed when there was nothing to seal or drop. */
 MUST_USE int shard_free_ids(struct shard *shard, int64_t bytes, bool *freed);
-/* Publishes what is due, repeats the mark, writes a snapshot when it is time. */
-MUST_USE int shard_tend(struct shard *shard, int64_t now_ms);
+/* Publishes what is due, until that time of the monotonic clock; repeats the mark; writes a
+ * snapshot when it is time. */
+MUST_USE int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns);
 /* Publishes at once and, with a folder for them, writes a snapshot: before handing over. */
 MUST_USE int shard_settle(struct shard *shard, int64_t now_ms);

@@ -16,7 +16,6 @@ void windows_deinit(struct windows *windows)
 void windows_clear(struct windows *windows)
 {
     windows->count = windows->unique_count = 0;
-    windows->round++;
     index_clear(&windows->by_key);
 }
 

@@ -31,7 +31,6 @@ struct windows {
     struct index by_key;
     struct changed_unique *uniques;
     uint32_t unique_count, unique_room;
-    uint64_t round; /* how often it was cleared, from 1 on once it was */
 };
 
 void windows_deinit(struct windows *windows);
