@@ -106,6 +106,7 @@ static void on_failure(uv_async_t *async)
 
     end(aggregator, aggregator->failed_with == FAULT_STOP     ? EXIT_STATE_CORRUPT
                     : aggregator->failed_with == FAULT_FENCED ? EXIT_FENCED
+                    : aggregator->failed_with == FAULT_DENIED ? EX_NOPERM
                     : aggregator->failed_with == FAULT_REFUSE ? EX_CONFIG
                                                               : EX_TEMPFAIL);
 }
@@ -368,6 +369,11 @@ static int serve(void *config, int argc, char **argv)
     topic_name(TOPIC_REJECTED, bucket, aggregator.rejected_topic);
     topic_name(TOPIC_COUNTERS, bucket, aggregator.counters_topic);
     topic_name(TOPIC_CATALOG, bucket, aggregator.catalog_topic);
+    r = kafka_config_check(&aggregator.kafka_config);
+    if (r) {
+        log_fault(LOG_ERROR, "not_started");
+        return EX_CONFIG;
+    }
     size_pool(aggregator.config->query_threads);
     uv_loop_init(&aggregator.loop);
     aggregator.metrics = measures_new();

@@ -98,6 +98,7 @@ static void on_failed(void *context, int code)
     log_fault(LOG_ERROR, "stopping");
     drain(context, code == FAULT_RETRY    ? EX_TEMPFAIL
                    : code == FAULT_FENCED ? EXIT_FENCED
+                   : code == FAULT_DENIED ? EX_NOPERM
                                           : EX_SOFTWARE);
 }
 

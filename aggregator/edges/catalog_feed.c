@@ -75,12 +75,22 @@ static void sleep_ms(long ms)
     nanosleep(&time, NULL);
 }
 
-static void connect_follower(struct catalog_feed *feed)
+/* False when we aren't let in, or the process ends. */
+static bool connect_follower(struct catalog_feed *feed)
 {
-    while (!feed->is_ending && follower_new(feed->config, feed->topic, NULL, 0, &feed->follower)) {
+    while (!feed->is_ending) {
+        int r = follower_new(feed->config, feed->topic, NULL, 0, &feed->follower);
+
+        if (r == 0)
+            return true;
         say_missing(feed, fault_text());
+        if (r == FAULT_DENIED) {
+            feed->failed(feed->context, r);
+            return false;
+        }
         sleep_ms(RETRY_MS);
     }
+    return false;
 }
 
 static void *follow(void *context)
@@ -88,7 +98,8 @@ static void *follow(void *context)
     struct catalog_feed *feed = context;
     struct kafka_message records[RECORDS_MAX];
 
-    connect_follower(feed);
+    if (!connect_follower(feed))
+        return NULL;
     while (!feed->is_ending) {
         int count = follower_poll(feed->follower, records, RECORDS_MAX, POLL_MS);
 

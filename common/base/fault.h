@@ -17,6 +17,7 @@ enum fault {
     FAULT_REFUSE = -2, /* this input can never be taken: set it aside with the reason, go on */
     FAULT_STOP = -3,   /* our own state breaks its rules: exit before another write */
     FAULT_FENCED = -4, /* another process has taken this one's place: exit, it goes on */
+    FAULT_DENIED = -5, /* we are not let in, and never were: exit, the credentials are wrong */
 };
 
 /* Raises a fault: return fault(FAULT_RETRY, "broker %s: %s", name, why); */

@@ -9,7 +9,8 @@
  *
  * Errors     FAULT_RETRY when no broker answers; FAULT_STOP, with the remedy in its text, for a
  * topic that is missing or was made anew, a position that the log doesn't hold, another partition
- *            count, a wrong property; FAULT_FENCED when another member has this one's place.
+ *            count, a wrong property; FAULT_FENCED when another member has this one's place;
+ *            FAULT_DENIED when the broker refuses our credentials and never took them.
  * Ownership  Everything handed in is copied.
  * Threads    A producer belongs to one thread (producer_poll calls `delivered` on it). A consumer
  * and a follower likewise.
@@ -24,6 +25,9 @@ struct kafka_config {
     const char *client_id;
     bool is_packed; /* messages are batches already: the producer doesn't wait for more of them */
 };
+
+/* Whether the properties can be read and are known; FAULT_STOP names the wrong line. */
+MUST_USE int kafka_config_check(const struct kafka_config *config);
 
 struct kafka_header {
     const char *name;

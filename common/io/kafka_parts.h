@@ -39,6 +39,11 @@ MUST_USE int kafka_conf_new(const struct kafka_config *config, const struct kafk
 /* A client of that configuration, which is taken, also on a fault (FAULT_RETRY). */
 MUST_USE int kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **client);
 
+/* The broker has answered one of the process's clients: what fails from now on will heal. */
+void kafka_let_in(void);
+/* FAULT_DENIED when the broker refuses the credentials and never took them; else FAULT_RETRY. */
+MUST_USE int kafka_no_answer(rd_kafka_t *client, const char *why);
+
 /* A client for questions alone. */
 MUST_USE int kafka_inquirer_new(const struct kafka_config *config, rd_kafka_t **client);
 void kafka_client_drop(rd_kafka_t **client); /* for CLEANUP */

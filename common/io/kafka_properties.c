@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,31 @@ static void on_log(const rd_kafka_t *client, int level, const char *facility, co
               client ? rd_kafka_name(client) : "", "message", text, NULL);
 }
 
+/* Of all clients of the process: they have the same credentials. */
+static atomic_bool is_let_in, is_denied;
+
+static void on_error(rd_kafka_t *client, int code, const char *text, void *context)
+{
+    (void)context;
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        atomic_store(&is_denied, true);
+    on_log(client, 3, "ERROR", text);
+}
+
+void kafka_let_in(void)
+{
+    atomic_store(&is_let_in, true);
+}
+
+int kafka_no_answer(rd_kafka_t *client, const char *why)
+{
+    (void)rd_kafka_poll(client, 0); /* hears what went wrong */
+    if (!atomic_load(&is_let_in) && atomic_load(&is_denied))
+        return fault(FAULT_DENIED, "the broker refuses our credentials; remedy: correct user, "
+                                   "password or mechanism in the file of `kafka-config`");
+    return fault(FAULT_RETRY, "no broker answers: %s", why);
+}
+
 int kafka_conf_new(const struct kafka_config *config, const struct kafka_property *rows,
                    size_t count, rd_kafka_conf_t **conf)
 {
@@ -149,7 +175,19 @@ int kafka_conf_new(const struct kafka_config *config, const struct kafka_propert
         return fault_pass(r);
     }
     rd_kafka_conf_set_log_cb(made, on_log);
+    rd_kafka_conf_set_error_cb(made, on_error);
     *conf = made;
+    return 0;
+}
+
+int kafka_config_check(const struct kafka_config *config)
+{
+    rd_kafka_conf_t *conf;
+    int r = kafka_conf_new(config, NULL, 0, &conf);
+
+    if (r)
+        return fault_pass(r);
+    rd_kafka_conf_destroy(conf);
     return 0;
 }
 

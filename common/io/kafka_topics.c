@@ -31,7 +31,10 @@ static int ask_metadata(rd_kafka_t *client, const rd_kafka_metadata_t **metadata
 {
     rd_kafka_resp_err_t rc = rd_kafka_metadata(client, 1, NULL, metadata, KAFKA_ANSWER_MS_MAX);
 
-    return rc ? fault(FAULT_RETRY, "no broker answers: %s", rd_kafka_err2str(rc)) : 0;
+    if (rc)
+        return kafka_no_answer(client, rd_kafka_err2str(rc));
+    kafka_let_in();
+    return 0;
 }
 
 int kafka_partition_count(rd_kafka_t *client, const char *topic, int32_t *count)
@@ -124,9 +127,9 @@ static int await_answer(struct inquiry *inquiry)
 {
     inquiry->answer = rd_kafka_queue_poll(inquiry->queue, KAFKA_ANSWER_MS_MAX + 5000);
     if (!inquiry->answer)
-        return fault(FAULT_RETRY, "no broker answers");
+        return kafka_no_answer(inquiry->client, "in time");
     if (rd_kafka_event_error(inquiry->answer))
-        return fault(FAULT_RETRY, "%s", rd_kafka_event_error_string(inquiry->answer));
+        return kafka_no_answer(inquiry->client, rd_kafka_event_error_string(inquiry->answer));
     return 0;
 }
 

@@ -101,6 +101,10 @@ static void on_connected(uv_work_t *work, int status)
         uv_timer_start(&feed->timer, on_timer, 0, 0);
         return;
     }
+    if (feed->connect_result == FAULT_DENIED) {
+        feed->ops.failed(feed->context, fault(FAULT_DENIED, "%s", feed->missing));
+        return;
+    }
     log_event(LOG_WARN, "catalog_not_followed", "reason", feed->missing, NULL);
     uv_timer_start(&feed->timer, connect_again, RETRY_MS, 0);
 }

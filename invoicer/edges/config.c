@@ -51,7 +51,8 @@ int config_engine(const struct invoicer_config *config, enum engine_role role,
 /* What Kafka stops at is how it is set up: topics, partitions, properties. */
 static bool came_from_kafka(const char *trace)
 {
-    static const char *const doors[] = {"follower_", "consumer_", "producer_", "topics_", "topic_"};
+    static const char *const doors[] = {"follower_", "consumer_", "producer_",
+                                        "topics_",   "topic_",    "kafka_"};
 
     for (size_t i = 0; i < ARRAY_LEN(doors); i++)
         if (strstr(trace, doors[i]))
@@ -66,5 +67,7 @@ int config_exit(int fault, const char *event)
         return EX_TEMPFAIL;
     if (fault == FAULT_FENCED)
         return EXIT_FENCED;
+    if (fault == FAULT_DENIED)
+        return EX_NOPERM;
     return came_from_kafka(fault_trace()) ? EX_CONFIG : EXIT_STATE_CORRUPT;
 }

@@ -253,10 +253,14 @@ static int serve_until_drained(struct serve *serve)
 /* Topics may be made after this process is started, by hand or by a script. */
 static int open_patiently(const struct invoicer_config *config, struct engine **engine)
 {
+    const struct kafka_config kafka = config_kafka(config);
     int64_t waited = 0;
-    int r = config_engine(config, ENGINE_ACTS, engine);
+    int r = kafka_config_check(&kafka);
 
-    while (r && waited < config->wait_ms) {
+    if (r)
+        return fault_pass(r);
+    r = config_engine(config, ENGINE_ACTS, engine);
+    while (r && r != FAULT_DENIED && waited < config->wait_ms) {
         if (waited == 0)
             log_fault(LOG_WARN, "start_waits");
         usleep(RETRY_MS * 1000);
