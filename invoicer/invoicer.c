@@ -135,6 +135,25 @@ static const struct setting list_settings[] = {
     JSON_SETTING,
 };
 
+static const struct setting audit_settings[] = {
+    {
+        .name = "only",
+        .kind = SETTING_TEXT,
+        .help = "Audit this subscription's invoices alone.",
+        .offset = offsetof(struct invoicer_config, only),
+    },
+    {
+        .name = "dedup-horizon",
+        .kind = SETTING_DURATION,
+        .usual = "P35D",
+        .least = 0,
+        .most = 3155760000000,
+        .help = "The aggregators' own: how old an event may be at its arrival.",
+        .offset = offsetof(struct invoicer_config, horizon_ms),
+    },
+    JSON_SETTING,
+};
+
 static const struct setting backtest_settings[] = {
     {
         .name = "plan",
@@ -489,6 +508,12 @@ static const struct command commands[] = {
      .settings = json_settings,
      .setting_count = ARRAY_LEN(json_settings),
      .run = verb_explain},
+    {.name = "audit",
+     .arguments = "[INVOICE]",
+     .help = "Recompute invoices from the log with other code, and compare every cent",
+     .settings = audit_settings,
+     .setting_count = ARRAY_LEN(audit_settings),
+     .run = verb_audit},
     {.name = "backtest",
      .arguments = "",
      .help = "What every subscription would have paid by another plan",

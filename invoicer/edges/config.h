@@ -27,6 +27,7 @@ struct invoicer_config {
     bool draft;                                    /* plans show */
     const char *plan, *timing, *anchor, *customer; /* subscriptions; plan: backtest too */
     const char *from, *to, *page;                  /* backtest */
+    int64_t horizon_ms;                            /* audit */
 };
 
 /* What the bucket's topics must be; the specs point to the names. */
@@ -71,6 +72,7 @@ int verb_subscriptions_restore(void *config, int argc, char **argv);
 int verb_subscriptions_delete(void *config, int argc, char **argv);
 int verb_explain(void *config, int argc, char **argv);
 int verb_backtest(void *config, int argc, char **argv);
+int verb_audit(void *config, int argc, char **argv);
 int verb_rate(void *config, int argc, char **argv);
 int verb_periods(void *config, int argc, char **argv);
 int verb_prorate(void *config, int argc, char **argv);

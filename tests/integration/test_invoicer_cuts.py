@@ -156,6 +156,12 @@ def main():
         assert MOVED not in periods or all(kind == "usage" for kind, _, _ in periods[MOVED])
         print("late usage too, and what was billed before isn't taken back", flush=True)
 
+        audit = invoicer(tollway, "audit", "--dedup-horizon", "P7300D")
+        assert audit["differences"] == [] and audit["quantities"] > 100, audit
+        assert audit["partitionsWithoutBeginning"] == 0, audit
+        print("the audit finds the same in the log, adjustments too:", audit["quantities"], "quantities",
+              audit["amounts"], "amounts", flush=True)
+
 
 if __name__ == "__main__":
     main()

@@ -98,6 +98,8 @@ def run(stage, seed, rounds):
     check_invoices(found, expected)
     close_to_the_end(stage, stage.invoicer_data)
     check(invoices(stage, stage.invoicer_data) == found, "closing twice changed the invoices")
+    audit = json.loads(stage.run("invoicer", "audit", "--json", "--data", stage.invoicer_data))
+    check(not audit["differences"] and audit["quantities"], f"the audit says {audit}")
     elsewhere = stage.folder / "invoicer-elsewhere"
     close_to_the_end(stage, elsewhere)
     check(sorted(map(str, invoices(stage, elsewhere))) == sorted(map(str, found)),

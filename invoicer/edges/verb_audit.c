@@ -1,0 +1,139 @@
+/*
+ * `audit [INVOICE]`: recomputes issued invoices from the log with code of its own, and says where
+ * they differ.
+ *
+ * Exit status: 0 every quantity and every cent agrees; 65 something differs, or there is no such
+ * invoice; 75 the log can't be read now; 80 the log doesn't go back far enough.
+ */
+#include "common/base/fault.h"
+#include "invoicer/edges/audits.h"
+#include "invoicer/edges/config.h"
+#include "invoicer/edges/mirror.h"
+#include "invoicer/rules/grid.h"
+#include "invoicer/rules/json_write.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void on_progress(void *context, int64_t done, int64_t total)
+{
+    bool *is_shown = context;
+
+    if (*is_shown && total)
+        fprintf(stderr, "\r\033[Kreading the log: %lld of %lld batches", (long long)done,
+                (long long)total);
+}
+
+static void show_json(const struct audit_report *report)
+{
+    CLEANUP(buffer_deinit) struct buffer json = {0};
+
+    json_write_int(&json, "{\"invoices\":", (int64_t)report->invoices);
+    json_write_int(&json, ",\"lines\":", (int64_t)report->lines);
+    json_write_int(&json, ",\"quantities\":", (int64_t)report->quantities);
+    json_write_int(&json, ",\"amounts\":", (int64_t)report->amounts);
+    json_write_int(&json, ",\"events\":", (int64_t)report->events);
+    json_write_int(&json, ",\"partitionsWithoutBeginning\":", (int64_t)report->missing);
+    buffer_add_string(&json, ",\"differences\":[");
+    for (size_t i = 0; i < report->count; i++) {
+        const struct audit_difference *difference = &report->differences[i];
+
+        json_write_text(&json,
+                        i ? ",{\"invoice\":" : "{\"invoice\":", text_of(difference->invoice));
+        json_write_text(&json, ",\"line\":", text_of(difference->line));
+        json_write_text(&json, ",\"what\":", text_of(difference->what));
+        json_write_text(&json, ",\"stated\":", text_of(difference->stated));
+        json_write_text(&json, ",\"found\":", text_of(difference->found));
+        buffer_add_char(&json, '}');
+    }
+    buffer_add_string(&json, "]}\n");
+    fwrite(json.at, 1, json.length, stdout);
+}
+
+static void show_differences(const struct audit_report *report)
+{
+    CLEANUP(grid_deinit) struct grid grid = {.column_count = 4, .is_number = {[2] = true, true}};
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+    static const char *const head[] = {"Line", "What", "On the invoice", "By the log"};
+
+    for (size_t i = 0; i < ARRAY_LEN(head); i++)
+        grid_add(&grid, text_of(head[i]));
+    for (size_t i = 0; i < report->count; i++) {
+        const struct audit_difference *difference = &report->differences[i];
+
+        grid_add(&grid, text_of(difference->line ? difference->line : difference->invoice));
+        grid_add(&grid, text_of(difference->what));
+        grid_add(&grid, text_of(difference->stated));
+        grid_add(&grid, text_of(difference->found));
+    }
+    grid_write(&grid, &text);
+    fwrite(text.at, 1, text.length, stdout);
+}
+
+static void show_table(const struct audit_report *report)
+{
+    if (report->count)
+        show_differences(report);
+    if (report->missing)
+        printf("%zu partitions of the log don't begin at offset 0 any more: what was before can't "
+               "be counted again\n",
+               report->missing);
+    printf("%zu invoices with %zu lines: %zu quantities and %zu amounts compared with %llu events "
+           "of the log, %zu differences\n",
+           report->invoices, report->lines, report->quantities, report->amounts,
+           (unsigned long long)report->events, report->count);
+}
+
+static int run(const struct invoicer_config *config, const char *invoice,
+               struct audit_report *report)
+{
+    CLEANUP(engine_drop) struct engine *engine = NULL;
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    char usage[TOPIC_NAME_MAX];
+    struct audit_request request = {.kafka = config_kafka(config),
+                                    .usage_topic = usage,
+                                    .horizon_ms = config->horizon_ms,
+                                    .invoice = invoice,
+                                    .subscription = config->only};
+    bool is_shown = isatty(STDERR_FILENO) && !config->json;
+    int r = config_engine(config, ENGINE_READS, &engine);
+
+    topic_name(TOPIC_USAGE, config->common.bucket, usage);
+    if (!r)
+        r = engine_until_followed(engine);
+    if (!r)
+        r = store_begin(engine_store(engine), STORE_READ, &txn);
+    if (!r)
+        r = mirror_partitions(txn, config->common.bucket, &request.partitions);
+    if (!r)
+        r = audits_run(txn, &request, on_progress, &is_shown, report);
+    if (is_shown)
+        fprintf(stderr, "\r\033[K");
+    return r < 0 ? fault_pass(r) : r;
+}
+
+static int verdict_of(const struct audit_report *report)
+{
+    if (report->missing)
+        return EXIT_PARTIAL;
+    return report->count ? EX_DATAERR : EX_OK;
+}
+
+int verb_audit(void *context, int argc, char **argv)
+{
+    const struct invoicer_config *config = context;
+    struct audit_report report = {0};
+    int r = run(config, argc > 0 ? argv[0] : NULL, &report), status;
+
+    if (r == AUDITS_NO_INVOICE) {
+        fprintf(stderr, "invoicer: there is no invoice %s\n", argv[0]);
+        return EX_DATAERR;
+    }
+    if (!r && config->json)
+        show_json(&report);
+    else if (!r)
+        show_table(&report);
+    status = r ? config_exit(r, "audit_failed") : verdict_of(&report);
+    audit_report_deinit(&report);
+    return status;
+}
