@@ -109,7 +109,8 @@ static void make_catalog(struct bench *bench)
     }
     bench->admission.catalog = bench->catalog;
     bench->admission.future.ns = INT64_C(300000000000);
-    fingerprint_key_init(&bench->admission.key, catalog_seed(bench->catalog));
+    fingerprint_key_init(&bench->admission.key, catalog_seed(bench->catalog),
+                         catalog_hash(bench->catalog));
 }
 
 static void make_json(struct bench *bench)

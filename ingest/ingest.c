@@ -53,6 +53,7 @@ struct ingest {
     char usage_topic[TOPIC_NAME_MAX], rejected_topic[TOPIC_NAME_MAX];
     int32_t partitions;
     uint8_t seed[FINGERPRINT_SEED_BYTES];
+    enum catalog_hash hash;
     int64_t drain_until_ms;
     int status;
     bool is_draining, is_http_closed, is_over;
@@ -178,7 +179,7 @@ static bool is_ready(void *context, struct buffer *reason)
     return reason->length == 0;
 }
 
-/* Partitions and seed decide where an event is counted and what it is known by. */
+/* Partitions, seed and hash decide where an event is counted and what it is known by. */
 static void check_bucket(struct ingest *ingest)
 {
     const struct catalog *catalog = catalog_feed_catalog(ingest->feed);
@@ -186,10 +187,12 @@ static void check_bucket(struct ingest *ingest)
     if (ingest->partitions == 0)
         return;
     if (catalog_has_bucket(catalog) && catalog_partitions(catalog) == ingest->partitions &&
-        memcmp(catalog_seed(catalog), ingest->seed, sizeof(ingest->seed)) == 0)
+        memcmp(catalog_seed(catalog), ingest->seed, sizeof(ingest->seed)) == 0 &&
+        catalog_hash(catalog) == ingest->hash)
         return;
-    on_failed(ingest, fault(FAULT_STOP, "the bucket's record has changed its partitions or seed: "
-                                        "restart every process of the bucket"));
+    on_failed(ingest,
+              fault(FAULT_STOP, "the bucket's record has changed its partitions, seed or hash: "
+                                "restart every process of the bucket"));
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -231,6 +234,7 @@ static void on_loaded(void *context)
 
     ingest->partitions = catalog_partitions(catalog);
     memcpy(ingest->seed, catalog_seed(catalog), sizeof(ingest->seed));
+    ingest->hash = catalog_hash(catalog);
     delivery_set_partitions(ingest->delivery, ingest->partitions);
     if (ingest->config->common.topics_check)
         ingest->watch =

@@ -72,6 +72,15 @@ static const struct setting topics_settings[] = {
         .help = "Whether the bucket bills real money; keys say which.",
         .offset = offsetof(struct invoicer_config, mode),
     },
+    {
+        .name = "hash",
+        .kind = SETTING_CHOICE,
+        .usual = "xxh3",
+        .choices = "xxh3|hmac-sha256",
+        .help = "What tells duplicates: hmac-sha256 takes a microsecond more an event, and "
+                "withstands producers who try to make events collide. Fixed for good.",
+        .offset = offsetof(struct invoicer_config, hash),
+    },
     JSON_SETTING,
 };
 

@@ -40,7 +40,7 @@ static const char *take_bucket(struct catalog *catalog, const json_t *record)
     const json_t *partitions = json_object_get(record, "partitions");
     json_int_t count = json_integer_value(partitions);
     uint8_t seed[sizeof(catalog->seed)];
-    struct text mode;
+    struct text mode, hash = text_of(json_string_value(json_object_get(record, "hash")));
     const char *why = catalog_read_text(record, "mode", CATALOG_KEY_MAX, &mode);
 
     if (why)
@@ -51,7 +51,10 @@ static const char *take_bucket(struct catalog *catalog, const json_t *record)
         return "a bucket without its seed of 32 hexadecimal digits";
     if (!text_is(mode, "live") && !text_is(mode, "test"))
         return "a bucket that is neither test nor live";
+    if (json_object_get(record, "hash") && !text_is(hash, "xxh3") && !text_is(hash, "hmac-sha256"))
+        return "a bucket whose hash is neither xxh3 nor hmac-sha256";
     memcpy(catalog->seed, seed, sizeof(seed));
+    catalog->hash = text_is(hash, "hmac-sha256") ? CATALOG_HASH_HMAC : CATALOG_HASH_XXH3;
     catalog->is_live = text_is(mode, "live");
     catalog->partitions = (int32_t)count;
     catalog_subscriptions_spread(&catalog->subscriptions, (int32_t)count);
@@ -140,6 +143,11 @@ bool catalog_has_bucket(const struct catalog *catalog)
 int32_t catalog_partitions(const struct catalog *catalog)
 {
     return catalog->partitions;
+}
+
+enum catalog_hash catalog_hash(const struct catalog *catalog)
+{
+    return catalog->hash;
 }
 
 const uint8_t *catalog_seed(const struct catalog *catalog)

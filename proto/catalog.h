@@ -7,7 +7,8 @@
  * than the last seen is ignored. The invoicer writes them (it alone validates plans); members that
  * a process doesn't know are skipped, so that an older process reads a newer one's records.
  *
- *   bucket/<key>        {"epoch","partitions","seed"(32 hex),"mode":"test"|"live","createdAt"}
+ *   bucket/<key>        {"epoch","partitions","seed"(32 hex),"mode":"test"|"live","createdAt",
+ *                        "hash"?:"xxh3"|"hmac-sha256"}   (absent: xxh3)
  *   meter/<slug>        {"epoch","slug","name","eventType","aggregation","valueProperty"?,
  *                        "groupBy"?,"eventFrom"?}
  *   subscription/<id>   {"epoch","id","customerKey","plan":{"key","version"},"currency"?,
@@ -103,6 +104,9 @@ MUST_USE int catalog_apply(struct catalog *catalog, struct text key, struct text
 bool catalog_has_bucket(const struct catalog *catalog);
 int32_t catalog_partitions(const struct catalog *catalog);  /* 0 without a bucket record */
 const uint8_t *catalog_seed(const struct catalog *catalog); /* 16 bytes */
+/* What fingerprints are made by: a fast hash, or one that withstands who knows what it gives. */
+enum catalog_hash { CATALOG_HASH_XXH3, CATALOG_HASH_HMAC };
+enum catalog_hash catalog_hash(const struct catalog *catalog);
 bool catalog_is_live(const struct catalog *catalog);
 int64_t catalog_epoch(const struct catalog *catalog); /* the last seen; 0 before the first */
 size_t catalog_subscription_count(const struct catalog *catalog);

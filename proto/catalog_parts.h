@@ -108,6 +108,7 @@ struct catalog {
     int64_t epoch;
     int32_t partitions; /* 0: no bucket record */
     uint8_t seed[16];
+    enum catalog_hash hash;
     bool is_live;
     struct catalog_subscriptions subscriptions;
     struct catalog_meters meters;

@@ -36,7 +36,7 @@ void intake_open(struct intake *intake, const struct catalog *catalog)
     assert(catalog_has_bucket(catalog));
     intake->admission.catalog = catalog;
     intake->partitions = catalog_partitions(catalog);
-    fingerprint_key_init(&intake->admission.key, catalog_seed(catalog));
+    fingerprint_key_init(&intake->admission.key, catalog_seed(catalog), catalog_hash(catalog));
 }
 
 bool intake_is_open(const struct intake *intake)

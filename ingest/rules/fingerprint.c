@@ -4,6 +4,8 @@
 #include "proto/wire.h"
 
 #include <assert.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 enum { BYTES_INLINE = 1024 };
@@ -21,19 +23,38 @@ static size_t size_of(struct text text)
     return 2 + text.length;
 }
 
+/* The first half of an HMAC-SHA-256. */
+static XXH128_canonical_t keyed_hash(const struct fingerprint_key *key, const void *bytes,
+                                     size_t length)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int digest_length = 0;
+    XXH128_canonical_t canonical;
+
+    if (!HMAC(EVP_sha256(), key->secret, (int)sizeof(key->secret), bytes, length, digest,
+              &digest_length))
+        abort(); /* memory is gone */
+    memcpy(&canonical, digest, sizeof(canonical));
+    return canonical;
+}
+
 static XXH128_canonical_t hash(const struct fingerprint_key *key, const void *bytes, size_t length)
 {
     XXH128_canonical_t canonical;
 
+    if (key->hash == CATALOG_HASH_HMAC)
+        return keyed_hash(key, bytes, length);
     XXH128_canonicalFromHash(
         &canonical, XXH3_128bits_withSecret(bytes, length, key->secret, sizeof(key->secret)));
     return canonical;
 }
 
-void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES])
+void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES],
+                          enum catalog_hash hash)
 {
     uint8_t block[FINGERPRINT_SEED_BYTES + 1];
 
+    key->hash = hash;
     memcpy(block, seed, FINGERPRINT_SEED_BYTES);
     for (size_t i = 0; i < FINGERPRINT_SECRET_BYTES / sizeof(XXH128_canonical_t); i++) {
         XXH128_canonical_t canonical;

@@ -2,8 +2,10 @@
  * fingerprint.h - who an event is, in 96 bits, and what it says, in 32 (metering.md 13, 14).
  *
  * XXH3-128 under a secret that is grown from the bucket's seed: fast, and nobody without the seed
- * can choose events that collide. Every part is hashed with its length, so that no two different
- * lists of parts have the same bytes. The day is in neither: the aggregator keeps a table for each.
+ * can choose events that collide. Or, for a bucket that was made so, HMAC-SHA-256 under that
+ * secret, for producers who may be hostile and learn what is a duplicate of what. Every part is
+ * hashed with its length, so that no two different lists of parts have the same bytes. The day is
+ * in neither: the aggregator keeps a table for each.
  *
  * Threads    Any.
  */
@@ -17,9 +19,11 @@ enum { FINGERPRINT_SECRET_BYTES = 192, FINGERPRINT_SEED_BYTES = 16 };
 
 struct fingerprint_key {
     uint8_t secret[FINGERPRINT_SECRET_BYTES];
+    enum catalog_hash hash;
 };
 
-void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES]);
+void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES],
+                          enum catalog_hash hash);
 
 /* Subscription, source, id (metering.md 13). False when the arena is full. */
 MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct text subscription,

@@ -18,7 +18,7 @@ struct invoicer_config {
     bool json;
 
     int64_t partitions, replication; /* topics create */
-    const char *mode;
+    const char *mode, *hash;
     const char *role, *expires;     /* keys create */
     int64_t collection_interval_ms; /* close */
     const char *at, *only, *out;

@@ -40,24 +40,26 @@ static int bucket_record(const struct invoicer_config *config, struct buffer *js
                   config->mode, (long long)config->partitions);
     for (int i = 0; i < SEED_BYTES; i++)
         buffer_printf(json, "%02x", seed[i]);
-    buffer_add_string(json, "\"}");
+    buffer_printf(json, "\",\"hash\":\"%s\"}", config->hash);
     return 0;
 }
 
-/* BUCKET_OTHER when a record stands that says another number of partitions or mode. */
+/* BUCKET_OTHER when a record stands that says other partitions, another mode or hash. */
 static int compare(const struct invoicer_config *config, struct text json)
 {
     json_t *record = json_loadb(json.at, json.length, 0, NULL);
     int64_t partitions = json_integer_value(json_object_get(record, "partitions"));
     const char *mode = json_string_value(json_object_get(record, "mode"));
-    bool differs = partitions != config->partitions || !mode || strcmp(mode, config->mode) != 0;
+    const char *said = json_string_value(json_object_get(record, "hash"));
+    const char *hash = said ? said : "xxh3"; /* as the first buckets' was */
+    bool differs = partitions != config->partitions || !mode || strcmp(mode, config->mode) != 0 ||
+                   strcmp(hash, config->hash) != 0;
 
     if (differs)
-        fprintf(
-            stderr,
-            "invoicer: bucket %s has %lld partitions and mode %s, which are fixed for good: use "
-            "them, or another bucket\n",
-            config->common.bucket, (long long)partitions, mode ? mode : "none");
+        fprintf(stderr,
+                "invoicer: bucket %s has %lld partitions, mode %s and hash %s, which are fixed for "
+                "good: use them, or another bucket\n",
+                config->common.bucket, (long long)partitions, mode ? mode : "none", hash);
     json_decref(record);
     return differs ? BUCKET_OTHER : 0;
 }

@@ -57,7 +57,8 @@ static void bench_init(struct bench *bench)
     }
     bench->admission.catalog = bench->catalog;
     bench->admission.future.ns = INT64_C(300000000000);
-    fingerprint_key_init(&bench->admission.key, catalog_seed(bench->catalog));
+    fingerprint_key_init(&bench->admission.key, catalog_seed(bench->catalog),
+                         catalog_hash(bench->catalog));
     bench->reader = usage_reader_new();
     bench->pack = pack_new(3, &limits, on_finished, bench);
     arena_init(&bench->nodes, 64 << 20);

@@ -23,6 +23,11 @@ def totals(result):
     return {invoice["id"]: invoice["total"] for invoice in result["invoices"]}
 
 
+def a_bucket_is_what_it_was_made(rig):
+    rig.run("topics", "create", "--partitions", rig.partitions)
+    rig.run("topics", "create", "--partitions", rig.partitions, "--hash", "hmac-sha256", status=78)
+
+
 def a_catalog_is_applied_once(rig):
     assert len(json.loads(rig.apply(catalog(3)))["added"]) == 11
     again = json.loads(rig.apply(catalog(3)))
@@ -259,7 +264,7 @@ def main():
         sys.exit(77)
     rig = Rig(brokers)
     try:
-        for test in (a_catalog_is_applied_once, a_get_catalog_applied_again_changes_nothing,
+        for test in (a_bucket_is_what_it_was_made, a_catalog_is_applied_once, a_get_catalog_applied_again_changes_nothing,
                      a_changed_plan_becomes_version_2_and_old_subscriptions_keep_theirs,
                      a_close_waits_until_the_marks_have_passed_the_ends, what_is_due_is_billed,
                      one_subscription_is_billed_alone,

@@ -3,6 +3,7 @@
 #include "tests/unit/ingest/given.h"
 
 #include <criterion/criterion.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static void setup(void)
             "%s", records[i][0]);
     admission.catalog = catalog;
     admission.future.ns = 300 * INT64_C(1000000000);
-    fingerprint_key_init(&admission.key, catalog_seed(catalog));
+    fingerprint_key_init(&admission.key, catalog_seed(catalog), catalog_hash(catalog));
     cr_assert_eq(instant_parse(text_of("2026-07-01T12:00:00Z"), &arrival), 0);
     arrival_ms = instant_ms(arrival);
 }
@@ -507,10 +508,39 @@ Test(admit, another_seed_gives_another_fingerprint)
 {
     struct fingerprint first = fingerprint_of(ping("\"subscription\":\"" SUB "\"")), other;
 
-    fingerprint_key_init(&admission.key, (const uint8_t *)"another seed 16.");
+    fingerprint_key_init(&admission.key, (const uint8_t *)"another seed 16.", CATALOG_HASH_XXH3);
     other = fingerprint_of(ping("\"subscription\":\"" SUB "\""));
     cr_assert_not(same_identity(first, other));
     cr_assert_neq(first.payload, other.payload);
+}
+
+/* 2 bytes of length before each part, little-endian. */
+static void add_part(struct buffer *bytes, const char *part)
+{
+    buffer_add_char(bytes, (char)strlen(part));
+    buffer_add_char(bytes, 0);
+    buffer_add_string(bytes, part);
+}
+
+Test(admit, a_keyed_fingerprint_is_an_hmac_of_subscription_source_and_id)
+{
+    CLEANUP(buffer_deinit) struct buffer bytes = {0};
+    struct fingerprint fast = fingerprint_of(ping("\"subscription\":\"" SUB "\"")), keyed, other;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length;
+
+    fingerprint_key_init(&admission.key, catalog_seed(catalog), CATALOG_HASH_HMAC);
+    keyed = fingerprint_of(ping("\"subscription\":\"" SUB "\""));
+    add_part(&bytes, SUB);
+    add_part(&bytes, "/g");
+    add_part(&bytes, "1");
+    cr_assert_not_null(HMAC(EVP_sha256(), admission.key.secret, sizeof(admission.key.secret),
+                            (const unsigned char *)bytes.at, bytes.length, digest, &length));
+    cr_assert_arr_eq(keyed.identity, digest, sizeof(keyed.identity));
+    cr_assert_not(same_identity(fast, keyed));
+    other = fingerprint_of(ping("\"subscription\":\"" SUB "\",\"time\":\"2026-06-30T00:00:00Z\""));
+    cr_assert(same_identity(keyed, other));
+    cr_assert_neq(keyed.payload, other.payload);
 }
 
 Test(admit, parts_cannot_be_shifted_into_each_other)

@@ -92,6 +92,7 @@ Test(catalog, bucket_says_partitions_seed_and_mode)
     cr_assert_eq(apply("bucket/demo", BUCKET), 0, "%s", reason);
 
     cr_assert(catalog_has_bucket(catalog));
+    cr_assert_eq(catalog_hash(catalog), CATALOG_HASH_XXH3);
     cr_assert_eq(catalog_partitions(catalog), 12);
     cr_assert_eq(catalog_seed(catalog)[15], 15);
     cr_assert_not(catalog_is_live(catalog));
@@ -318,6 +319,8 @@ Test(catalog, malformed_records_leave_it_as_it_was)
         {"bucket/b", "{\"epoch\":1,\"partitions\":0,\"seed\":"
                      "\"000102030405060708090a0b0c0d0e0f\",\"mode\":\"test\"}"},
         {"bucket/b", "{\"epoch\":1,\"partitions\":1,\"seed\":\"00\",\"mode\":\"test\"}"},
+        {"bucket/b", "{\"epoch\":1,\"partitions\":1,\"seed\":\"000102030405060708090a0b0c0d0e0f\","
+                     "\"mode\":\"test\",\"hash\":\"md5\"}"},
         {"bucket/b", "{\"epoch\":1,\"partitions\":1,\"seed\":"
                      "\"000102030405060708090a0b0c0d0e0f\",\"mode\":\"?\"}"},
         {"subscription/s", "{\"epoch\":1,\"id\":\"s\",\"customerKey\":\"c\"}"},
