@@ -71,10 +71,52 @@ static void add_conversion(struct buffer *text, const struct invoice_line *line)
     buffer_add_char(text, '\n');
 }
 
+static void add_usage_discount(struct buffer *text, const struct invoice_line *line)
+{
+    if (line->card->discounts.usage.units == 0)
+        return;
+    buffer_add_string(text, "   |  |- less ");
+    add_decimal(text, line->card->discounts.usage);
+    buffer_add_string(text, " units of usage discount\n");
+}
+
+/* quantity × unit amount to twelve decimals, rounded up or down; false: no room. */
+static bool product_of(const struct rated_line *detail, bool is_percent,
+                       enum decimal_rounding rounding, struct decimal *product)
+{
+    if (decimal_multiply(detail->quantity, detail->unit_amount, DECIMAL_PLACES, rounding, product))
+        return false;
+    return !is_percent ||
+           decimal_divide(*product, decimal_from_int(100), DECIMAL_PLACES, rounding, product) == 0;
+}
+
+/* "27.8875, rounded ", where there was something to round; "..." for more than twelve decimals. */
+static void add_rounding(struct buffer *text, const struct invoice_line *line,
+                         const struct rated_line *detail, const struct currency *currency)
+{
+    const struct price *price = &line->card->price;
+    bool is_percent = price->kind == PRICE_PERCENTAGE || price->kind == PRICE_GRADUATED_PERCENTAGE;
+    struct decimal exact, above, rounded;
+    char amount[MONEY_TEXT_MAX];
+
+    if (price->kind == PRICE_PERCENTAGE && price->percentage.fixed.units)
+        return; /* events times the fixed amount are in it as well */
+    (void)money_format(detail->amount, currency, amount);
+    if (!product_of(detail, is_percent, DECIMAL_DOWN, &exact) ||
+        !product_of(detail, is_percent, DECIMAL_UP, &above) ||
+        decimal_parse_sum(text_of(amount), &rounded))
+        return;
+    if (decimal_compare(exact, rounded) == 0 && decimal_compare(exact, above) == 0)
+        return;
+    add_decimal(text, exact);
+    buffer_add_string(text, decimal_compare(exact, above) ? "..., rounded " : ", rounded ");
+}
+
 static void add_steps(struct buffer *text, const struct invoice_line *line,
                       const struct currency *currency)
 {
     add_conversion(text, line);
+    add_usage_discount(text, line);
     for (size_t i = 0; i < line->detail_count; i++) {
         const struct rated_line *detail = &line->details[i];
 
@@ -88,6 +130,8 @@ static void add_steps(struct buffer *text, const struct invoice_line *line,
             add_rate(text, line);
         }
         buffer_add_string(text, " = ");
+        if (detail->kind == RATED_USAGE)
+            add_rounding(text, line, detail, currency);
         add_money(text, detail->amount, currency);
         if (detail->discount.minor) {
             buffer_add_string(text, " less ");
