@@ -91,42 +91,45 @@ int billed_of(struct store_txn *txn, struct text subscription, struct text phase
 }
 
 /* What was billed of the period, and this line's total with it. */
-static bool add_total(const struct currency *currency, const char *before, struct text more,
+static bool add_total(const struct currency *currency, const char *before, struct money more,
                       char total[MONEY_TEXT_MAX])
 {
-    struct money a, b, sum;
+    struct money a, sum;
 
-    if (money_parse(text_of(before), currency, &a) || money_parse(more, currency, &b) ||
-        money_add(a, b, &sum))
+    if (money_parse(text_of(before), currency, &a) || money_add(a, more, &sum))
         return false;
     money_format(sum, currency, total);
     return true;
 }
 
+/* What a line says of its card's period. */
+struct billed_line {
+    struct text phase, card, quantity;
+    int64_t from, to; /* minutes */
+    struct money total;
+    bool is_adjustment;
+};
+
 static int put_period(struct store_txn *txn, struct text subscription,
-                      const struct currency *currency, const json_t *line)
+                      const struct currency *currency, const struct billed_line *line)
 {
-    const json_t *period = json_object_get(line, "period");
-    bool is_adjustment = text_equal(member(line, "kind"), text_of("adjustment"));
-    struct text phase = member(line, "phaseKey"), card = member(line, "rateCardKey");
     struct buffer key = {0}, value = {0};
     struct billed_period before;
     char total[MONEY_TEXT_MAX];
-    int64_t from, to;
-    int r;
+    int r = billed_of(txn, subscription, line->phase, line->card, line->from, line->to, &before);
 
-    if (!minute_of(period, "from", &from) || !minute_of(period, "to", &to))
-        return fault(FAULT_STOP, "an invoice line has no period");
-    r = billed_of(txn, subscription, phase, card, from, to, &before);
     if (r)
         return fault_pass(r);
-    if (!add_total(currency, before.total, member(line, "total"), total))
-        return fault(FAULT_STOP, "an invoice line's total can't be read");
-    period_key(&key, subscription, phase, card, from, to);
-    buffer_printf(&value, "{\"quantity\":");
-    buffer_add_json_string(&value, member(line, "quantity"));
-    buffer_printf(&value, ",\"total\":\"%s\",\"adjustments\":%lld}", total,
-                  (long long)before.adjustments + is_adjustment);
+    if (!add_total(currency, before.total, line->total, total))
+        return fault(FAULT_STOP, "what was billed of a period has no room");
+    period_key(&key, subscription, line->phase, line->card, line->from, line->to);
+    buffer_add_string(&value, "{\"quantity\":");
+    buffer_add_json_string(&value, line->quantity);
+    buffer_add_string(&value, ",\"total\":\"");
+    buffer_add_string(&value, total);
+    buffer_add_string(&value, "\",\"adjustments\":");
+    buffer_add_int(&value, before.adjustments + line->is_adjustment);
+    buffer_add_char(&value, '}');
     r = store_put(txn, BOOKS_BILLED, buffer_text(&key), buffer_text(&value));
     buffer_deinit(&key);
     buffer_deinit(&value);
@@ -148,26 +151,56 @@ int billed_credit(struct store_txn *txn, struct text subscription, char used[BIL
     return 0;
 }
 
-/* Adds what the invoice uses of the subscription's credit. */
+/* Adds what an invoice uses of the subscription's credit. */
+static int put_credit(struct store_txn *txn, struct text subscription,
+                      const struct currency *currency, struct money used)
+{
+    char before[BILLED_CREDIT_MAX], total[MONEY_TEXT_MAX];
+    struct buffer key = {0};
+    int r = billed_credit(txn, subscription, before);
+
+    if (r)
+        return fault_pass(r);
+    if (!add_total(currency, before, used, total))
+        return fault(FAULT_STOP, "the credit that was used has no room");
+    key_of(&key, subscription, 'c');
+    r = store_put(txn, BOOKS_BILLED, buffer_text(&key), text_of(total));
+    buffer_deinit(&key);
+    return r ? fault_pass(r) : 0;
+}
+
 static int take_credit(struct store_txn *txn, const json_t *invoice)
 {
     const struct currency *currency = currency_find(member(invoice, "currency"));
-    struct text subscription = member(invoice, "subscription");
     const json_t *credit = json_object_get(invoice, "credit");
-    char before[BILLED_CREDIT_MAX], total[MONEY_TEXT_MAX];
-    struct buffer key = {0};
+    struct money used;
     int r;
 
     if (!credit)
         return 0;
-    r = billed_credit(txn, subscription, before);
-    if (r)
-        return fault_pass(r);
-    if (!add_total(currency, before, member(credit, "used"), total))
+    if (money_parse(member(credit, "used"), currency, &used))
         return fault(FAULT_STOP, "an invoice's credit can't be read");
-    key_of(&key, subscription, 'c');
-    r = store_put(txn, BOOKS_BILLED, buffer_text(&key), text_of(total));
-    buffer_deinit(&key);
+    r = put_credit(txn, member(invoice, "subscription"), currency, used);
+    return r ? fault_pass(r) : 0;
+}
+
+static int take_line(struct store_txn *txn, struct text subscription,
+                     const struct currency *currency, const json_t *json)
+{
+    const json_t *period = json_object_get(json, "period");
+    struct billed_line line = {
+        .phase = member(json, "phaseKey"),
+        .card = member(json, "rateCardKey"),
+        .quantity = member(json, "quantity"),
+        .is_adjustment = text_equal(member(json, "kind"), text_of("adjustment")),
+    };
+    int r;
+
+    if (!minute_of(period, "from", &line.from) || !minute_of(period, "to", &line.to))
+        return fault(FAULT_STOP, "an invoice line has no period");
+    if (money_parse(member(json, "total"), currency, &line.total))
+        return fault(FAULT_STOP, "an invoice line's total can't be read");
+    r = put_period(txn, subscription, currency, &line);
     return r ? fault_pass(r) : 0;
 }
 
@@ -184,7 +217,7 @@ static int take_lines(struct store_txn *txn, const json_t *invoice)
     {
         int r = text_equal(member(line, "kind"), text_of("fee"))
                     ? 0
-                    : put_period(txn, subscription, currency, line);
+                    : take_line(txn, subscription, currency, line);
 
         if (r)
             return fault_pass(r);
@@ -238,6 +271,45 @@ static int take_invoice(struct store_txn *txn, struct text key, struct text json
         r = take_lines(txn, invoice);
     if (!r)
         r = take_credit(txn, invoice);
+    return r ? fault_pass(r) : 0;
+}
+
+static int put_line(struct store_txn *txn, const struct invoice *invoice,
+                    const struct invoice_line *line)
+{
+    char quantity[DECIMAL_TEXT_MAX];
+    size_t length = decimal_format(line->usage.quantity, quantity);
+    struct billed_line billed = {
+        .phase = line->phase_key,
+        .card = line->card_key,
+        .quantity = text_from(quantity, length),
+        .from = instant_minute(line->period.window.from),
+        .to = instant_minute(line->period.window.to),
+        .total = line->total,
+        .is_adjustment = line->kind == INVOICE_ADJUSTMENT,
+    };
+    int r =
+        put_period(txn, invoice->subscription->id, invoice->subscription->plan->currency, &billed);
+
+    return r ? fault_pass(r) : 0;
+}
+
+int billed_take_built(struct store_txn *txn, const struct invoice *invoice, struct text json)
+{
+    const struct subscription *subscription = invoice->subscription;
+    struct text there;
+    int r = store_get(txn, BOOKS_INVOICES, invoice->id, &there);
+
+    if (r != STORE_NOT_FOUND)
+        return r ? fault_pass(r) : 0;
+    r = put_invoice(txn, invoice->id, json);
+    if (!r)
+        r = put_boundary(txn, subscription->id, instant_minute(invoice->boundary.at), invoice->id);
+    for (size_t i = 0; !r && i < invoice->line_count; i++)
+        if (invoice->lines[i].kind != INVOICE_FEE)
+            r = put_line(txn, invoice, &invoice->lines[i]);
+    if (!r && invoice_has_credit(invoice))
+        r = put_credit(txn, subscription->id, subscription->plan->currency, invoice->credit.used);
     return r ? fault_pass(r) : 0;
 }
 

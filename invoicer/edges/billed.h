@@ -2,8 +2,8 @@
  * billed.h - what the records of <bucket>.invoices say: invoices, closes, and what was billed by
  * them.
  *
- * Written here and read back from the topic, a record is taken in by the same function, so a store
- * that was lost comes back the same. An invoice that is there is never taken again: what is issued
+ * Written here or read back from the topic, a record puts the same rows, so a store that was lost
+ * comes back the same. An invoice that is there is never taken again: what is issued
  * stays.
  *
  *   {invoice id}     render.h's JSON, with the close that made it as a first member, "close", which
@@ -24,9 +24,14 @@
 #include "common/base/decimal.h"
 #include "common/base/instant.h"
 #include "common/io/store.h"
+#include "invoicer/rules/invoice.h"
 
 /* Takes a record in: into INVOICES, CLOSES and BILLED. */
 MUST_USE int billed_take(struct store_txn *txn, struct text key, struct text json);
+
+/* The same for an invoice that was just built, whose record `json` is: without reading it again. */
+MUST_USE int billed_take_built(struct store_txn *txn, const struct invoice *invoice,
+                               struct text json);
 
 /* A boundary without an invoice, noted by the close that found nothing to bill there. */
 MUST_USE int billed_nothing(struct store_txn *txn, struct text subscription, int64_t minute);

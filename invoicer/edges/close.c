@@ -161,7 +161,7 @@ static int take_invoice(struct run *run, struct store_txn *txn, const struct inv
     render_json(invoice, &json);
     buffer_printf(&record, "{\"close\":\"%s\",", run->record.id);
     buffer_add(&record, json.at + 1, json.length - 1);
-    r = billed_take(txn, invoice->id, buffer_text(&record));
+    r = billed_take_built(txn, invoice, buffer_text(&record));
     if (!r && run->visit)
         r = run->visit(run->context, invoice);
     else if (!r)

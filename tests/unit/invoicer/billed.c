@@ -1,6 +1,8 @@
 #include "invoicer/edges/billed.h"
 
 #include "invoicer/edges/outbox.h"
+#include "invoicer/rules/render.h"
+#include "tests/unit/invoicer/billing.h"
 #include "tests/unit/invoicer/shelf.h"
 
 enum { FEBRUARY = 29498400 /* 2026-02-01 in minutes */, JANUARY = FEBRUARY - 31 * 1440 };
@@ -84,6 +86,77 @@ Test(billed, the_last_boundary_is_the_subscriptions_own_with_an_invoice_or_witho
     cr_assert_eq(minute, 29498500);
     cr_assert_eq(billed_last(shelf.txn, text_of("R"), &minute), BILLED_NOT);
     shelf_close(&shelf);
+}
+
+static int dump_row(void *context, struct text key, struct text value)
+{
+    buffer_add_json_string(context, key);
+    buffer_add_char(context, '=');
+    buffer_add_json_string(context, value);
+    buffer_add_char(context, '\n');
+    return 0;
+}
+
+/* Every row that invoices leave in the store. */
+static void dump(struct shelf *shelf, struct buffer *rows)
+{
+    static const enum books_table tables[] = {BOOKS_INVOICES, BOOKS_CLOSES, BOOKS_BILLED};
+
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+        cr_assert_eq(books_each(shelf->txn, tables[i], text_from("", 0), dump_row, rows), 0);
+}
+
+static const char plan[] =
+    "{'key':'pro','version':1,'name':'Pro','currency':'USD','billingCadence':'P1M','phases':["
+    "{'key':'p','name':'P','rateCards':[{'type':'flat_fee','key':'fee','name':'Fee',"
+    "'billingCadence':'P1M','price':{'type':'flat','amount':'29','paymentTerm':'in_advance'}},"
+    "{'type':'usage_based','key':'api','name':'API','featureKey':'api','billingCadence':'P1M',"
+    "'price':{'type':'unit','amount':'0.01'}}]}]}";
+static const char subscription[] =
+    "{'id':'01ARZ3NDEKTSV4RRFFQ69G5FAV','customerKey':'acme','activeFrom':'2026-01-01T00:00:00Z'}";
+
+/* The invoices of the first three boundaries, each built and taken one way. */
+static void take_three(struct billing *billing, struct shelf *shelf, bool as_built)
+{
+    for (size_t i = 0; i < 3; i++) {
+        CLEANUP(buffer_deinit) struct buffer json = {0}, record = {0};
+        struct invoice_sources sources = billing_sources(billing);
+        struct billing_boundary boundary = billing_boundary_at(billing, i);
+        struct invoice invoice;
+
+        sources.credit_used.minor = i == 0 ? 0 : i == 1 ? 2900 : 5800;
+        cr_assert_eq(
+            invoice_build(&billing->subscription, &boundary, &sources, &billing->arena, &invoice),
+            0);
+        render_json(&invoice, &json);
+        buffer_add_string(&record, "{\"close\":\"C\",");
+        buffer_add(&record, json.at + 1, json.length - 1);
+        cr_assert_eq(as_built ? billed_take_built(shelf->txn, &invoice, buffer_text(&record))
+                              : billed_take(shelf->txn, invoice.id, buffer_text(&record)),
+                     0);
+    }
+}
+
+Test(billed, an_invoice_leaves_the_same_rows_built_or_read)
+{
+    CLEANUP(buffer_deinit) struct buffer built = {0}, read = {0};
+    struct billing billing;
+
+    billing_init(&billing, plan, subscription);
+    billing.subscription.previous_id = text_of("OLD");
+    billing.subscription.credit.minor = 7000;
+    billing_count(&billing, "api", "2026-01-05", "153.5");
+    for (int way = 0; way < 2; way++) {
+        struct shelf shelf;
+
+        shelf_open(&shelf);
+        take_three(&billing, &shelf, way == 0);
+        dump(&shelf, way == 0 ? &built : &read);
+        shelf_close(&shelf);
+    }
+    cr_assert_gt(built.length, 1000);
+    cr_assert(text_equal(buffer_text(&built), buffer_text(&read)));
+    billing_deinit(&billing);
 }
 
 Test(billed, what_is_no_record_of_ours_stops)
