@@ -123,11 +123,14 @@ uint64_t day_ids_bytes(const struct day *day)
     return dedup_bytes(&day->ids) + (day->sealed ? sealed_bytes(day->sealed) : 0);
 }
 
-/* Sealing again writes all that is sealed anew: it waits until there is a quarter as much. */
+/* Sealing again writes all that is sealed anew: it waits until it frees a quarter as many bytes. By
+ * bytes, since on many days with few ids each it is the tables' least size that fills the memory.
+ */
 static bool is_worth_sealing(const struct day *day)
 {
     return day->is_open && day->ids.count > 0 &&
-           (!day->sealed || day->ids.count >= day->sealed->count / 4);
+           (!day->sealed ||
+            dedup_bytes(&day->ids) >= day->sealed->count * sizeof(struct fingerprint) / 4);
 }
 
 size_t days_to_seal(const struct days *days, int64_t bytes, uint64_t ids,

@@ -270,6 +270,27 @@ static uint128 run(struct engine *engine, bool seals)
     return engine->vault.state.digest;
 }
 
+/* Sixty days with a hundred sealed ids and one new one each hold more memory in their new tables
+ * than sealing saved; a day with many sealed ids isn't written again for one. */
+Test(sealed, a_small_day_is_sealed_again_for_the_table_that_one_id_takes)
+{
+    struct fingerprint id = {.payload = 7};
+    struct day *found[DAYS_SEALED_MAX];
+    struct days days = {0};
+    struct day *small = days_take(&days, 100), *large = days_take(&days, 101);
+
+    small->sealed = sealed_new(0, 0);
+    large->sealed = sealed_new(0, 0);
+    small->sealed->count = 100;
+    large->sealed->count = 1000000;
+    cr_assert_eq(days_to_seal(&days, INT64_MAX, UINT64_MAX, found), 0);
+    dedup_add(&small->ids, &id);
+    dedup_add(&large->ids, &id);
+    cr_assert_eq(days_to_seal(&days, INT64_MAX, UINT64_MAX, found), 1);
+    cr_assert_eq(found[0], small);
+    days_deinit(&days);
+}
+
 Test(sealed, days_give_the_same_verdicts_and_digest_sealed_or_not)
 {
     static struct engine engine;
