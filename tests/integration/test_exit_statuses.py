@@ -66,7 +66,8 @@ def test_an_ingest_whose_place_another_took_ends_with_81():
         assert first.wait(60) == 81, (rig.folder / "log").read_text()[-2000:]
         rig.await_ready()
         rig.put("events", [{"value": json.dumps(event("two"))}])
-        wait_for("both events", 60, lambda: len(rig.usage()) == 2)
+        # The first may be written again: who is fenced can't say any more how far it was.
+        wait_for("both events", 60, lambda: len({e["identity"] for e in rig.usage()}) == 2)
 
 
 def test_an_invoicer_whose_place_another_took_ends_with_81():
