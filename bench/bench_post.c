@@ -29,7 +29,8 @@ struct connection {
     char *request; /* HEAD_ROOM, then the body */
     char answer[ANSWER_MAX];
     size_t answered;
-    int64_t due_ns; /* when its request was wanted; 0: it is idle */
+    int64_t due_ns;      /* when its request was wanted; 0: it is idle */
+    size_t from, length; /* of the request */
 };
 
 struct post {
@@ -59,8 +60,7 @@ static void open_connection(const struct post *post, struct connection *connecti
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connection->socket = socket(AF_INET, SOCK_STREAM, 0);
-    connection->request = malloc(HEAD_ROOM + 2 + (size_t)post->batch * MADE_JSON_MAX);
-    if (connection->socket < 0 || !connection->request ||
+    if (connection->socket < 0 ||
         connect(connection->socket, (struct sockaddr *)&address, sizeof(address)))
         fail("connect");
     setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -70,6 +70,8 @@ static void send_all(int socket, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t sent = send(socket, bytes, length, MSG_NOSIGNAL);
+        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return; /* the answer won't come either: it is sent again then */
         if (sent < 0)
             fail("send");
         bytes += sent;
@@ -109,11 +111,13 @@ static bool send_next(struct post *post, struct connection *connection, int64_t 
                             "Content-Length: %zu\r\n\r\n",
                             post->key, post->batch == 1 ? "" : "-batch", body);
     memcpy(connection->request + HEAD_ROOM - head, text, head);
+    connection->from = HEAD_ROOM - head;
+    connection->length = head + body;
     connection->due_ns = due_ns;
     connection->answered = 0;
     post->in_flight++;
     post->sent += (int64_t)count;
-    send_all(connection->socket, connection->request + HEAD_ROOM - head, head + body);
+    send_all(connection->socket, connection->request + connection->from, connection->length);
     return true;
 }
 
@@ -133,9 +137,17 @@ static bool is_whole(struct connection *connection)
 static void reopen(struct post *post, struct connection *connection)
 {
     close(connection->socket);
-    free(connection->request);
     open_connection(post, connection);
     post->polls[connection - post->connection].fd = connection->socket;
+}
+
+/* The server may have closed an idle connection while a request was under way to it: that one goes
+ * out again, as events have ids. */
+static void begin_again(struct post *post, struct connection *connection)
+{
+    reopen(post, connection);
+    if (connection->due_ns)
+        send_all(connection->socket, connection->request + connection->from, connection->length);
 }
 
 static void take_answer(struct post *post, struct connection *connection)
@@ -143,8 +155,8 @@ static void take_answer(struct post *post, struct connection *connection)
     ssize_t got = recv(connection->socket, connection->answer + connection->answered,
                        ANSWER_MAX - 1 - connection->answered, 0);
 
-    if (got == 0 && connection->due_ns == 0) { /* idle for too long */
-        reopen(post, connection);
+    if (got <= 0 && (connection->due_ns == 0 || connection->answered == 0)) {
+        begin_again(post, connection);
         return;
     }
     if (got <= 0)
@@ -204,6 +216,9 @@ static void set_up(struct post *post)
     if (!post->events || !post->connection || !post->latency_us)
         fail("no memory");
     for (int64_t i = 0; i < post->connections; i++) {
+        post->connection[i].request = malloc(HEAD_ROOM + 2 + (size_t)post->batch * MADE_JSON_MAX);
+        if (!post->connection[i].request)
+            fail("no memory");
         open_connection(post, &post->connection[i]);
         post->polls[i] = (struct pollfd){.fd = post->connection[i].socket, .events = POLLIN};
     }
