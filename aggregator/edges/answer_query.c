@@ -146,7 +146,7 @@ static void answer_outcome(struct question *question)
                             NULL);
         break;
     default:
-        log_message(LOG_ERROR, "query_failed", "%s", question->why);
+        log_message(LOG_WARN, "query_failed", "%s", question->why);
         http_answer_problem(request, 500, "internal", "the query failed; the log says why", NULL);
     }
 }

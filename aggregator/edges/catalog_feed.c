@@ -46,7 +46,7 @@ static void apply(struct catalog_feed *feed, const struct kafka_message *record)
     char *key = text_copy(record->key);
 
     if (catalog_apply(feed->catalog, record->key, record->value, &reason) == CATALOG_MALFORMED)
-        log_event(LOG_ERROR, "catalog_record_ignored", "key", key, "reason", reason, NULL);
+        log_event(LOG_WARN, "catalog_record_ignored", "reason", reason, "key", key, NULL);
     feed->next_offset = record->offset + 1;
     free(key);
 }

@@ -2,16 +2,22 @@
 
 #include "common/base/fault.h"
 #include "common/base/instant.h"
+#include "common/io/log_repeat.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *log_process = "tollway";
 static enum log_level log_least = LOG_INFO;
 static enum log_form log_written_as = LOG_LOGFMT;
+
+static pthread_mutex_t repeat_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct log_repeat repeat;
 
 void log_init(const char *process, enum log_level least, enum log_form form)
 {
@@ -65,6 +71,32 @@ static void begin(struct buffer *line, enum log_level level, const char *event)
     add_field(line, "event", text_of(event));
 }
 
+/* False: the line is left out. Otherwise how many like it were, since the last that wasn't. */
+static bool admits(enum log_level level, const char *event, const char *says, int64_t *repeated)
+{
+    struct timespec now;
+
+    *repeated = 0;
+    if (level < log_least || level != LOG_WARN)
+        return level >= log_least;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    pthread_mutex_lock(&repeat_lock);
+    *repeated = log_repeat_admit(&repeat, log_repeat_kind(event, text_of(says)),
+                                 (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    pthread_mutex_unlock(&repeat_lock);
+    return *repeated >= 0;
+}
+
+static void add_repeated(struct buffer *line, int64_t repeated)
+{
+    char text[24];
+
+    if (repeated == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "%lld", (long long)repeated);
+    add_field(line, "repeated", text_of(text));
+}
+
 /* One write, so that lines of several threads don't mix. A log that can't be written is nobody's
  * reason to stop. */
 static void end(struct buffer *line)
@@ -73,45 +105,63 @@ static void end(struct buffer *line)
     (void)!write(STDERR_FILENO, line->at, line->length);
 }
 
+/* What the first field says; NULL without fields. */
+static const char *first_of(va_list fields)
+{
+    return va_arg(fields, const char *) ? va_arg(fields, const char *) : NULL;
+}
+
 void log_event(enum log_level level, const char *event, ...)
 {
     CLEANUP(buffer_deinit) struct buffer line = {0};
-    const char *name;
+    const char *name, *says;
+    int64_t repeated;
     va_list fields;
 
-    if (level < log_least)
+    va_start(fields, event);
+    says = first_of(fields);
+    va_end(fields);
+    if (!admits(level, event, says, &repeated))
         return;
     begin(&line, level, event);
     va_start(fields, event);
     while ((name = va_arg(fields, const char *)))
         add_field(&line, name, text_of(va_arg(fields, const char *)));
     va_end(fields);
+    add_repeated(&line, repeated);
     end(&line);
-}
-
-static void add_formatted(struct buffer *line, const char *format, va_list arguments)
-{
-    char message[2048];
-
-    vsnprintf(message, sizeof(message), format, arguments);
-    add_field(line, "message", text_of(message));
 }
 
 void log_message(enum log_level level, const char *event, const char *format, ...)
 {
-    CLEANUP(buffer_deinit) struct buffer line = {0};
+    char message[2048];
     va_list arguments;
 
     if (level < log_least)
         return;
-    begin(&line, level, event);
     va_start(arguments, format);
-    add_formatted(&line, format, arguments);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    end(&line);
+    log_event(level, event, "message", message, (char *)NULL);
 }
 
 void log_fault(enum log_level level, const char *event)
 {
     log_event(level, event, "message", fault_text(), "trace", fault_trace(), (char *)NULL);
+}
+
+void log_end(void)
+{
+    CLEANUP(buffer_deinit) struct buffer line = {0};
+    int64_t untold;
+
+    pthread_mutex_lock(&repeat_lock);
+    untold = log_repeat_untold(&repeat);
+    repeat = (struct log_repeat){0};
+    pthread_mutex_unlock(&repeat_lock);
+    if (untold == 0)
+        return;
+    begin(&line, LOG_WARN, "warnings_left_out");
+    add_repeated(&line, untold);
+    end(&line);
 }

@@ -5,7 +5,11 @@
  *   {"time":"…","level":"info","process":"aggregator","event":"partition_assigned","partition":"3"}
  *   or, in logfmt, time=… level=info process=aggregator event=partition_assigned partition=3
  *
- * program_run calls log_init. Only process files and edges log; rules never do; who returns a fault
+ * Warnings of one kind (event, and what its first field says but for digits) are written at most
+ * once in LOG_REPEAT_MS: the next one has a last field repeated=N, how many were left out before
+ * it, and log_end tells the rest. Errors are all written.
+ *
+ * program_run calls log_init and log_end. Only process files and edges log; rules never do; who returns a fault
  * doesn't log it. Threads    Any. A line is one write(2).
  */
 #pragma once
@@ -16,6 +20,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_form { LOG_LOGFMT, LOG_JSON };
 
 void log_init(const char *process, enum log_level least, enum log_form form);
+void log_end(void); /* the process ends */
 /* Pairs of name and text follow, ended by NULL: log_event(LOG_INFO, "ready", "port", port, NULL).
  */
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));

@@ -512,6 +512,7 @@ int program_run(const struct program *program, int argc, char **argv)
     r = read_command_line(&invocation, argc, argv);
     if (r == 0)
         r = perform(&invocation);
+    log_end();
 
     free(invocation.arguments);
     free(invocation.flags);

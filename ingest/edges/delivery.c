@@ -124,7 +124,7 @@ static void on_finished(void *context, const struct pack_batch *batch)
     if (r == 0)
         return;
     if (r < 0)
-        log_fault(LOG_ERROR, "usage_not_sent");
+        log_fault(LOG_WARN, "usage_not_sent");
     settle(parcel, true);
 }
 
@@ -300,7 +300,7 @@ void delivery_reject(struct delivery *delivery, const struct kafka_message *mess
     if (r == 0)
         return;
     if (r < 0)
-        log_fault(LOG_ERROR, "rejected_not_sent");
+        log_fault(LOG_WARN, "rejected_not_sent");
     settle(parcel, true);
 }
 

@@ -1,12 +1,14 @@
 #include "common/io/log.h"
 
 #include "common/base/fault.h"
+#include "common/io/log_repeat.h"
 
 #include <criterion/criterion.h>
 
 #include <jansson.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 static char logged[8192];
@@ -92,4 +94,55 @@ Test(log, a_fault_is_logged_with_its_trace)
     capture(log_a_fault);
 
     cr_assert(strstr(logged, "message=\"broker b:1 is away\" trace=log_a_fault:"), "%s", logged);
+}
+
+static void log_a_flood(void)
+{
+    for (int i = 0; i < 20; i++) {
+        log_message(LOG_WARN, "waiting", "broker 127.0.0.1:%d is away", 9000 + i);
+        log_event(LOG_ERROR, "stopping", "message", "the log was cut", NULL);
+    }
+    log_message(LOG_WARN, "waiting", "broker 127.0.0.1:9000 denies us");
+    log_end();
+    log_end();
+}
+
+static int count_of(const char *part)
+{
+    int count = 0;
+
+    for (const char *at = logged; (at = strstr(at, part)); at++)
+        count++;
+    return count;
+}
+
+Test(log, a_warning_repeated_at_once_is_written_once_and_the_end_says_how_often)
+{
+    log_init("taker", LOG_INFO, LOG_LOGFMT);
+    capture(log_a_flood);
+
+    cr_assert_eq(count_of("is away"), 1, "%s", logged);
+    cr_assert_eq(count_of("denies us"), 1, "another warning isn't a repetition");
+    cr_assert_eq(count_of("event=stopping"), 20, "errors are never left out");
+    cr_assert_eq(count_of("level=warn process=taker event=warnings_left_out repeated=19\n"), 1);
+    cr_assert_eq(count_of("warnings_left_out"), 1, "told of once");
+}
+
+static void log_before_and_after(void)
+{
+    struct timespec wait = {.tv_sec = LOG_REPEAT_MS / 1000, .tv_nsec = 50000000};
+
+    for (int i = 0; i < 4; i++)
+        log_event(LOG_WARN, "waiting", "reason", "no broker", NULL);
+    nanosleep(&wait, NULL);
+    log_event(LOG_WARN, "waiting", "reason", "no broker", NULL);
+}
+
+Test(log, the_next_warning_of_a_kind_says_how_many_were_left_out)
+{
+    log_init("taker", LOG_INFO, LOG_JSON);
+    capture(log_before_and_after);
+
+    cr_assert_eq(count_of("\"reason\":\"no broker\"}\n"), 1, "%s", logged);
+    cr_assert_eq(count_of("\"reason\":\"no broker\",\"repeated\":\"3\"}\n"), 1, "%s", logged);
 }
