@@ -191,17 +191,9 @@ static int parse(struct question *question, const json_t *object, struct text sl
 
 static bool wants_csv(const struct http_request *request)
 {
-    struct text accept = http_header(request, "Accept");
+    static const struct http_offer offers[] = {{"application/json", NULL}, {"text/csv", NULL}};
 
-    while (accept.length) {
-        struct text range = text_cut(&accept, ',');
-        struct text type = text_trim(text_cut(&range, ';'));
-        if (text_equal_ignoring_case(type, text_of("text/csv")))
-            return true;
-        if (text_equal_ignoring_case(type, text_of("application/json")))
-            return false;
-    }
-    return false;
+    return http_choose(request, offers, ARRAY_LEN(offers)) == 1;
 }
 
 /* Takes `object`. Slugs have no letter that a path must escape. */

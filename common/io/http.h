@@ -101,6 +101,15 @@ size_t http_query_count(const struct http_request *request);
  */
 MUST_USE int http_query_at(struct http_request *request, size_t index, struct text *name,
                            struct text *value);
+/* A form that an answer can have: its media type and, unless NULL, which version of it. */
+struct http_offer {
+    const char *type, *version;
+};
+/* Which of them the client's Accept likes best by its q, the first named on a tie; 0 when it names
+ * none. Wildcards name none: they take the usual, which is the first. */
+size_t http_choose(const struct http_request *request, const struct http_offer *offers,
+                   size_t count);
+
 /* The key of `Authorization: Bearer KEY`; absent when there is none. */
 struct text http_bearer(const struct http_request *request);
 

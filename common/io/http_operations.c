@@ -43,35 +43,39 @@ static void answer_version(struct http_request *request)
     http_answer_json(request, 200, buffer_text(&json));
 }
 
-static void add_metric(struct buffer *out, const char *name, const char *kind, const char *help,
-                       uint64_t value)
-{
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, kind, name,
-                  (unsigned long long)value);
-}
-
-static void write_http_metrics(const struct http_server *server, struct buffer *out)
+static void write_http_metrics(const struct http_server *server, enum metrics_form form,
+                               struct buffer *out)
 {
     const struct http_counts *counts = &server->counts;
+    const struct {
+        const char *name;
+        enum metric_kind kind;
+        const char *help;
+        uint64_t value;
+    } rows[] = {
+        {"tollway_http_connections_open", METRIC_GAUGE, "Open HTTP connections.",
+         server->connection_count},
+        {"tollway_http_connections_total", METRIC_COUNTER, "HTTP connections accepted.",
+         counts->connections_total},
+        {"tollway_http_requests_total", METRIC_COUNTER, "HTTP requests that reached their handler.",
+         counts->requests},
+        {"tollway_http_refusals_total", METRIC_COUNTER,
+         "HTTP requests that the server refused before any handler saw them.", counts->refusals},
+        {"tollway_http_timeouts_total", METRIC_COUNTER,
+         "HTTP requests given up because they came too slowly.", counts->timeouts},
+        {"tollway_http_overloads_total", METRIC_COUNTER,
+         "HTTP requests and connections turned away at a memory or connection limit.",
+         counts->overloads},
+        {"tollway_http_in_flight_bytes", METRIC_GAUGE, "Memory held by large request bodies.",
+         server->pool.in_flight},
+    };
 
-    add_metric(out, "tollway_http_connections", "gauge", "Open HTTP connections.",
-               server->connection_count);
-    add_metric(out, "tollway_http_connections_total", "counter", "HTTP connections accepted.",
-               counts->connections_total);
-    add_metric(out, "tollway_http_requests_total", "counter",
-               "HTTP requests that reached their handler.", counts->requests);
-    add_metric(out, "tollway_http_refusals_total", "counter",
-               "HTTP requests that the server refused before any handler saw them.",
-               counts->refusals);
-    add_metric(out, "tollway_http_timeouts_total", "counter",
-               "HTTP requests given up because they came too slowly.", counts->timeouts);
-    add_metric(out, "tollway_http_overloads_total", "counter",
-               "HTTP requests and connections turned away at a memory or connection limit.",
-               counts->overloads);
-    add_metric(out, "tollway_http_in_flight_bytes", "gauge", "Memory held by large request bodies.",
-               server->pool.in_flight);
-    buffer_add_string(out, "# HELP tollway_http_responses_total HTTP responses by class.\n"
-                           "# TYPE tollway_http_responses_total counter\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        metrics_write_head(rows[i].name, rows[i].kind, rows[i].help, form, out);
+        buffer_printf(out, "%s %llu\n", rows[i].name, (unsigned long long)rows[i].value);
+    }
+    metrics_write_head("tollway_http_responses_total", METRIC_COUNTER, "HTTP responses by class.",
+                       form, out);
     for (int i = 2; i <= 5; i++)
         buffer_printf(out, "tollway_http_responses_total{class=\"%dxx\"} %llu\n", i,
                       (unsigned long long)counts->answers_by_class[i]);
@@ -79,15 +83,24 @@ static void write_http_metrics(const struct http_server *server, struct buffer *
 
 static void answer_metrics(struct http_request *request)
 {
-    static const struct http_answer answer = {200, "text/plain; version=0.0.4; charset=utf-8", NULL,
-                                              NULL};
+    static const struct http_offer offers[] = {
+        [METRICS_PROMETHEUS] = {"text/plain", NULL},
+        [METRICS_OPENMETRICS] = {"application/openmetrics-text", "1.0.0"},
+    };
+    static const struct http_answer answers[] = {
+        [METRICS_PROMETHEUS] = {200, "text/plain; version=0.0.4; charset=utf-8", NULL, NULL},
+        [METRICS_OPENMETRICS] = {200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                                 NULL, NULL},
+    };
     struct http_operations *operations = request->context;
+    enum metrics_form form = (enum metrics_form)http_choose(request, offers, ARRAY_LEN(offers));
     CLEANUP(buffer_deinit) struct buffer out = {0};
 
     if (operations->metrics)
-        metrics_write(operations->metrics, &out);
-    write_http_metrics(operations->server, &out);
-    http_answer(request, &answer, buffer_text(&out));
+        metrics_write(operations->metrics, form, &out);
+    write_http_metrics(operations->server, form, &out);
+    metrics_write_end(form, &out);
+    http_answer(request, &answers[form], buffer_text(&out));
 }
 
 void http_serve_operations(struct http_server *server, http_ready *ready, void *context,

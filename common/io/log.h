@@ -9,8 +9,8 @@
  * once in LOG_REPEAT_MS: the next one has a last field repeated=N, how many were left out before
  * it, and log_end tells the rest. Errors are all written.
  *
- * program_run calls log_init and log_end. Only process files and edges log; rules never do; who returns a fault
- * doesn't log it. Threads    Any. A line is one write(2).
+ * program_run calls log_init and log_end. Only process files and edges log; rules never do; who
+ * returns a fault doesn't log it. Threads    Any. A line is one write(2).
  */
 #pragma once
 

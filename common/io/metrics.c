@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static const struct {
     {10000000, "10"}, {30000000, "30"}, {60000000, "60"},
 };
 
-enum { BUCKETS = ARRAY_LEN(bounds) + 1 }; /* the last is +Inf */
+enum { BUCKETS = ARRAY_LEN(bounds) + 1, BOUND_TEXT_MAX = 16 }; /* the last is +Inf */
 
 struct series {
     _Atomic int64_t value; /* a histogram's count is the sum of its buckets */
@@ -49,9 +50,22 @@ static bool ends_with(const char *name, const char *end)
     return length >= end_length && strcmp(name + length - end_length, end) == 0;
 }
 
-/* What `promtool check metrics` would object to is a mistake in the table. */
-static void check_row(const struct metric *metric)
+/* A family's name: OpenMetrics counts a counter's _total as its samples' ending. */
+static size_t family_length(const char *name)
 {
+    return strlen(name) - (ends_with(name, "_total") ? strlen("_total") : 0);
+}
+
+/* What `promtool check metrics` or an OpenMetrics parser would object to is a mistake in the table.
+ */
+static void check_row(const struct metric *table, size_t row)
+{
+    const struct metric *metric = &table[row];
+    size_t length = family_length(metric->name);
+
+    for (size_t i = 0; i < row; i++)
+        assert(family_length(table[i].name) != length ||
+               memcmp(table[i].name, metric->name, length) != 0);
     assert(strncmp(metric->name, "tollway_", 8) == 0);
     assert(metric->help && metric->help[0]);
     assert((metric->kind == METRIC_COUNTER) == ends_with(metric->name, "_total"));
@@ -71,7 +85,7 @@ struct metrics *metrics_new(const struct metric *table, size_t count)
     for (size_t row = 0; row < count; row++) {
         size_t values = series_count(&table[row]);
 
-        check_row(&table[row]);
+        check_row(table, row);
         metrics->rows[row] = calloc(values, sizeof(struct series));
         assert(metrics->rows[row]);
         for (size_t i = 0; table[row].kind == METRIC_HISTOGRAM && i < values; i++) {
@@ -157,16 +171,27 @@ static void write_name(const struct metric *metric, size_t value, const char *su
     buffer_add_char(out, '}');
 }
 
+/* OpenMetrics wants "1.0" where the text format has always had "1". */
+static void bound_of(size_t bucket, enum metrics_form form, char text[BOUND_TEXT_MAX])
+{
+    const char *bound = bucket < ARRAY_LEN(bounds) ? bounds[bucket].seconds : "+Inf";
+    bool is_whole = bucket < ARRAY_LEN(bounds) && !strchr(bound, '.');
+
+    (void)snprintf(text, BOUND_TEXT_MAX, "%s%s", bound,
+                   is_whole && form == METRICS_OPENMETRICS ? ".0" : "");
+}
+
 static void write_histogram(const struct metric *metric, size_t value, const struct series *series,
-                            struct buffer *out)
+                            enum metrics_form form, struct buffer *out)
 {
     int64_t sum_us = atomic_load_explicit(&series->sum_us, memory_order_relaxed);
+    char bound[BOUND_TEXT_MAX];
     int64_t count = 0;
 
     for (size_t i = 0; i < BUCKETS; i++) {
         count += atomic_load_explicit(&series->buckets[i], memory_order_relaxed);
-        write_name(metric, value, "_bucket", i < ARRAY_LEN(bounds) ? bounds[i].seconds : "+Inf",
-                   out);
+        bound_of(i, form, bound);
+        write_name(metric, value, "_bucket", bound, out);
         buffer_printf(out, " %" PRId64 "\n", count);
     }
     write_name(metric, value, "_sum", NULL, out);
@@ -175,18 +200,42 @@ static void write_histogram(const struct metric *metric, size_t value, const str
     buffer_printf(out, " %" PRId64 "\n", count);
 }
 
-static void write_row(const struct metrics *metrics, size_t row, struct buffer *out)
+void metrics_write_head(const char *name, enum metric_kind kind, const char *help,
+                        enum metrics_form form, struct buffer *out)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const units[] = {"seconds", "bytes"};
+    bool is_open = form == METRICS_OPENMETRICS;
+    struct text family = text_from(name, is_open ? family_length(name) : strlen(name));
+
+    buffer_printf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)family.length, family.at, help,
+                  (int)family.length, family.at, kinds[kind]);
+    for (size_t i = 0; is_open && i < ARRAY_LEN(units); i++) {
+        size_t length = strlen(units[i]);
+
+        if (family.length > length && family.at[family.length - length - 1] == '_' &&
+            memcmp(family.at + family.length - length, units[i], length) == 0)
+            buffer_printf(out, "# UNIT %.*s %s\n", (int)family.length, family.at, units[i]);
+    }
+}
+
+void metrics_write_end(enum metrics_form form, struct buffer *out)
+{
+    if (form == METRICS_OPENMETRICS)
+        buffer_add_string(out, "# EOF\n");
+}
+
+static void write_row(const struct metrics *metrics, size_t row, enum metrics_form form,
+                      struct buffer *out)
+{
     const struct metric *metric = &metrics->table[row];
 
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
-                  kinds[metric->kind]);
+    metrics_write_head(metric->name, metric->kind, metric->help, form, out);
     for (size_t i = 0; i < series_count(metric); i++) {
         const struct series *series = &metrics->rows[row][i];
 
         if (metric->kind == METRIC_HISTOGRAM) {
-            write_histogram(metric, i, series, out);
+            write_histogram(metric, i, series, form, out);
         } else {
             write_name(metric, i, "", NULL, out);
             buffer_printf(out, " %" PRId64 "\n",
@@ -195,12 +244,11 @@ static void write_row(const struct metrics *metrics, size_t row, struct buffer *
     }
 }
 
-void metrics_write(const struct metrics *metrics, struct buffer *out)
+void metrics_write(const struct metrics *metrics, enum metrics_form form, struct buffer *out)
 {
-    buffer_printf(out,
-                  "# HELP tollway_build_info The version of this process; always 1.\n"
-                  "# TYPE tollway_build_info gauge\ntollway_build_info{version=\"%s\"} 1\n",
-                  TOLLWAY_VERSION);
+    metrics_write_head("tollway_build_info", METRIC_GAUGE, "The version of this process; always 1.",
+                       form, out);
+    buffer_printf(out, "tollway_build_info{version=\"%s\"} 1\n", TOLLWAY_VERSION);
     for (size_t row = 0; row < metrics->count; row++)
-        write_row(metrics, row, out);
+        write_row(metrics, row, form, out);
 }

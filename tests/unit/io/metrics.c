@@ -37,7 +37,7 @@ Test(metrics, a_table_is_written_in_prometheus_text_form)
     struct metrics *metrics = sample();
     struct buffer out = {0};
 
-    metrics_write(metrics, &out);
+    metrics_write(metrics, METRICS_PROMETHEUS, &out);
     buffer_add_char(&out, 0);
 
     cr_assert(strstr(out.at, "# HELP tollway_events_total Events by verdict.\n"
@@ -72,11 +72,37 @@ Test(metrics, promtool_has_nothing_to_object_to)
         metrics_free(metrics);
         return;
     }
-    metrics_write(metrics, &out);
+    metrics_write(metrics, METRICS_PROMETHEUS, &out);
     promtool = popen("promtool check metrics >&2", "w");
     cr_assert_eq(fwrite(out.at, 1, out.length, promtool), out.length);
 
     cr_assert_eq(pclose(promtool), 0);
+    buffer_deinit(&out);
+    metrics_free(metrics);
+}
+
+Test(metrics, openmetrics_names_counters_without_total_and_says_units)
+{
+    struct metrics *metrics = sample();
+    struct buffer out = {0};
+
+    metrics_write(metrics, METRICS_OPENMETRICS, &out);
+    metrics_write_end(METRICS_OPENMETRICS, &out);
+    buffer_add_char(&out, 0);
+
+    cr_assert(strstr(out.at, "# HELP tollway_events Events by verdict.\n"
+                             "# TYPE tollway_events counter\n"
+                             "tollway_events_total{verdict=\"counted\"} 42\n"
+                             "tollway_events_total{verdict=\"late\"} 0\n"
+                             "# HELP tollway_queue_bytes Bytes waiting.\n"
+                             "# TYPE tollway_queue_bytes gauge\n"
+                             "# UNIT tollway_queue_bytes bytes\n"
+                             "tollway_queue_bytes -3\n"),
+              "%s", out.at);
+    cr_assert(strstr(out.at, "# UNIT tollway_request_seconds seconds\n"), "%s", out.at);
+    cr_assert(strstr(out.at, "{route=\"/v1/events\",le=\"1.0\"} 2\n"), "%s", out.at);
+    cr_assert(strstr(out.at, "{route=\"/v1/events\",le=\"+Inf\"} 3\n"), "%s", out.at);
+    cr_assert_eq(strcmp(out.at + out.length - sizeof("\n# EOF\n"), "\n# EOF\n"), 0);
     buffer_deinit(&out);
     metrics_free(metrics);
 }
@@ -118,4 +144,13 @@ Test(metrics, a_label_value_past_the_last_is_our_mistake, .signal = SIGABRT)
     struct metrics *metrics = metrics_new(table, ARRAY_LEN(table));
 
     metrics_add(metrics, EVENTS, 2, 1);
+}
+
+Test(metrics, a_gauge_of_a_counters_family_is_our_mistake, .signal = SIGABRT)
+{
+    static const struct metric wrong[] = {
+        {"tollway_events_total", "Events.", METRIC_COUNTER, NULL, NULL},
+        {"tollway_events", "Events waiting.", METRIC_GAUGE, NULL, NULL}};
+
+    metrics_free(metrics_new(wrong, 2));
 }
