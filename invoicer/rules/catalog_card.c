@@ -26,7 +26,7 @@ static const struct member card_members[] = {
 };
 
 static const struct member discount_members[] = {
-    {"percentage", SHAPE_AMOUNT, false},
+    {"percentage", SHAPE_PERCENT, false},
     {"usage", SHAPE_OBJECT, false},
 };
 
@@ -120,22 +120,14 @@ static void check_discounts(struct catalog_check *check, const struct pointer *w
                             const json_t *card)
 {
     struct pointer place = pointer_member(where, "discounts");
-    struct pointer percent_place = pointer_member(&place, "percentage");
     struct pointer usage_place = pointer_member(&place, "usage");
     json_t *discounts = json_object_get(card, "discounts");
     json_t *usage = json_object_get(discounts, "usage");
     const json_t *price = json_object_get(card, "price");
-    struct text percent;
-    struct decimal value;
 
     if (!discounts || !shape_check(check->issues, &place, discounts, discount_members,
                                    ARRAY_LEN(discount_members)))
         return;
-    percent = shape_text(discounts, "percentage");
-    if (!text_is_absent(percent) && decimal_parse(percent, &value) == 0 &&
-        decimal_compare(value, decimal_from_int(100)) > 0)
-        issue_add(check->issues, &percent_place, "percentage_discount_invalid_value",
-                  "a percentage lies between 0 and 100");
     if (usage &&
         shape_check(check->issues, &usage_place, usage, usage_members, ARRAY_LEN(usage_members)) &&
         is(price, "type", "flat"))

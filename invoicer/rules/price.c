@@ -39,8 +39,8 @@ static bool is_given(const json_t *json)
     return json && !json_is_null(json);
 }
 
-static int amount_of(struct reader *reader, const json_t *json, const char *member,
-                     struct decimal *amount)
+static int decimal_of(struct reader *reader, const json_t *json, const char *member,
+                      struct decimal *decimal)
 {
     struct decimal read;
     int r = DECIMAL_NOT_A_NUMBER;
@@ -58,10 +58,21 @@ static int amount_of(struct reader *reader, const json_t *json, const char *memb
         return refuse(reader, "value_too_large", member, "isn't below 10^15");
     if (r)
         return refuse(reader, "invalid_amount", member, "isn't a decimal string such as \"12.50\"");
-    if (read.units < 0)
-        return refuse(reader, "negative_value", member, "is negative");
-    *amount = read;
+    *decimal = read;
     return 0;
+}
+
+static int amount_of(struct reader *reader, const json_t *json, const char *member,
+                     struct decimal *amount)
+{
+    struct decimal read;
+    int r = decimal_of(reader, json, member, &read);
+
+    if (r == 0 && read.units < 0)
+        return refuse(reader, "negative_value", member, "is negative");
+    if (r == 0)
+        *amount = read;
+    return r;
 }
 
 /* Of an object's member; an absent one leaves *given false and *amount alone. */
@@ -85,52 +96,70 @@ static int required_amount(struct reader *reader, const json_t *object, const ch
     return r;
 }
 
+/* `code` is that of a 0. */
 static int positive_amount(struct reader *reader, const json_t *object, const char *member,
-                           struct decimal *amount)
+                           const char *code, struct decimal *amount)
 {
     int r = required_amount(reader, object, member, amount);
 
     if (r == 0 && amount->units == 0)
-        return refuse(reader, "invalid_amount", member, "is 0");
+        return refuse(reader, code, member, "is 0");
     return r;
 }
 
-static int refuse_choice(struct reader *reader, const char *member, const char *const *names,
-                         size_t count)
+/* One of a few words. */
+struct choice {
+    const char *const *names;
+    size_t count;
+    const char *code; /* of whatever else stands there */
+};
+
+static int refuse_choice(struct reader *reader, const char *member, const struct choice *choice)
 {
     char list[sizeof(reader->issue->detail)] = "";
     size_t length = 0;
 
-    for (size_t i = 0; i < count && length < sizeof(list); i++)
-        length +=
-            (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", i ? ", " : "", names[i]);
-    return refuse(reader, "invalid_value", member, "isn't one of %.130s", list);
+    for (size_t i = 0; i < choice->count && length < sizeof(list); i++)
+        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", i ? ", " : "",
+                                   choice->names[i]);
+    return refuse(reader, choice->code, member, "isn't one of %.130s", list);
 }
 
 /* The index of the member's text among the names; an absent member is the first of them. */
 static int choice_of(struct reader *reader, const json_t *object, const char *member,
-                     const char *const *names, size_t count, size_t *choice)
+                     const struct choice *choice, size_t *chosen)
 {
     const json_t *json = json_object_get(object, member);
     const char *text = json_string_value(json);
 
-    *choice = 0;
+    *chosen = 0;
     if (!is_given(json))
         return 0;
-    for (size_t i = 0; text && i < count; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *choice = i;
+    for (size_t i = 0; text && i < choice->count; i++) {
+        if (strcmp(text, choice->names[i]) == 0) {
+            *chosen = i;
             return 0;
         }
     }
-    return refuse_choice(reader, member, names, count);
+    return refuse_choice(reader, member, choice);
 }
 
-static int text_member(struct reader *reader, const json_t *json, const char *member,
-                       struct text *text)
+/* The elements of a list that must stand there. */
+static int list_of(struct reader *reader, const json_t *object, const char *member, size_t *count)
 {
-    if (!json_is_string(json))
-        return refuse(reader, "invalid_value", member, "isn't a string");
+    const json_t *list = json_object_get(object, member);
+
+    if (!is_given(list))
+        return refuse(reader, "missing_member", member, "is missing");
+    if (!json_is_array(list))
+        return refuse(reader, "invalid_type", member, "isn't an array");
+    *count = json_array_size(list);
+    return 0;
+}
+
+static int copy_text(struct reader *reader, const json_t *json, const char *member,
+                     struct text *text)
+{
     *text = arena_copy(reader->arena, text_from(json_string_value(json), json_string_length(json)));
     if (text_is_absent(*text))
         return refuse(reader, "too_large", member, "has no room");
@@ -191,21 +220,23 @@ static int check_bound(struct reader *reader, const struct price_tier *tiers, si
 static int read_tiers(struct reader *reader, const json_t *json, struct price *price)
 {
     const json_t *list = json_object_get(json, "tiers");
-    size_t count = json_array_size(list);
     struct price_tier *tiers;
+    size_t count;
+    int r = list_of(reader, json, "tiers", &count);
 
-    if (count == 0 || count > PRICE_TIERS_MAX)
-        return refuse(reader, "invalid_tiers", "tiers", "isn't an array of 1 to %d tiers",
-                      PRICE_TIERS_MAX);
+    if (r)
+        return r;
+    if (count == 0)
+        return refuse(reader, "tier_open_ended_required", "tiers", "has no tier");
+    if (count > PRICE_TIERS_MAX)
+        return refuse(reader, "too_many_tiers", "tiers", "has more than %d tiers", PRICE_TIERS_MAX);
     tiers = arena_take(reader->arena, count * sizeof(*tiers));
     if (!tiers)
         return refuse(reader, "too_large", "tiers", "has no room");
     for (size_t i = 0; i < count; i++) {
-        int r;
-
         (void)snprintf(reader->place, sizeof(reader->place), "/tiers/%zu", i);
         if (!json_is_object(json_array_get(list, i)))
-            return refuse(reader, "invalid_tiers", "", "isn't an object");
+            return refuse(reader, "invalid_type", "", "isn't an object");
         r = read_tier(reader, json_array_get(list, i), price->kind == PRICE_GRADUATED_PERCENTAGE,
                       &tiers[i]);
         if (r == 0)
@@ -253,48 +284,86 @@ static int read_value(struct reader *reader, const json_t *json, const struct pr
 {
     const json_t *match = json_object_get(json, "match");
 
+    if (!is_given(match))
+        return refuse(reader, "missing_member", "match", "is missing");
     for (size_t i = 0; i < price->dimension_count; i++) {
         const json_t *named = json_object_get(match, price->dimensions[i].at);
-        int r = text_member(reader, named, "match", &value->match[i]);
+        int r;
 
+        if (!json_is_string(named) || json_object_size(match) != price->dimension_count)
+            return refuse(reader, "matrix_match_invalid", "match",
+                          "doesn't give a text for exactly the dimensions");
+        r = copy_text(reader, named, "match", &value->match[i]);
         if (r)
             return r;
     }
-    if (json_object_size(match) != price->dimension_count)
-        return refuse(reader, "invalid_match", "match", "doesn't name exactly the dimensions");
     return required_amount(reader, json, "amount", &value->amount);
+}
+
+static bool matches_the_same(const struct price *price, const struct price_matrix_value *a,
+                             const struct price_matrix_value *b)
+{
+    for (size_t i = 0; i < price->dimension_count; i++)
+        if (!text_equal(a->match[i], b->match[i]))
+            return false;
+    return true;
+}
+
+/* The later of two would never be found. */
+static int check_repeated(struct reader *reader, const struct price *price,
+                          const struct price_matrix_value *values, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (matches_the_same(price, &values[i], &values[index]))
+            return refuse(reader, "matrix_match_duplicated", "match",
+                          "is that of another value too");
+    return 0;
+}
+
+static int read_dimension(struct reader *reader, const json_t *json, struct price *price,
+                          size_t index)
+{
+    int r;
+
+    if (!json_is_string(json))
+        return refuse(reader, "invalid_type", "dimensions", "has a name that isn't a string");
+    r = copy_text(reader, json, "dimensions", &price->dimensions[index]);
+    for (size_t i = 0; i < index && r == 0; i++)
+        if (text_equal(price->dimensions[i], price->dimensions[index]))
+            return refuse(reader, "matrix_dimensions_invalid", "dimensions", "has a name twice");
+    return r;
 }
 
 static int read_dimensions(struct reader *reader, const json_t *json, struct price *price)
 {
-    const json_t *names = json_object_get(json, "dimensions");
+    int r = list_of(reader, json, "dimensions", &price->dimension_count);
 
-    price->dimension_count = json_array_size(names);
+    if (r)
+        return r;
     if (price->dimension_count == 0 || price->dimension_count > PRICE_DIMENSIONS_MAX)
-        return refuse(reader, "invalid_dimensions", "dimensions", "isn't an array of 1 to %d names",
-                      PRICE_DIMENSIONS_MAX);
-    for (size_t i = 0; i < price->dimension_count; i++) {
-        int r = text_member(reader, json_array_get(names, i), "dimensions", &price->dimensions[i]);
-
-        if (r)
-            return r;
-    }
-    return 0;
+        return refuse(reader, "matrix_dimensions_invalid", "dimensions",
+                      "isn't an array of 1 to %d names", PRICE_DIMENSIONS_MAX);
+    for (size_t i = 0; i < price->dimension_count && r == 0; i++)
+        r = read_dimension(reader, json_array_get(json_object_get(json, "dimensions"), i), price,
+                           i);
+    return r;
 }
 
 static int read_matrix(struct reader *reader, const json_t *json, struct price *price)
 {
     const json_t *list = json_object_get(json, "values");
-    size_t count = json_array_size(list);
     struct price_matrix_value *values;
+    size_t count;
     int r = required_amount(reader, json, "amount", &price->amount);
 
     if (r == 0)
         r = read_dimensions(reader, json, price);
+    if (r == 0)
+        r = list_of(reader, json, "values", &count);
     if (r)
         return r;
     if (count > PRICE_MATRIX_VALUES_MAX)
-        return refuse(reader, "too_large", "values", "has more than %d values",
+        return refuse(reader, "too_many_matrix_values", "values", "has more than %d values",
                       PRICE_MATRIX_VALUES_MAX);
     values = arena_take(reader->arena, count * sizeof(*values));
     if (!values)
@@ -302,6 +371,8 @@ static int read_matrix(struct reader *reader, const json_t *json, struct price *
     for (size_t i = 0; i < count && r == 0; i++) {
         (void)snprintf(reader->place, sizeof(reader->place), "/values/%zu", i);
         r = read_value(reader, json_array_get(list, i), price, &values[i]);
+        if (r == 0)
+            r = check_repeated(reader, price, values, i);
     }
     if (r)
         return r;
@@ -316,8 +387,11 @@ static int read_matrix(struct reader *reader, const json_t *json, struct price *
 static int read_conversion(struct reader *reader, const json_t *json,
                            struct price_conversion *conversion)
 {
-    static const char *const operations[] = {"multiply", "divide"};
-    static const char *const roundings[] = {"none", "up", "down", "half_away"};
+    static const char *const operation_names[] = {"multiply", "divide"};
+    static const char *const rounding_names[] = {"none", "up", "down", "half_away"};
+    static const char invalid[] = "unit_conversion_invalid";
+    static const struct choice operations = {operation_names, ARRAY_LEN(operation_names), invalid};
+    static const struct choice roundings = {rounding_names, ARRAY_LEN(rounding_names), invalid};
     const json_t *from = json_object_get(json, "unitConversion");
     const json_t *precision = json_object_get(from, "precision");
     size_t operation, rounding;
@@ -326,18 +400,19 @@ static int read_conversion(struct reader *reader, const json_t *json,
     if (!is_given(from))
         return 0;
     (void)snprintf(reader->place, sizeof(reader->place), "/unitConversion");
-    r = choice_of(reader, from, "operation", operations, ARRAY_LEN(operations), &operation);
+    r = choice_of(reader, from, "operation", &operations, &operation);
     if (r == 0)
-        r = choice_of(reader, from, "rounding", roundings, ARRAY_LEN(roundings), &rounding);
+        r = choice_of(reader, from, "rounding", &roundings, &rounding);
     if (r == 0)
-        r = positive_amount(reader, from, "factor", &conversion->factor);
+        r = positive_amount(reader, from, "factor", invalid, &conversion->factor);
     if (r)
         return r;
     if (!json_object_get(from, "operation"))
         return refuse(reader, "missing_member", "operation", "is missing");
-    if (is_given(precision) && (!json_is_integer(precision) || json_integer_value(precision) < 0 ||
-                                json_integer_value(precision) > PRICE_PRECISION_MAX))
-        return refuse(reader, "invalid_value", "precision", "isn't 0 to %d", PRICE_PRECISION_MAX);
+    if (is_given(precision) && (!json_is_integer(precision) || json_integer_value(precision) < 0))
+        return refuse(reader, "invalid_type", "precision", "isn't a whole number of at least 0");
+    if (json_integer_value(precision) > PRICE_PRECISION_MAX)
+        return refuse(reader, invalid, "precision", "isn't 0 to %d", PRICE_PRECISION_MAX);
     conversion->is_set = true;
     conversion->divides = operation == 1;
     conversion->rounding = (enum price_rounding)rounding;
@@ -354,13 +429,13 @@ static int read_commitments(struct reader *reader, const json_t *json, struct pr
         r = optional_amount(reader, json, "maximumAmount", &price->has_maximum, &price->maximum);
     if (r == 0 && price->has_minimum && price->has_maximum &&
         decimal_compare(price->minimum, price->maximum) > 0)
-        return refuse(reader, "invalid_amount", "minimumAmount", "is above maximumAmount");
+        return refuse(reader, "maximum_below_minimum", "maximumAmount", "lies below minimumAmount");
     return r;
 }
 
 static int read_kind(struct reader *reader, const json_t *json, enum price_kind *kind)
 {
-    static const char *const types[] = {
+    static const char *const type_names[] = {
         "flat",  "unit", "tiered", "package", "dynamic", "percentage", "graduated_percentage",
         "matrix"};
     static const enum price_kind kinds[] = {PRICE_FLAT,
@@ -371,9 +446,11 @@ static int read_kind(struct reader *reader, const json_t *json, enum price_kind 
                                             PRICE_PERCENTAGE,
                                             PRICE_GRADUATED_PERCENTAGE,
                                             PRICE_MATRIX};
-    static const char *const modes[] = {"graduated", "volume"};
+    static const char *const mode_names[] = {"graduated", "volume"};
+    static const struct choice types = {type_names, ARRAY_LEN(type_names), "invalid_price_type"};
+    static const struct choice modes = {mode_names, ARRAY_LEN(mode_names), "invalid_price_mode"};
     size_t type, mode;
-    int r = choice_of(reader, json, "type", types, ARRAY_LEN(types), &type);
+    int r = choice_of(reader, json, "type", &types, &type);
 
     if (r)
         return r;
@@ -384,7 +461,7 @@ static int read_kind(struct reader *reader, const json_t *json, enum price_kind 
         return 0;
     if (!is_given(json_object_get(json, "mode")))
         return refuse(reader, "missing_member", "mode", "is missing");
-    r = choice_of(reader, json, "mode", modes, ARRAY_LEN(modes), &mode);
+    r = choice_of(reader, json, "mode", &modes, &mode);
     if (r == 0 && mode == 1)
         *kind = PRICE_VOLUME;
     return r;
@@ -392,7 +469,8 @@ static int read_kind(struct reader *reader, const json_t *json, enum price_kind 
 
 static int read_model(struct reader *reader, const json_t *json, struct price *price)
 {
-    static const char *const terms[] = {"in_advance", "in_arrears"};
+    static const char *const term_names[] = {"in_advance", "in_arrears"};
+    static const struct choice terms = {term_names, ARRAY_LEN(term_names), "invalid_payment_term"};
     bool given;
     size_t term;
     int r;
@@ -410,10 +488,11 @@ static int read_model(struct reader *reader, const json_t *json, struct price *p
         price->amount = decimal_from_int(1);
         return optional_amount(reader, json, "multiplier", &given, &price->amount);
     case PRICE_PACKAGE:
-        r = positive_amount(reader, json, "quantityPerPackage", &price->package_size);
+        r = positive_amount(reader, json, "quantityPerPackage", "package_size_invalid",
+                            &price->package_size);
         return r ? r : required_amount(reader, json, "amount", &price->amount);
     case PRICE_FLAT:
-        r = choice_of(reader, json, "paymentTerm", terms, ARRAY_LEN(terms), &term);
+        r = choice_of(reader, json, "paymentTerm", &terms, &term);
         price->term = term == 1 ? PRICE_IN_ARREARS : PRICE_IN_ADVANCE;
         return r ? r : required_amount(reader, json, "amount", &price->amount);
     case PRICE_UNIT:
@@ -449,15 +528,15 @@ int price_read_discounts(const json_t *json, struct price_discounts *discounts,
 {
     struct reader reader = {.issue = issue};
     struct price_discounts read = {0};
+    const json_t *percent = json_object_get(json, "percentage");
     const json_t *usage;
-    bool given;
     int r;
 
     if (!is_given(json)) {
         *discounts = read;
         return 0;
     }
-    r = optional_amount(&reader, json, "percentage", &given, &read.percent);
+    r = is_given(percent) ? decimal_of(&reader, percent, "percentage", &read.percent) : 0;
     usage = json_object_get(json, "usage");
     if (json_is_object(usage)) /* the catalog's {"quantity"}; a rating's amount stands alone */
         usage = json_object_get(usage, "quantity");
@@ -465,8 +544,8 @@ int price_read_discounts(const json_t *json, struct price_discounts *discounts,
         r = amount_of(&reader, usage, "usage", &read.usage);
     if (r)
         return r;
-    if (decimal_compare(read.percent, decimal_from_int(100)) > 0)
-        return refuse(&reader, "percentage_discount_invalid_value", "percentage", "is above 100");
+    if (read.percent.units < 0 || decimal_compare(read.percent, decimal_from_int(100)) > 0)
+        return refuse(&reader, "percentage_discount_invalid_value", "percentage", "isn't 0 to 100");
     *discounts = read;
     return 0;
 }

@@ -37,7 +37,7 @@ static int read_price(const json_t *json, const struct currency *currency,
     int r = question_amount(json_object_get(json, "price"), "/price", issue, &amount);
 
     if (r == 0 && money_of(amount, currency, price))
-        return question_refuse(issue, "too_fine", "/price",
+        return question_refuse(issue, "amount_finer_than_minor_unit", "/price",
                                "has decimals below the currency's minor unit");
     return r;
 }

@@ -185,7 +185,8 @@ static int read_billed(const struct reader *reader)
         r = read_optional(reader, json_object_get(billed, "amount"), "/alreadyBilled/amount",
                           &slice->billed_amount);
     if (r == 0 && money_of(slice->billed_amount, reader->question->currency, &money))
-        return question_refuse(reader->issue, "too_fine", "/alreadyBilled/amount",
+        return question_refuse(reader->issue, "amount_finer_than_minor_unit",
+                               "/alreadyBilled/amount",
                                "has decimals below the currency's minor unit");
     return r;
 }
@@ -207,7 +208,7 @@ static int check_commitment(const struct reader *reader, const char *pointer, bo
     struct money money;
 
     if (is_given && money_of(amount, question->currency, &money))
-        return question_refuse(reader->issue, "too_fine", pointer,
+        return question_refuse(reader->issue, "amount_finer_than_minor_unit", pointer,
                                "has decimals below the currency's minor unit");
     return 0;
 }
@@ -289,14 +290,19 @@ int rate_question_refuse(const struct rate_question *question, int outcome,
                          struct price_issue *issue)
 {
     const struct rating_slice *slice = &question->slice;
-    const char *pointer = "";
+    const char *pointer = "", *code = rating_outcome_code(outcome);
 
     if (outcome == RATING_NOT_IN_SLICES)
         pointer = slice->billed_quantity.units ? "/alreadyBilled/quantity"
                   : slice->billed_amount.units ? "/alreadyBilled/amount"
                                                : "/lastSlice";
-    if (outcome == RATING_NOT_APPLICABLE)
-        pointer = question->price.conversion.is_set ? "/price/unitConversion" : "/discounts/usage";
-    return question_refuse(issue, rating_outcome_code(outcome), pointer, "%s",
-                           rating_outcome_detail(outcome));
+    if (outcome == RATING_NOT_APPLICABLE && question->price.conversion.is_set) {
+        code = "unit_conversion_not_applicable";
+        pointer = "/price/unitConversion";
+    } else if (outcome == RATING_NOT_APPLICABLE) {
+        code = question->price.kind == PRICE_FLAT ? "usage_discount_with_flat_price"
+                                                  : "usage_discount_not_applicable";
+        pointer = "/discounts/usage";
+    }
+    return question_refuse(issue, code, pointer, "%s", rating_outcome_detail(outcome));
 }

@@ -125,7 +125,7 @@ static bool check_time(const struct checked *it, enum shape_kind kind)
     return true;
 }
 
-static bool check_amount(const struct checked *it)
+static bool check_amount(const struct checked *it, enum shape_kind kind)
 {
     char text[DECIMAL_TEXT_MAX];
     struct decimal amount;
@@ -143,6 +143,9 @@ static bool check_amount(const struct checked *it)
         return refuse(it, "value_too_large", "is 10^15 or more");
     if (r)
         return refuse(it, "invalid_amount", "isn't a decimal number such as \"0.01\"");
+    if (kind == SHAPE_PERCENT &&
+        (amount.units < 0 || decimal_compare(amount, decimal_from_int(100)) > 0))
+        return refuse(it, "percentage_discount_invalid_value", "isn't 0 to 100");
     if (amount.units < 0)
         return refuse(it, "negative_value", "is negative");
     decimal_format(amount, text);
@@ -223,8 +226,9 @@ static bool check_kind(const struct checked *it, enum shape_kind kind)
         return json_is_object(it->value) ? check_map(it)
                                          : refuse(it, "invalid_type", "isn't an object of strings");
     case SHAPE_AMOUNT:
+    case SHAPE_PERCENT:
         return json_is_string(it->value) || json_is_integer(it->value)
-                   ? check_amount(it)
+                   ? check_amount(it, kind)
                    : refuse(it, "invalid_type", "isn't a decimal in a string, such as \"0.01\"");
     default:
         return json_is_string(it->value) ? check_string(it, kind)

@@ -148,8 +148,12 @@ def rate(question):
         raise Refused("not_in_slices")
     if kind in ("percentage", "matrix") and before:
         raise Refused("not_in_slices")
-    if kind in ("percentage", "matrix", "flat") and (free or "unitConversion" in price):
-        raise Refused("not_applicable")
+    if kind in ("percentage", "matrix", "flat") and "unitConversion" in price:
+        raise Refused("unit_conversion_not_applicable")
+    if kind in ("percentage", "matrix") and free:
+        raise Refused("usage_discount_not_applicable")
+    if kind == "flat" and free:
+        raise Refused("usage_discount_with_flat_price")
     quantity = F(question.get("quantity", "0"))
     start = max(F(0), convert(price, before) - free)
     end = max(F(0), convert(price, before + quantity) - free)

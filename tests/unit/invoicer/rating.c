@@ -39,10 +39,10 @@ Test(rating, refuses_with_the_code_and_the_place)
          "not_in_slices", "/lastSlice"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"flat\",\"amount\":\"1\"},\"quantity\":\"1\","
          "\"discounts\":{\"usage\":\"1\"}}",
-         "not_applicable", "/discounts/usage"},
+         "usage_discount_with_flat_price", "/discounts/usage"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\",\"minimumAmount\":"
          "\"0.005\"},\"quantity\":\"1\"}",
-         "too_fine", "/price/minimumAmount"},
+         "amount_finer_than_minor_unit", "/price/minimumAmount"},
         {"{\"currency\":\"USD\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"},\"quantity\":\"1\","
          "\"discounts\":{\"percentage\":\"100.1\"}}",
          "percentage_discount_invalid_value", "/discounts/percentage"},
