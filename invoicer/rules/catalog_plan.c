@@ -116,6 +116,15 @@ static void check_cards(struct catalog_check *check, const struct pointer *where
     json_decref(seen);
 }
 
+/* What isn't there is as empty as [], and has its code: plan_with_no_phases and its like. */
+static void default_list(json_t *object, const char *name)
+{
+    if (json_is_object(object) && json_is_null(json_object_get(object, name)))
+        json_object_del(object, name);
+    if (json_is_object(object))
+        shape_default(object, name, json_array());
+}
+
 static void check_phases(struct catalog_check *check, const struct pointer *where, json_t *phases,
                          const json_t *plan)
 {
@@ -133,6 +142,7 @@ static void check_phases(struct catalog_check *check, const struct pointer *wher
         struct pointer place = pointer_element(where, i);
         struct pointer cards = pointer_member(&place, "rateCards");
 
+        default_list(phase, "rateCards");
         if (!shape_check(check->issues, &place, phase, phase_members, ARRAY_LEN(phase_members)))
             continue;
         check_repeated(check, &place, seen, phase, "plan_phase_duplicated_key");
@@ -230,6 +240,7 @@ void catalog_check_plan(struct catalog_check *check, const struct pointer *where
     struct pointer phases = pointer_member(where, "phases");
     struct pointer alignment = pointer_member(where, "alignment");
 
+    default_list(plan, "phases");
     if (!shape_check(check->issues, where, plan, plan_members, ARRAY_LEN(plan_members)))
         return;
     check_cadence(check, where, plan);
