@@ -89,6 +89,11 @@ static int take(struct amending *it, const char *kind, struct text id, struct te
     return r < 0 ? fault_pass(r) : r;
 }
 
+static int64_t target_version(const struct amending *it, const char *key)
+{
+    return it->request->version ? it->request->version : plan_current_version(&it->state, key);
+}
+
 /* Every version of a plan. */
 static int take_plan(struct amending *it, struct text plan)
 {
@@ -179,6 +184,20 @@ static int read_position(struct amending *it)
     return r < 0 ? fault_pass(r) : 0;
 }
 
+/* Such a change belongs to the next billing cycle: at once, it gives nothing back. */
+static bool is_downgrade(const struct amending *it)
+{
+    const struct plan *old = it->subject.subscription.plan;
+    char *old_key = text_copy(old->key), *key = text_copy(it->request->plan);
+    bool is_lower = plan_is_lower(catalog_state_find(&it->state, "configuration", "default"),
+                                  catalog_state_plan(&it->state, key, target_version(it, key)),
+                                  catalog_state_plan(&it->state, old_key, old->version));
+
+    free(old_key);
+    free(key);
+    return is_lower;
+}
+
 static int compute_credit(struct amending *it)
 {
     const struct subscription *old = &it->subject.subscription;
@@ -191,7 +210,7 @@ static int compute_credit(struct amending *it)
 
     if (r)
         return fault_pass(r);
-    r = it->effect.kind == TIMING_IMMEDIATE
+    r = it->effect.kind == TIMING_IMMEDIATE && !is_downgrade(it)
             ? credit_compute(old, it->effect.at, is_billed, &sources, &it->arena, &it->credit)
             : credit_carry(old, it->effect.at, is_billed, &it->arena, &it->credit);
     if (r > 0)
@@ -400,9 +419,8 @@ static int answer(struct amending *it)
 static int check_target(struct amending *it)
 {
     const struct plan *old = it->subject.subscription.plan;
-    const struct amend_request *request = it->request;
-    char *key = text_copy(request->plan);
-    int64_t version = request->version ? request->version : plan_current_version(&it->state, key);
+    char *key = text_copy(it->request->plan);
+    int64_t version = target_version(it, key);
     int r = 0;
 
     if (text_is(old->key, key) && version == old->version)
@@ -429,6 +447,8 @@ static int change_plan(struct amending *it)
 
     if (!r)
         r = take(it, "draft", it->request->plan, &ignored);
+    if (r >= 0)
+        r = take(it, "configuration", text_of("default"), &ignored);
     if (r >= 0)
         r = check_target(it);
     if (!r)

@@ -40,6 +40,34 @@ int64_t plan_current_version(const struct catalog_state *state, const char *key)
     return version;
 }
 
+static bool is_private(const json_t *plan)
+{
+    return text_is(shape_text(json_object_get(plan, "metadata"), "zuplo_private_plan"), "true");
+}
+
+/* false: planOrder doesn't have it. */
+static bool place_of(const json_t *configuration, const json_t *plan, size_t *place)
+{
+    struct text key = shape_text(plan, "key");
+    const json_t *order = json_object_get(configuration, "planOrder");
+
+    for (size_t i = 0; i < json_array_size(order); i++) {
+        *place = i;
+        if (text_equal(text_of(json_string_value(json_array_get(order, i))), key))
+            return true;
+    }
+    return false;
+}
+
+bool plan_is_lower(const json_t *configuration, const json_t *new_plan, const json_t *old_plan)
+{
+    size_t new_place, old_place;
+
+    return !is_private(new_plan) && !is_private(old_plan) &&
+           place_of(configuration, new_plan, &new_place) &&
+           place_of(configuration, old_plan, &old_place) && new_place < old_place;
+}
+
 json_t *plan_of_version(const json_t *record)
 {
     json_t *plan = json_copy((json_t *)record);

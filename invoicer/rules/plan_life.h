@@ -28,6 +28,11 @@ int64_t plan_current_version(const struct catalog_state *state, const char *key)
 bool plan_says_the_same(const json_t *a, const json_t *b);
 bool plan_has_currency(const json_t *plan, const char *currency);
 void plan_currencies(const json_t *plan, struct buffer *list); /* "USD, EUR, GBP", its own first */
+/*
+ * Whether a change from one plan to another is a downgrade (product.md 2.3): `configuration` lists
+ * both in its planOrder, the new one before the old one. With a private plan it never is.
+ */
+bool plan_is_lower(const json_t *configuration, const json_t *new_plan, const json_t *old_plan);
 /* The plan without what its version adds: what a file says. */
 json_t *plan_of_version(const json_t *record);
 /* A strict plan as the record of a version. */

@@ -97,6 +97,16 @@ def an_estimate_is_what_is_done_and_writes_nothing(rig):
     return following["id"]
 
 
+def a_change_to_a_lower_plan_gives_no_credit(rig):
+    def estimated(order):
+        rig.apply({"configuration": {"planOrder": order}})
+        return act(rig, "change", STARTER, "2026-04-16T00:00:00Z", "--plan", "team", "--dry-run")["creditAmount"]
+
+    assert estimated(["team", "starter"]) == "0.00", "a downgrade"
+    assert estimated(["starter", "team"]) == "8.70", "an upgrade"
+    assert estimated(["starter"]) == "8.70", "who isn't in the order is as good as higher"
+
+
 def what_cannot_be_done_is_refused_with_a_code(rig, following):
     now = "2026-04-17T00:00:00Z"
     refused(rig, "subscription_inactive", "change", STARTER, now, "--plan", "team")
@@ -267,6 +277,7 @@ def main():
     try:
         wait_for("readiness", 30, lambda: is_ready(address))
         half_the_time_and_seventy_percent_of_the_quota(rig)
+        a_change_to_a_lower_plan_gives_no_credit(rig)
         following = an_estimate_is_what_is_done_and_writes_nothing(rig)
         what_cannot_be_done_is_refused_with_a_code(rig, following)
         a_credit_goes_through_the_invoices_until_it_is_used_up(rig, following)

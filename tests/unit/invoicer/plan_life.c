@@ -117,3 +117,32 @@ Test(plan_life, a_draft_of_anything_can_be_shown)
     }
     catalog_state_deinit(&state);
 }
+
+static bool is_lower(const char *order, const char *new_plan, const char *old_plan)
+{
+    json_t *configuration = json_loads(order, 0, NULL);
+    json_t *to = json_loads(new_plan, 0, NULL), *from = json_loads(old_plan, 0, NULL);
+    bool lower = plan_is_lower(configuration, to, from);
+
+    json_decref(configuration);
+    json_decref(to);
+    json_decref(from);
+    return lower;
+}
+
+Test(plan_life, a_change_to_a_plan_that_stands_before_is_a_downgrade)
+{
+    static const char order[] = "{\"planOrder\":[\"starter\",\"pro\"]}";
+    static const char starter[] = "{\"key\":\"starter\"}", pro[] = "{\"key\":\"pro\"}";
+    static const char own[] =
+        "{\"key\":\"starter\",\"metadata\":{\"zuplo_private_plan\":\"true\"}}";
+
+    cr_expect(is_lower(order, starter, pro));
+    cr_expect(!is_lower(order, pro, starter));
+    cr_expect(!is_lower(order, pro, pro), "another version of it");
+    cr_expect(!is_lower(order, "{\"key\":\"other\"}", pro), "one that isn't in the order");
+    cr_expect(!is_lower(order, starter, "{\"key\":\"other\"}"));
+    cr_expect(!is_lower(order, own, pro), "a private one");
+    cr_expect(!is_lower("{}", starter, pro));
+    cr_expect(!is_lower("null", starter, pro), "no configuration");
+}
