@@ -215,7 +215,7 @@ static bool knows_owners(const struct aggregator *aggregator)
 static bool is_ready(void *context, struct buffer *reason)
 {
     const struct aggregator *aggregator = context;
-    char missing[CATALOG_FEED_TEXT_MAX];
+    char missing[CATALOG_FOLLOW_TEXT_MAX];
 
     if (aggregator->is_ending) {
         buffer_add_string(reason, "the aggregator is ending");

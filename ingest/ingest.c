@@ -151,7 +151,8 @@ static void set_gauges(struct ingest *ingest, bool is_ready)
     metrics_set(metrics, MEASURE_WAITING_REQUESTS, 0, (int64_t)ingest->http.waiting);
     metrics_set(metrics, MEASURE_BROKER_CONNECTED, 0, producer_is_connected(ingest->producer));
     metrics_set(metrics, MEASURE_CATALOG_SUBSCRIPTIONS, 0,
-                (int64_t)catalog_subscription_count(catalog_feed_catalog(ingest->feed)));
+                (int64_t)catalog_subscription_count(
+                    catalog_follow_catalog(catalog_feed_follow(ingest->feed))));
     metrics_set(metrics, MEASURE_READY, 0, is_ready);
 }
 
@@ -169,8 +170,8 @@ static bool is_ready(void *context, struct buffer *reason)
 
     if (ingest->is_draining)
         buffer_add_string(reason, "ingest is ending");
-    else if (!catalog_feed_is_loaded(ingest->feed))
-        buffer_add_string(reason, catalog_feed_missing(ingest->feed));
+    else if (!catalog_follow_is_loaded(catalog_feed_follow(ingest->feed)))
+        buffer_add_string(reason, catalog_follow_missing(catalog_feed_follow(ingest->feed)));
     else if (!intake_is_open(&ingest->intake))
         buffer_add_string(reason, why_closed(ingest));
     else if (!delivery_is_connected(ingest->delivery, ingest->config->broker_grace_ms))
@@ -182,7 +183,7 @@ static bool is_ready(void *context, struct buffer *reason)
 /* Partitions, seed and hash decide where an event is counted and what it is known by. */
 static void check_bucket(struct ingest *ingest)
 {
-    const struct catalog *catalog = catalog_feed_catalog(ingest->feed);
+    const struct catalog *catalog = catalog_follow_catalog(catalog_feed_follow(ingest->feed));
 
     if (ingest->partitions == 0)
         return;
@@ -216,9 +217,11 @@ static void on_topics_right(void *context)
     struct ingest *ingest = context;
     int r;
 
-    intake_open(&ingest->intake, catalog_feed_catalog(ingest->feed));
-    log_message(LOG_INFO, "open", "%zu subscriptions, %d partitions",
-                catalog_subscription_count(catalog_feed_catalog(ingest->feed)), ingest->partitions);
+    intake_open(&ingest->intake, catalog_follow_catalog(catalog_feed_follow(ingest->feed)));
+    log_message(
+        LOG_INFO, "open", "%zu subscriptions, %d partitions",
+        catalog_subscription_count(catalog_follow_catalog(catalog_feed_follow(ingest->feed))),
+        ingest->partitions);
     if (!ingest->config->kafka_intake || ingest->is_draining)
         return;
     r = intake_kafka_new(&ingest->loop, &ingest->intake, &ingest->kafka_config,
@@ -230,7 +233,7 @@ static void on_topics_right(void *context)
 static void on_loaded(void *context)
 {
     struct ingest *ingest = context;
-    const struct catalog *catalog = catalog_feed_catalog(ingest->feed);
+    const struct catalog *catalog = catalog_follow_catalog(catalog_feed_follow(ingest->feed));
 
     ingest->partitions = catalog_partitions(catalog);
     memcpy(ingest->seed, catalog_seed(catalog), sizeof(ingest->seed));

@@ -4,7 +4,7 @@
 
 #include "common/base/fault.h"
 #include "common/base/partition.h"
-#include "common/io/api_key.h"
+#include "common/catalog/access.h"
 #include "common/io/http_client.h"
 
 #include <assert.h>
@@ -30,25 +30,6 @@ void answer_routes(struct answers *answers, struct http_route routes[ANSWER_ROUT
 
 /* --- who may ask --- */
 
-static bool is_admin(const struct catalog *catalog, struct text bearer)
-{
-    static const uint8_t dummy[API_KEY_DIGEST_BYTES];
-    uint8_t digest[API_KEY_DIGEST_BYTES];
-    enum api_key_mode mode = API_KEY_TEST;
-    struct text id = text_of(NULL);
-    const struct catalog_key *key = NULL;
-    bool equal;
-
-    if (bearer.length != API_KEY_LENGTH)
-        return false;
-    if (api_key_parse(bearer, &mode, &id))
-        key = catalog_key(catalog, id);
-    api_key_digest(bearer, digest);
-    equal = api_key_digest_equal(digest, key ? key->sha256 : dummy);
-    return key && equal && (mode == API_KEY_LIVE) == catalog_is_live(catalog) &&
-           key->role == CATALOG_ADMIN && instant_compare(instant_now(), key->expires) < 0;
-}
-
 bool answer_admits(struct answers *answers, struct http_request *request)
 {
     const struct http_answer later = {
@@ -63,7 +44,8 @@ bool answer_admits(struct answers *answers, struct http_request *request)
                     "counting yet: see /readyz\"}"));
         return false;
     }
-    admitted = is_admin(catalog_feed_lock(answers->catalog, NULL), http_bearer(request));
+    admitted = access_check(catalog_feed_lock(answers->catalog, NULL), CATALOG_ADMIN,
+                            http_bearer(request), instant_now());
     catalog_feed_unlock(answers->catalog);
     if (!admitted)
         http_answer_problem(request, 401, "unauthorized",

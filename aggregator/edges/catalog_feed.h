@@ -1,17 +1,11 @@
 /*
  * catalog_feed.h - the bucket's catalog, followed by a thread of its own and read by all.
  *
- * It is *loaded* once it has been read to the end that it had at the start and the bucket's record
- * is there.
- *
  * Threads    Any. Between catalog_feed_lock and _unlock the catalog is at rest; keep it short.
  */
 #pragma once
 
-#include "common/io/kafka.h"
-#include "proto/catalog.h"
-
-enum { CATALOG_FEED_TEXT_MAX = 512 };
+#include "common/catalog/catalog_follow.h"
 
 struct catalog_feed;
 
@@ -22,7 +16,7 @@ struct catalog_feed *catalog_feed_free(struct catalog_feed *feed); /* waits for 
 
 bool catalog_feed_is_loaded(struct catalog_feed *feed);
 /* What keeps it from being loaded, with the remedy. */
-void catalog_feed_missing(struct catalog_feed *feed, char text[CATALOG_FEED_TEXT_MAX]);
+void catalog_feed_missing(struct catalog_feed *feed, char text[CATALOG_FOLLOW_TEXT_MAX]);
 /* `next_offset` may be NULL: the offset after the last record that is applied. */
 const struct catalog *catalog_feed_lock(struct catalog_feed *feed, int64_t *next_offset);
 void catalog_feed_unlock(struct catalog_feed *feed);

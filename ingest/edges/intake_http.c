@@ -5,7 +5,7 @@
  */
 #include "ingest/edges/intake_http.h"
 
-#include "ingest/edges/auth.h"
+#include "common/catalog/access.h"
 #include "ingest/edges/taking.h"
 
 #include <stdio.h>
@@ -234,8 +234,8 @@ static bool is_able(struct intake_http *http, struct http_request *request)
 
 static bool is_allowed(struct intake_http *http, struct http_request *request, struct text *key)
 {
-    const struct catalog_key *found =
-        auth_check(http->intake->admission.catalog, http_bearer(request), instant_now());
+    const struct catalog_key *found = access_check(http->intake->admission.catalog, CATALOG_INGEST,
+                                                   http_bearer(request), instant_now());
     struct http_answer how = {.status = 401,
                               .content_type = "application/problem+json",
                               .headers = "WWW-Authenticate: Bearer\r\n"};

@@ -2,6 +2,7 @@
 
 #include "common/base/fault.h"
 #include "common/base/instant.h"
+#include "invoicer/edges/admin.h"
 #include "invoicer/edges/amend.h"
 #include "invoicer/edges/bills.h"
 #include "invoicer/edges/books.h"
@@ -292,7 +293,7 @@ static bool admit(struct serve_amends *amends, struct http_request *http, struct
         http_answer_problem(http, 503, "unavailable", fault_text(), NULL);
         return false;
     }
-    if (!serve_http_is_admin(*txn, http)) {
+    if (!admin_admits(*txn, amends->config.bucket, http)) {
         http_answer_problem(http, 401, "unauthorized", "an admin key of this bucket is needed",
                             NULL);
         return false;

@@ -1,8 +1,7 @@
 #include "invoicer/edges/serve_http.h"
 
 #include "common/base/fault.h"
-#include "common/base/instant.h"
-#include "common/io/api_key.h"
+#include "invoicer/edges/admin.h"
 #include "invoicer/edges/books.h"
 
 #include <assert.h>
@@ -71,50 +70,6 @@ void serve_http_measure(struct serve_http *http)
     metrics_set(http->metrics, METRIC_STORE, 0, store_bytes_used(http->store));
 }
 
-/* Whether the record of the key's id allows an admin's requests now. */
-static bool record_allows(const json_t *record, struct text key)
-{
-    const char *expires = json_string_value(json_object_get(record, "expiresAt"));
-    const char *role = json_string_value(json_object_get(record, "role"));
-    const char *hex = json_string_value(json_object_get(record, "sha256"));
-    uint8_t digest[API_KEY_DIGEST_BYTES];
-    char text[2 * API_KEY_DIGEST_BYTES + 1];
-    struct instant end;
-
-    api_key_digest(key, digest);
-    for (size_t i = 0; i < API_KEY_DIGEST_BYTES; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
-    if (!hex || strlen(hex) != 2 * API_KEY_DIGEST_BYTES || !role || strcmp(role, "admin") != 0)
-        return false;
-    if (!api_key_digest_equal((const uint8_t *)hex, (const uint8_t *)text) ||
-        !api_key_digest_equal((const uint8_t *)hex + API_KEY_DIGEST_BYTES,
-                              (const uint8_t *)text + API_KEY_DIGEST_BYTES))
-        return false;
-    return !expires ||
-           (instant_parse(text_of(expires), &end) == 0 && instant_compare(instant_now(), end) < 0);
-}
-
-bool serve_http_is_admin(struct store_txn *txn, const struct http_request *request)
-{
-    struct text key = http_bearer(request), id, json;
-    struct buffer name = {0};
-    enum api_key_mode mode;
-    bool allowed = false;
-    int64_t offset;
-
-    if (text_is_absent(key) || !api_key_parse(key, &mode, &id))
-        return false;
-    buffer_printf(&name, "key/%.*s", (int)id.length, id.at);
-    if (books_catalog_get(txn, buffer_text(&name), &json, &offset) == 0) {
-        json_t *record = json_loadb(json.at, json.length, 0, NULL);
-
-        allowed = record_allows(record, key);
-        json_decref(record);
-    }
-    buffer_deinit(&name);
-    return allowed;
-}
-
 /* A read transaction for an admin; false: it is answered already. */
 static bool begin(struct http_request *request, struct store_txn **txn)
 {
@@ -125,7 +80,7 @@ static bool begin(struct http_request *request, struct store_txn **txn)
         http_answer_problem(request, 503, "unavailable", fault_text(), NULL);
         return false;
     }
-    if (!serve_http_is_admin(*txn, request)) {
+    if (!admin_admits(*txn, http->bucket, request)) {
         http_answer_problem(request, 401, "unauthorized", "an admin key of this bucket is needed",
                             NULL);
         return false;

@@ -14,9 +14,6 @@
 #include "common/io/metrics.h"
 #include "common/io/store.h"
 
-/* Whether the request has the key of an admin, as the catalog has it. */
-bool serve_http_is_admin(struct store_txn *txn, const struct http_request *request);
-
 struct serve_http;
 struct serve_http *serve_http_new(struct store *store, const char *bucket);
 struct serve_http *serve_http_free(struct serve_http *http);

@@ -1,16 +1,14 @@
-#include "ingest/edges/auth.h"
+#include "common/catalog/access.h"
 
 #include "common/io/api_key.h"
 
-#include <string.h>
-
 static bool is_of_bucket(const struct catalog *catalog, enum api_key_mode mode)
 {
-    return (mode == API_KEY_LIVE) == catalog_is_live(catalog);
+    return catalog_has_bucket(catalog) && (mode == API_KEY_LIVE) == catalog_is_live(catalog);
 }
 
-const struct catalog_key *auth_check(const struct catalog *catalog, struct text bearer,
-                                     struct instant now)
+const struct catalog_key *access_check(const struct catalog *catalog, enum catalog_role role,
+                                       struct text bearer, struct instant now)
 {
     static const uint8_t dummy[API_KEY_DIGEST_BYTES];
     uint8_t digest[API_KEY_DIGEST_BYTES];
@@ -25,7 +23,7 @@ const struct catalog_key *auth_check(const struct catalog *catalog, struct text 
         key = catalog_key(catalog, id);
     api_key_digest(bearer, digest);
     equal = api_key_digest_equal(digest, key ? key->sha256 : dummy);
-    if (!key || !equal || !is_of_bucket(catalog, mode) || key->role != CATALOG_INGEST ||
+    if (!key || !equal || !is_of_bucket(catalog, mode) || key->role != role ||
         instant_compare(now, key->expires) >= 0)
         return NULL;
     return key;
