@@ -1,6 +1,7 @@
 /*
  * buffer.c - a run of bytes that grows (text.h).
  */
+#include "common/base/digits.h"
 #include "common/base/text.h"
 
 #include <assert.h>
@@ -22,15 +23,13 @@ void buffer_clear(struct buffer *buffer)
     buffer->length = 0;
 }
 
-void buffer_reserve(struct buffer *buffer, size_t more)
+void buffer_grow(struct buffer *buffer, size_t more)
 {
     size_t room = buffer->room ? buffer->room : BUFFER_ROOM_LEAST;
     char *at;
 
     assert(more <= BUFFER_BYTES_MAX - buffer->length);
 
-    if (buffer->room - buffer->length >= more && buffer->at)
-        return;
     while (room - buffer->length < more)
         room *= 2;
     at = realloc(buffer->at, room);
@@ -42,18 +41,14 @@ void buffer_reserve(struct buffer *buffer, size_t more)
 
 void buffer_add_int(struct buffer *buffer, int64_t number)
 {
-    char digits[20];
-    char *const end = digits + sizeof(digits);
-    char *at = end;
-    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    int count = digits_count(size);
 
-    do {
-        *--at = (char)('0' + (int)(rest % 10));
-        rest /= 10;
-    } while (rest);
     if (number < 0)
-        *--at = '-';
-    buffer_add(buffer, at, (size_t)(end - at));
+        buffer_add_char(buffer, '-');
+    buffer_reserve(buffer, DIGITS_MAX);
+    (void)digits_write(buffer->at + buffer->length, size, count);
+    buffer->length += (size_t)count;
 }
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)

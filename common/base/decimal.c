@@ -8,6 +8,8 @@
  */
 #include "common/base/decimal.h"
 
+#include "common/base/digits.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -63,32 +65,9 @@ static bool scan_exponent(struct scan *scan, int64_t *exponent)
 
 uint64_t decimal_power_of_ten(int exponent)
 {
-    static const uint64_t powers[DECIMAL_POWER_MAX + 1] = {
-        1U,
-        10U,
-        100U,
-        1000U,
-        10000U,
-        100000U,
-        1000000U,
-        10000000U,
-        100000000U,
-        1000000000U,
-        10000000000U,
-        100000000000U,
-        1000000000000U,
-        10000000000000U,
-        100000000000000U,
-        1000000000000000U,
-        10000000000000000U,
-        100000000000000000U,
-        1000000000000000000U,
-        10000000000000000000U,
-    };
-
     assert(exponent >= 0 && exponent <= DECIMAL_POWER_MAX);
 
-    return powers[exponent];
+    return digits_powers[exponent];
 }
 
 /* At most 18 digits and 19 zeros: 64 bits and one multiplication, as for nearly every number. */
@@ -240,16 +219,19 @@ int decimal_parse_json(struct text text, struct decimal *value)
     return scan_number(&scan, FORM_JSON, value);
 }
 
-/* Writes the digits before `end`, at least `least` of them; returns where they begin. */
-static char *write_digits(char *end, uint128 number, int least)
+/* The digits behind the point, without the zeros at the end; returns their end. */
+static char *write_fraction(char *at, uint64_t fraction)
 {
-    uint64_t part;
+    int places = DECIMAL_PLACES;
 
-    for (; number > UINT64_MAX; number /= 10, least--)
-        *--end = (char)('0' + (int)(number % 10));
-    for (part = (uint64_t)number; part || least > 0; part /= 10, least--)
-        *--end = (char)('0' + (int)(part % 10));
-    return end;
+    if (fraction % 1000000 == 0) {
+        fraction /= 1000000;
+        places -= 6;
+    }
+    for (; fraction % 10 == 0; fraction /= 10)
+        places--;
+    *at++ = '.';
+    return digits_write(at, fraction, places);
 }
 
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
@@ -257,25 +239,15 @@ size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
     uint128 size = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
     uint128 whole = size >> 64 ? size / ONE : (uint64_t)size / (uint64_t)ONE;
     uint64_t fraction = (uint64_t)(size - whole * ONE);
-    char written[DECIMAL_TEXT_MAX];
-    char *const end = written + DECIMAL_TEXT_MAX;
-    char *at = end;
-    size_t length;
-    int places = DECIMAL_PLACES;
+    char *at = text;
 
-    if (fraction) {
-        for (; fraction % 10 == 0; fraction /= 10)
-            places--;
-        at = write_digits(at, fraction, places);
-        *--at = '.';
-    }
-    at = write_digits(at, whole, 1);
     if (value.units < 0)
-        *--at = '-';
-    length = (size_t)(end - at);
-    memcpy(text, at, length);
-    text[length] = '\0';
-    return length;
+        *at++ = '-';
+    at = digits_write_wide(at, whole);
+    if (fraction)
+        at = write_fraction(at, fraction);
+    *at = '\0';
+    return (size_t)(at - text);
 }
 
 struct decimal decimal_divide_rounded(struct decimal a, uint64_t count)

@@ -4,6 +4,7 @@
 #include "common/base/instant.h"
 
 #include "common/base/civil.h"
+#include "common/base/digits.h"
 
 #include <assert.h>
 #include <time.h>
@@ -191,33 +192,17 @@ int instant_parse(struct text text, struct instant *instant)
     return 0;
 }
 
-/* Writes the last `digits` digits of a number and what stands behind them. */
-static char *write_digits(char *at, int64_t number, int digits, char behind)
-{
-    for (int i = digits; i-- > 0; number /= 10)
-        at[i] = (char)('0' + (int)(number % 10));
-    at[digits] = behind;
-    return at + digits + 1;
-}
-
-static char *write_pair(char *at, int number)
-{
-    at[0] = (char)('0' + number / 10);
-    at[1] = (char)('0' + number % 10);
-    return at + 2;
-}
-
 /* Behind the seconds: "Z", or the fraction in 3, 6 or 9 digits and the Z. */
-static char *write_fraction(char *at, int64_t ns)
+static char *write_fraction(char *at, uint64_t ns)
 {
-    if (ns == 0)
-        return at;
-    at[-1] = '.';
-    if (ns % NS_MS == 0)
-        return write_digits(at, ns / NS_MS, 3, 'Z');
-    if (ns % 1000 == 0)
-        return write_digits(at, ns / 1000, 6, 'Z');
-    return write_digits(at, ns, 9, 'Z');
+    if (ns) {
+        *at++ = '.';
+        at = ns % 1000000 == 0 ? digits_write(at, ns / 1000000, 3)
+             : ns % 1000 == 0  ? digits_write(at, ns / 1000, 6)
+                               : digits_write(at, ns, 9);
+    }
+    *at++ = 'Z';
+    return at;
 }
 
 /* Years of four digits: 1677 to 2262 is all that there is. */
@@ -225,25 +210,19 @@ size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
 {
     int64_t seconds = divide_floored(instant.ns, NS_SECOND);
     int64_t day = divide_floored(seconds, SECONDS_DAY);
-    int of_day = (int)(seconds - day * SECONDS_DAY);
-    int64_t fraction = (int64_t)((uint64_t)instant.ns - (uint64_t)seconds * (uint64_t)NS_SECOND);
+    unsigned of_day = (unsigned)(seconds - day * SECONDS_DAY);
+    uint64_t fraction = (uint64_t)instant.ns - (uint64_t)seconds * (uint64_t)NS_SECOND;
     struct civil_date date = civil_from_day(day);
-    char *at = text;
+    char *at;
 
-    at = write_pair(at, (int)date.year / 100);
-    at = write_pair(at, (int)date.year % 100);
-    *at++ = '-';
-    at = write_pair(at, date.month);
-    *at++ = '-';
-    at = write_pair(at, date.day);
-    *at++ = 'T';
-    at = write_pair(at, of_day / 3600);
-    *at++ = ':';
-    at = write_pair(at, of_day / 60 % 60);
-    *at++ = ':';
-    at = write_pair(at, of_day % 60);
-    *at++ = 'Z';
-    at = write_fraction(at, fraction);
+    memcpy(text, "0000-00-00T00:00:00", 19);
+    digits_write(text, (uint64_t)date.year, 4);
+    digits_write_pair(text + 5, (unsigned)date.month);
+    digits_write_pair(text + 8, (unsigned)date.day);
+    digits_write_pair(text + 11, of_day / 3600);
+    digits_write_pair(text + 14, of_day / 60 % 60);
+    digits_write_pair(text + 17, of_day % 60);
+    at = write_fraction(text + 19, fraction);
     *at = '\0';
     return (size_t)(at - text);
 }

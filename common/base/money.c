@@ -3,6 +3,8 @@
  */
 #include "common/base/money.h"
 
+#include "common/base/digits.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -307,34 +309,22 @@ int money_of(struct decimal amount, const struct currency *currency, struct mone
     return 0;
 }
 
-/* From the right; the point stands behind the minor unit's digits. */
-static char *write_digit(char *at, int digit, int place, const struct currency *currency)
-{
-    if (place == currency->digits && place > 0)
-        *--at = '.';
-    *--at = (char)('0' + digit);
-    return at;
-}
-
 size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX])
 {
-    char written[MONEY_TEXT_MAX];
-    char *const end = written + MONEY_TEXT_MAX;
-    char *at = end;
     uint128 size = size_of(money.minor);
-    int place = 0;
-    size_t length;
+    uint64_t unit = decimal_power_of_ten(currency->digits);
+    uint128 whole = size >> 64 ? size / unit : (uint64_t)size / unit;
+    char *at = text;
 
-    for (; size >> 64; place++, size /= 10)
-        at = write_digit(at, (int)(size % 10), place, currency);
-    for (uint64_t rest = (uint64_t)size; place <= currency->digits || rest; place++, rest /= 10)
-        at = write_digit(at, (int)(rest % 10), place, currency);
     if (money.minor < 0)
-        *--at = '-';
-    length = (size_t)(end - at);
-    memcpy(text, at, length);
-    text[length] = '\0';
-    return length;
+        *at++ = '-';
+    at = digits_write_wide(at, whole);
+    if (currency->digits) {
+        *at++ = '.';
+        at = digits_write(at, (uint64_t)(size - whole * unit), currency->digits);
+    }
+    *at = '\0';
+    return (size_t)(at - text);
 }
 
 /* Not by way of struct decimal: totals may be larger than the largest quantity that is taken in. */

@@ -80,22 +80,28 @@ struct buffer {
 };
 
 void buffer_deinit(struct buffer *buffer);
-void buffer_clear(struct buffer *buffer); /* keeps the room */
-void buffer_reserve(struct buffer *buffer, size_t more);
+void buffer_clear(struct buffer *buffer);             /* keeps the room */
+void buffer_grow(struct buffer *buffer, size_t more); /* what buffer_reserve does beyond the room */
 void buffer_add_int(struct buffer *buffer, int64_t number);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped, bytes
  that aren't UTF-8 replaced; absent: null */
 struct text buffer_text(const struct buffer *buffer);                 /* until the next change */
 
-/* The four below are defined here: they are most of what writing a long document is, and a constant
+/* Those below are defined here: they are most of what writing a long document is, and a constant
  * string's length is known to the compiler. */
+
+static inline void buffer_reserve(struct buffer *buffer, size_t more)
+{
+    if (buffer->room - buffer->length < more || !buffer->at)
+        buffer_grow(buffer, more);
+}
+
 static inline void buffer_add(struct buffer *buffer, const void *bytes, size_t length)
 {
     if (length == 0)
         return;
-    if (buffer->room - buffer->length < length)
-        buffer_reserve(buffer, length);
+    buffer_reserve(buffer, length);
     memcpy(buffer->at + buffer->length, bytes, length);
     buffer->length += length;
 }
