@@ -35,6 +35,7 @@ struct builder {
     struct rated_line *scratch; /* for one rating */
     size_t scratch_room;
     struct walk walk;
+    struct buffer id; /* of the line under work */
 };
 
 /* --- what falls due --- */
@@ -179,51 +180,44 @@ static struct text join(struct arena *arena, const struct text *parts, size_t co
     return text_from(at, length);
 }
 
-enum { NUMBER_TEXT_MAX = 48 };
-
-/* A number between two words, as in "/v[1]/period[3]". */
-static struct text number_text(char text[NUMBER_TEXT_MAX], const char *before, int64_t number,
-                               const char *behind)
+/* {subscription}/{phase}/{card}/v[1]/period[n], and /adjustment[k]; absent when the arena is full.
+ */
+static struct text line_id(struct builder *builder, const struct charge *charge, size_t adjustment)
 {
-    struct buffer buffer = {.at = text, .room = NUMBER_TEXT_MAX};
+    struct buffer *id = &builder->id;
 
-    buffer_add_string(&buffer, before);
-    buffer_add_int(&buffer, number);
-    buffer_add_string(&buffer, behind);
-    return text_from(text, buffer.length);
+    buffer_clear(id);
+    buffer_add_text(id, builder->subscription->id);
+    buffer_add_char(id, '/');
+    buffer_add_text(id, charge->plan->phases[charge->phase].key);
+    buffer_add_char(id, '/');
+    buffer_add_text(id, card_of(charge)->key);
+    buffer_add_string(id, "/v[1]/period[");
+    buffer_add_int(id, charge->period.index);
+    buffer_add_char(id, ']');
+    if (adjustment) {
+        buffer_add_string(id, "/adjustment[");
+        buffer_add_int(id, (int64_t)adjustment);
+        buffer_add_char(id, ']');
+    }
+    return arena_copy(builder->arena, buffer_text(id));
 }
 
 /* Who the line is about; the rest follows from what was counted. */
 static int name_line(struct builder *builder, const struct charge *charge, size_t adjustment,
                      struct invoice_line *line)
 {
-    const struct subscription *subscription = builder->subscription;
-    const struct phase *phase = &charge->plan->phases[charge->phase];
     const struct rate_card *card = card_of(charge);
-    const struct text slash = {"/", 1};
-    char period[NUMBER_TEXT_MAX], late[NUMBER_TEXT_MAX], version[NUMBER_TEXT_MAX];
-    const struct text id[] = {
-        subscription->id,
-        slash,
-        phase->key,
-        slash,
-        card->key,
-        number_text(period, "/v[1]/period[", charge->period.index, "]"),
-        number_text(late, "/adjustment[", (int64_t)adjustment, "]"),
-    };
-    const struct text price[] = {charge->plan->key,
-                                 number_text(version, "@", charge->plan->version, "/"), phase->key,
-                                 slash, card->key};
 
-    line->id = join(builder->arena, id, ARRAY_LEN(id) - (adjustment == 0));
-    line->price = join(builder->arena, price, ARRAY_LEN(price));
-    line->phase_key = phase->key;
+    line->id = line_id(builder, charge, adjustment);
+    line->price = card->kept.version;
+    line->phase_key = charge->plan->phases[charge->phase].key;
     line->card_key = card->key;
     line->name = card->name;
     line->feature_key = card->feature_key;
     line->card = card;
     line->period = charge->period;
-    return text_is_absent(line->id) || text_is_absent(line->price) ? INVOICE_NO_MEMORY : 0;
+    return text_is_absent(line->id) ? INVOICE_NO_MEMORY : 0;
 }
 
 static int make_scratch(struct builder *builder, size_t room)
@@ -471,6 +465,7 @@ int invoice_build(const struct subscription *subscription, const struct billing_
         .subscription = subscription, .boundary = *boundary, .position = sources->position};
     int r = add_lines(&builder);
 
+    buffer_deinit(&builder.id);
     if (r)
         return r;
     if (builder.count == 0)

@@ -1,135 +1,106 @@
 /*
- * invoice_digest.c - an invoice's inputs as text, and their hash.
+ * invoice_digest.c - an invoice's inputs as bytes, and their hash.
+ *
+ * A number has 8 or 16 bytes, a text its length before it, and JSON ends by itself: different
+ * inputs are never the same bytes. What a rate card says to all of its lines goes in as JSON
+ * (card_json.h).
  */
 #include "invoicer/rules/invoice_digest.h"
 
-#include <stdio.h>
+#include "invoicer/rules/card_json.h"
+
 #include <xxhash.h>
 
-static void add_text(struct buffer *buffer, const char *name, struct text text)
+enum { INPUTS_BYTES = 8192 }; /* of most invoices at most */
+
+/* Windows go in as they lie in memory. */
+static_assert(sizeof(struct invoice_window) == 2 * sizeof(int64_t) + sizeof(int128));
+
+static void add_int(struct buffer *buffer, int64_t number)
 {
-    buffer_add_string(buffer, name);
-    buffer_add_char(buffer, ' ');
-    buffer_add_json_string(buffer, text);
-    buffer_add_char(buffer, '\n');
+    buffer_add(buffer, &number, sizeof(number));
 }
 
-static void add_word(struct buffer *buffer, const char *name, const char *word)
+static void add_wide(struct buffer *buffer, int128 number)
 {
-    buffer_add_string(buffer, name);
-    buffer_add_char(buffer, ' ');
-    buffer_add_string(buffer, word);
-    buffer_add_char(buffer, '\n');
+    buffer_add(buffer, &number, sizeof(number));
 }
 
-static void add_int(struct buffer *buffer, const char *name, int64_t number)
+/* Absent isn't empty. */
+static void add_text(struct buffer *buffer, struct text text)
 {
-    buffer_add_string(buffer, name);
-    buffer_add_char(buffer, ' ');
-    buffer_add_int(buffer, number);
-    buffer_add_char(buffer, '\n');
+    add_int(buffer, text_is_absent(text) ? -1 : (int64_t)text.length);
+    buffer_add_text(buffer, text);
 }
 
-static void add_decimal(struct buffer *buffer, const char *name, struct decimal decimal)
+static void add_window(struct buffer *buffer, struct window window)
 {
-    char text[DECIMAL_TEXT_MAX];
-    size_t length = decimal_format(decimal, text);
-
-    buffer_add_string(buffer, name);
-    buffer_add_char(buffer, ' ');
-    buffer_add(buffer, text, length);
-    buffer_add_char(buffer, '\n');
+    add_int(buffer, window.from.ns);
+    add_int(buffer, window.to.ns);
 }
 
-static void add_window(struct buffer *buffer, const char *name, struct window window)
+static void add_period(struct buffer *buffer, const struct billing_period *period)
 {
-    buffer_add_string(buffer, name);
-    buffer_add_char(buffer, ' ');
-    buffer_add_int(buffer, instant_minute(window.from));
-    buffer_add_char(buffer, ' ');
-    buffer_add_int(buffer, instant_minute(window.to));
-    buffer_add_char(buffer, '\n');
+    add_int(buffer, period->phase);
+    add_window(buffer, period->window);
 }
 
-static void add_period(struct buffer *buffer, const char *name, const struct billing_period *period)
+static void add_cells(struct buffer *buffer, const struct invoice_line *line)
 {
-    buffer_add_string(buffer, name);
-    add_int(buffer, "-phase", period->phase);
-    add_window(buffer, name, period->window);
-}
+    add_int(buffer, (int64_t)line->usage.cell_count);
+    for (size_t i = 0; i < line->usage.cell_count; i++) {
+        const struct rating_cell *cell = &line->usage.cells[i];
 
-static void add_cell(struct buffer *buffer, const struct price *price,
-                     const struct rating_cell *cell)
-{
-    for (size_t i = 0; i < price->dimension_count; i++)
-        add_text(buffer, "cell", cell->dimensions[i]);
-    add_decimal(buffer, "cell-quantity", cell->quantity);
-}
-
-static void add_line(struct buffer *buffer, const struct invoice *invoice,
-                     const struct invoice_line *line)
-{
-    char billed[MONEY_TEXT_MAX];
-
-    add_text(buffer, "line", line->id);
-    add_text(buffer, "price-version", line->price);
-    buffer_add_string(buffer, "price ");
-    price_write(&line->card->price, buffer);
-    buffer_add_char(buffer, '\n');
-    add_decimal(buffer, "discount-percent", line->card->discounts.percent);
-    add_decimal(buffer, "discount-usage", line->card->discounts.usage);
-    add_window(buffer, "period", line->period.window);
-    add_decimal(buffer, "quantity", line->usage.quantity);
-    if (line->card->price.kind == PRICE_PERCENTAGE)
-        add_int(buffer, "events", (int64_t)line->usage.events);
-    for (size_t i = 0; i < line->usage.cell_count; i++)
-        add_cell(buffer, &line->card->price, &line->usage.cells[i]);
-    for (size_t i = 0; i < line->usage.window_count; i++) {
-        add_window(buffer, "window", line->usage.windows[i].window);
-        add_decimal(buffer, "counted", line->usage.windows[i].quantity);
+        for (size_t j = 0; j < line->card->price.dimension_count; j++)
+            add_text(buffer, cell->dimensions[j]);
+        add_wide(buffer, cell->quantity.units);
     }
-    if (line->kind != INVOICE_ADJUSTMENT)
-        return;
-    (void)money_format(line->billed_total, invoice->subscription->plan->currency, billed);
-    add_decimal(buffer, "billed-quantity", line->billed_quantity);
-    add_word(buffer, "billed-total", billed);
 }
 
-/* What it was made from: how much of it each line takes follows. */
-static void add_credit(struct buffer *buffer, const struct invoice *invoice)
+static void add_line(struct buffer *buffer, const struct invoice_line *line)
 {
-    const struct currency *currency = invoice->subscription->plan->currency;
-    char granted[MONEY_TEXT_MAX], used[MONEY_TEXT_MAX];
-
-    (void)money_format(invoice->credit.granted, currency, granted);
-    (void)money_format(invoice->credit.used_before, currency, used);
-    add_text(buffer, "credit-from", invoice->subscription->previous_id);
-    add_word(buffer, "credit", granted);
-    add_word(buffer, "credit-used-before", used);
+    add_text(buffer, line->id);
+    card_write_terms(line->card, line->price, buffer);
+    add_window(buffer, line->period.window);
+    add_wide(buffer, line->usage.quantity.units);
+    add_int(buffer, line->card->price.kind == PRICE_PERCENTAGE ? (int64_t)line->usage.events : 0);
+    add_cells(buffer, line);
+    add_int(buffer, (int64_t)line->usage.window_count);
+    buffer_add(buffer, line->usage.windows,
+               line->usage.window_count * sizeof(struct invoice_window));
+    add_wide(buffer, line->billed_quantity.units);
+    add_wide(buffer, line->billed_total.minor);
 }
 
-void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer)
+static void add_inputs(const struct invoice *invoice, struct buffer *buffer)
 {
     const struct subscription *subscription = invoice->subscription;
 
-    buffer_add_string(buffer, "tollway-invoice 1\n");
-    add_text(buffer, "subscription", subscription->id);
-    add_text(buffer, "customer", subscription->customer_key);
-    add_text(buffer, "customer-name", subscription->customer_name);
-    add_text(buffer, "plan", subscription->plan->key);
-    add_int(buffer, "version", subscription->plan->version);
-    add_word(buffer, "currency", subscription->plan->currency->code);
-    add_word(buffer, "zone", zone_name(subscription->zone));
-    add_int(buffer, "boundary", instant_minute(invoice->boundary.at));
-    add_period(buffer, "ended", &invoice->boundary.ended);
-    add_period(buffer, "begins", &invoice->boundary.begins);
-    buffer_add_string(buffer, "position ");
-    buffer_add_int(buffer, invoice->position.partition);
-    add_int(buffer, "", invoice->position.next_offset);
-    if (invoice_has_credit(invoice))
-        add_credit(buffer, invoice);
+    buffer_add_string(buffer, "tollway-invoice 2");
+    add_text(buffer, subscription->id);
+    add_text(buffer, subscription->customer_key);
+    add_text(buffer, subscription->customer_name);
+    add_text(buffer, subscription->plan->key);
+    add_int(buffer, subscription->plan->version);
+    add_text(buffer, text_of(subscription->plan->currency->code));
+    add_text(buffer, text_of(zone_name(subscription->zone)));
+    add_int(buffer, invoice->boundary.at.ns);
+    add_period(buffer, &invoice->boundary.ended);
+    add_period(buffer, &invoice->boundary.begins);
+    add_int(buffer, invoice->position.partition);
+    add_int(buffer, invoice->position.next_offset);
+    add_text(buffer, subscription->previous_id);
+    add_wide(buffer, invoice->credit.granted.minor);
+    add_wide(buffer, invoice->credit.used_before.minor);
+    add_int(buffer, (int64_t)invoice->line_count);
     for (size_t i = 0; i < invoice->line_count; i++)
-        add_line(buffer, invoice, &invoice->lines[i]);
+        add_line(buffer, &invoice->lines[i]);
+}
+
+static void write_hex(uint64_t number, char text[16])
+{
+    for (int i = 0; i < 16; i++)
+        text[i] = "0123456789abcdef"[number >> (60 - 4 * i) & 15];
 }
 
 void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TEXT])
@@ -137,8 +108,10 @@ void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TE
     CLEANUP(buffer_deinit) struct buffer inputs = {0};
     XXH128_hash_t hash;
 
-    invoice_digest_inputs(invoice, &inputs);
+    buffer_reserve(&inputs, INPUTS_BYTES);
+    add_inputs(invoice, &inputs);
     hash = XXH3_128bits(inputs.at, inputs.length);
-    (void)snprintf(digest, INVOICE_DIGEST_TEXT, "%016llx%016llx", (unsigned long long)hash.high64,
-                   (unsigned long long)hash.low64);
+    write_hex(hash.high64, digest);
+    write_hex(hash.low64, digest + 16);
+    digest[32] = '\0';
 }

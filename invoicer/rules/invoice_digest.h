@@ -10,7 +10,5 @@
 
 #include "invoicer/rules/invoice.h"
 
-/* XXH3-128 in hex, of the texts that invoice_digest_inputs writes. */
+/* XXH3-128 in hex. */
 void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TEXT]);
-/* The inputs as lines of text: for whoever looks for what differs. */
-void invoice_digest_inputs(const struct invoice *invoice, struct buffer *buffer);

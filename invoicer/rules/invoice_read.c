@@ -182,6 +182,9 @@ static const struct rate_card *read_card(struct reader *reader, const json_t *js
 
     if (!card)
         return NULL;
+    card->key = read_text(reader, json, "rateCardKey");
+    card->name = read_text(reader, json, "name");
+    card->feature_key = read_text(reader, json, "featureKey");
     card->has_price = true;
     if (price_read(json_object_get(json, "price"), reader->arena, &card->price, &issue) ||
         price_read_discounts(json_object_get(json, "discounts"), &card->discounts, &issue) ||
@@ -205,14 +208,16 @@ static void read_line(struct reader *reader, const json_t *json, struct invoice_
 
     line->id = read_text(reader, json, "id");
     line->kind = read_kind(reader, json);
-    line->name = read_text(reader, json, "name");
     line->phase_key = read_text(reader, json, "phaseKey");
-    line->card_key = read_text(reader, json, "rateCardKey");
-    line->feature_key = read_text(reader, json, "featureKey");
     line->price = read_text(reader, json, "priceVersion");
     line->period.index = json_integer_value(json_object_get(period, "index"));
     line->period.window = read_window(reader, period);
     line->card = read_card(reader, json);
+    if (!line->card)
+        return;
+    line->card_key = line->card->key;
+    line->name = line->card->name;
+    line->feature_key = line->card->feature_key;
     if (line->kind != INVOICE_FEE) {
         line->usage.quantity = read_decimal(reader, json, "quantity");
         line->usage.events = (uint64_t)json_integer_value(json_object_get(json, "events"));

@@ -3,6 +3,8 @@
  */
 #include "invoicer/rules/plan.h"
 
+#include "invoicer/rules/card_json.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -131,7 +133,8 @@ static int read_card(struct reader *reader, const json_t *json, struct rate_card
     return r ? r : read_price(reader, json, card);
 }
 
-static int read_phase(struct reader *reader, const json_t *json, bool is_last, struct phase *phase)
+static int read_phase(struct reader *reader, const json_t *json, const struct plan *plan,
+                      bool is_last, struct phase *phase)
 {
     const json_t *list = json_object_get(json, "rateCards");
     struct rate_card *cards;
@@ -148,8 +151,11 @@ static int read_phase(struct reader *reader, const json_t *json, bool is_last, s
     cards = arena_take(reader->arena, phase->card_count * sizeof(*cards));
     if (!cards)
         return refuse(reader, "rateCards", "have no room");
-    for (size_t i = 0; i < phase->card_count && r == 0; i++)
+    for (size_t i = 0; i < phase->card_count && r == 0; i++) {
         r = read_card(reader, json_array_get(list, i), &cards[i]);
+        if (r == 0 && !card_keep(plan, phase, &cards[i], reader->arena))
+            r = refuse(reader, "rateCards", "have no room");
+    }
     phase->cards = cards;
     return r;
 }
@@ -166,7 +172,8 @@ static int read_phases(struct reader *reader, const json_t *list, struct plan *p
     if (!phases)
         return refuse(reader, "phases", "have no room");
     for (size_t i = 0; i < plan->phase_count && r == 0; i++)
-        r = read_phase(reader, json_array_get(list, i), i + 1 == plan->phase_count, &phases[i]);
+        r = read_phase(reader, json_array_get(list, i), plan, i + 1 == plan->phase_count,
+                       &phases[i]);
     plan->phases = phases;
     return r;
 }

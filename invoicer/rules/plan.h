@@ -18,6 +18,13 @@ struct quota {
     struct duration period; /* usagePeriod, else the card's cadence */
 };
 
+/* What the lines of a card have in common (card_json.h); absent where it wasn't read with a plan.
+ */
+struct card_kept {
+    struct text version; /* {plan}@{version}/{phase}/{card} */
+    struct text names, terms;
+};
+
 struct rate_card {
     struct text key, name, feature_key; /* feature_key absent: billing only */
     bool is_of_usage;                   /* usage_based, else flat_fee */
@@ -27,6 +34,7 @@ struct rate_card {
     struct price price;
     struct price_discounts discounts;
     struct quota quota;
+    struct card_kept kept;
 };
 
 struct phase {

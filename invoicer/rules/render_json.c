@@ -6,9 +6,12 @@
  */
 #include "invoicer/rules/render.h"
 
+#include "invoicer/rules/card_json.h"
 #include "invoicer/rules/json_write.h"
 #include "invoicer/rules/rate_json.h"
 #include "invoicer/rules/render_words.h"
+
+enum { WINDOWS_KNOWN = 64, WINDOW_TEXT_MAX = 96, MINUTES_DAY = 1440 };
 
 /* null: it has no end yet. */
 static void add_instant(struct buffer *buffer, const char *before, struct instant instant)
@@ -17,6 +20,41 @@ static void add_instant(struct buffer *buffer, const char *before, struct instan
         json_write_text(buffer, before, text_of(NULL));
     else
         json_write_instant(buffer, before, instant);
+}
+
+/* A window's text, kept: the lines of an invoice, and invoices of a close, have the same ones. */
+struct known_window {
+    struct window window;
+    char text[WINDOW_TEXT_MAX];
+    size_t length; /* 0: nothing yet */
+};
+
+/* Neighbouring days have places of their own, and so has the month that begins with one of them. */
+static struct known_window *place_of(struct window window)
+{
+    static _Thread_local struct known_window known[WINDOWS_KNOWN];
+    uint64_t first = (uint64_t)instant_minute(window.from) / MINUTES_DAY;
+    uint64_t days = (uint64_t)instant_minute(window.to) / MINUTES_DAY - first;
+
+    return &known[(first + 37 * days) % WINDOWS_KNOWN];
+}
+
+/* `"from":…,"to":…` */
+static void add_window(struct buffer *buffer, struct window window)
+{
+    struct known_window *known = place_of(window);
+    size_t before = buffer->length;
+
+    if (known->length && instant_compare(known->window.from, window.from) == 0 &&
+        instant_compare(known->window.to, window.to) == 0) {
+        buffer_add(buffer, known->text, known->length);
+        return;
+    }
+    add_instant(buffer, "\"from\":", window.from);
+    add_instant(buffer, ",\"to\":", window.to);
+    known->window = window;
+    known->length = buffer->length - before;
+    memcpy(known->text, buffer->at + before, known->length);
 }
 
 static void add_period(struct buffer *buffer, const char *before, const struct plan *plan,
@@ -28,8 +66,8 @@ static void add_period(struct buffer *buffer, const char *before, const struct p
         return;
     }
     json_write_text(buffer, "{\"phase\":", plan->phases[period->phase].key);
-    add_instant(buffer, ",\"from\":", period->window.from);
-    add_instant(buffer, ",\"to\":", period->window.to);
+    buffer_add_char(buffer, ',');
+    add_window(buffer, period->window);
     buffer_add_char(buffer, '}');
 }
 
@@ -51,27 +89,16 @@ static void add_usage(struct buffer *buffer, const struct invoice *invoice,
         json_write_money(buffer, ",\"billedTotal\":", line->billed_total,
                          invoice->subscription->plan->currency);
     }
-    add_position(buffer, &invoice->position);
     buffer_add_string(buffer, ",\"windows\":[");
     for (size_t i = 0; i < line->usage.window_count; i++) {
         const struct invoice_window *window = &line->usage.windows[i];
 
-        add_instant(buffer, i ? ",{\"from\":" : "{\"from\":", window->window.from);
-        add_instant(buffer, ",\"to\":", window->window.to);
+        buffer_add_string(buffer, i ? ",{" : "{");
+        add_window(buffer, window->window);
         json_write_decimal(buffer, ",\"quantity\":", window->quantity);
         buffer_add_char(buffer, '}');
     }
     buffer_add_char(buffer, ']');
-}
-
-static void add_price(struct buffer *buffer, const struct invoice_line *line)
-{
-    json_write_text(buffer, ",\"priceVersion\":", line->price);
-    buffer_add_string(buffer, ",\"price\":");
-    price_write(&line->card->price, buffer);
-    json_write_decimal(buffer, ",\"discounts\":{\"percentage\":", line->card->discounts.percent);
-    json_write_decimal(buffer, ",\"usage\":", line->card->discounts.usage);
-    buffer_add_char(buffer, '}');
 }
 
 /* `credit` is written where there is any: most lines never know one. */
@@ -120,15 +147,12 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     buffer_add_string(buffer, ",\"kind\":\"");
     buffer_add_string(buffer, invoice_line_kind_name(line->kind));
     buffer_add_char(buffer, '"');
-    json_write_text(buffer, ",\"name\":", line->name);
-    json_write_text(buffer, ",\"phaseKey\":", line->phase_key);
-    json_write_text(buffer, ",\"rateCardKey\":", line->card_key);
-    json_write_text(buffer, ",\"featureKey\":", line->feature_key);
+    card_write_names(line->card, line->phase_key, buffer);
     json_write_int(buffer, ",\"period\":{\"index\":", line->period.index);
-    add_instant(buffer, ",\"from\":", line->period.window.from);
-    add_instant(buffer, ",\"to\":", line->period.window.to);
+    buffer_add_char(buffer, ',');
+    add_window(buffer, line->period.window);
     buffer_add_char(buffer, '}');
-    add_price(buffer, line);
+    card_write_terms(line->card, line->price, buffer);
     if (line->kind != INVOICE_FEE)
         add_usage(buffer, invoice, line);
     add_sums(buffer, ",\"discount\":", line->amount, line->discount, line->credit, line->total,
