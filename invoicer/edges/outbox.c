@@ -8,6 +8,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+enum { PENDING_KEY_MAX = 200 };
+
 /* One message that was sent. */
 struct slot {
     int64_t sequence;
@@ -28,42 +30,60 @@ struct outbox {
     bool has_failed; /* one was given up: once all are resolved, start again */
 };
 
-/* A stored message: topic u8, tombstone u8, key length u16, key, value. */
-static void pack(struct buffer *value, enum topic topic, struct text key, struct text json)
-{
-    uint16_t length = (uint16_t)key.length;
+/* How a stored message's value is to be had. */
+enum form { FORM_JSON, FORM_TOMBSTONE, FORM_INVOICE };
 
-    assert(key.length <= UINT16_MAX);
-    buffer_add_char(value, (char)topic);
-    buffer_add_char(value, text_is_absent(json));
+struct message {
+    enum topic topic;
+    enum form form;
+    struct text key, rest; /* the JSON; the close of an invoice, which the store holds */
+};
+
+/* Stored: topic u8, form u8, key length u16, key, rest. */
+static void pack(struct buffer *value, const struct message *message)
+{
+    uint16_t length = (uint16_t)message->key.length;
+
+    assert(message->key.length <= UINT16_MAX);
+    buffer_add_char(value, (char)message->topic);
+    buffer_add_char(value, (char)message->form);
     buffer_add(value, &length, sizeof(length));
-    buffer_add_text(value, key);
-    buffer_add_text(value, json);
+    buffer_add_text(value, message->key);
+    buffer_add_text(value, message->rest);
 }
 
-static int unpack(struct text value, enum topic *topic, struct text *key, struct text *json)
+static int unpack(struct text value, struct message *message)
 {
     uint16_t length;
 
     if (value.length < 4)
         return fault(FAULT_STOP, "the outbox holds half a message");
     memcpy(&length, value.at + 2, sizeof(length));
-    if (value.length < 4u + length || value.at[0] < 0 || value.at[0] >= TOPIC_COUNT)
+    if (value.length < 4u + length || value.at[0] < 0 || value.at[0] >= TOPIC_COUNT ||
+        value.at[1] < 0 || value.at[1] > FORM_INVOICE)
         return fault(FAULT_STOP, "the outbox holds a message that isn't one");
-    *topic = (enum topic)value.at[0];
-    *key = text_from(value.at + 4, length);
-    *json =
-        value.at[1] ? text_of(NULL) : text_from(value.at + 4 + length, value.length - 4 - length);
+    *message = (struct message){
+        .topic = (enum topic)value.at[0],
+        .form = (enum form)value.at[1],
+        .key = text_from(value.at + 4, length),
+        .rest = text_from(value.at + 4 + length, value.length - 4 - length),
+    };
     return 0;
 }
 
-static void pending_key(enum topic topic, struct text key, char out[17])
+/* A key as it is, so that neighbours stay neighbours in the store; a long one's hash. */
+static void pending_key(enum topic topic, struct text key, struct buffer *out)
 {
     XXH128_canonical_t digest;
 
+    buffer_add_char(out, (char)topic);
+    buffer_add_char(out, key.length > PENDING_KEY_MAX);
+    if (key.length <= PENDING_KEY_MAX) {
+        buffer_add_text(out, key);
+        return;
+    }
     XXH128_canonicalFromHash(&digest, XXH3_128bits(key.at, key.length));
-    out[0] = (char)topic;
-    memcpy(out + 1, digest.digest, 16);
+    buffer_add(out, digest.digest, sizeof(digest.digest));
 }
 
 static void sequence_key(int64_t sequence, struct buffer *key)
@@ -72,42 +92,55 @@ static void sequence_key(int64_t sequence, struct buffer *key)
     books_add_be64(key, sequence);
 }
 
-int outbox_put(struct store_txn *txn, enum topic topic, struct text key, struct text json,
-               int64_t *sequence)
+static int put(struct store_txn *txn, const struct message *message, int64_t *sequence)
 {
-    struct buffer at = {0}, value = {0};
-    char pending[17];
+    CLEANUP(buffer_deinit) struct buffer at = {0}, value = {0}, pending = {0};
     int64_t next;
     int r = books_number(txn, "outbox/next", 0, &next);
 
     if (r)
         return fault_pass(r);
-    assert(text_is_absent(json) || (json.length > 2 && json.at[0] == '{'));
     sequence_key(next, &at);
-    pack(&value, topic, key, json);
-    pending_key(topic, key, pending);
+    pack(&value, message);
+    pending_key(message->topic, message->key, &pending);
     r = store_append(txn, BOOKS_OUTBOX, buffer_text(&at), buffer_text(&value));
     if (!r)
-        r = store_put(txn, BOOKS_PENDING, text_from(pending, sizeof(pending)),
-                      text_from(&next, sizeof(next)));
+        r = store_put(txn, BOOKS_PENDING, buffer_text(&pending), text_from(&next, sizeof(next)));
     if (!r)
         r = books_set_number(txn, "outbox/next", next + 1);
-    buffer_deinit(&at);
-    buffer_deinit(&value);
     if (r)
         return fault_pass(r);
     *sequence = next;
     return 0;
 }
 
+int outbox_put(struct store_txn *txn, enum topic topic, struct text key, struct text json,
+               int64_t *sequence)
+{
+    struct message message = {topic, text_is_absent(json) ? FORM_TOMBSTONE : FORM_JSON, key, json};
+    int r;
+
+    assert(text_is_absent(json) || (json.length > 2 && json.at[0] == '{'));
+    r = put(txn, &message, sequence);
+    return r ? fault_pass(r) : 0;
+}
+
+int outbox_put_invoice(struct store_txn *txn, struct text id, struct text close, int64_t *sequence)
+{
+    struct message message = {TOPIC_INVOICES, FORM_INVOICE, id, close};
+    int r = put(txn, &message, sequence);
+
+    return r ? fault_pass(r) : 0;
+}
+
 int outbox_has(struct store_txn *txn, enum topic topic, struct text key, bool *waits)
 {
-    char pending[17];
+    CLEANUP(buffer_deinit) struct buffer pending = {0};
     struct text value;
     int r;
 
-    pending_key(topic, key, pending);
-    r = store_get(txn, BOOKS_PENDING, text_from(pending, sizeof(pending)), &value);
+    pending_key(topic, key, &pending);
+    r = store_get(txn, BOOKS_PENDING, buffer_text(&pending), &value);
     if (r < 0)
         return fault_pass(r);
     *waits = r == 0;
@@ -190,39 +223,45 @@ static void on_delivered(void *context, int64_t offset, const char *why)
     free(delivery);
 }
 
-/* The object with the epoch as its first member. */
-static void add_epoch(struct buffer *value, struct text json, int64_t epoch)
+/* The object with the epoch as its first member, and an invoice's close as its second. */
+static int write_value(struct store_txn *txn, const struct message *message, int64_t epoch,
+                       struct buffer *value)
 {
+    struct text json = message->rest;
+    int r;
+
+    if (message->form == FORM_TOMBSTONE)
+        return 0;
     buffer_printf(value, "{\"epoch\":%lld,", (long long)epoch);
+    if (message->form == FORM_INVOICE) {
+        r = store_get(txn, BOOKS_INVOICES, message->key, &json);
+        if (r)
+            return r < 0 ? fault_pass(r) : fault(FAULT_STOP, "an invoice to send isn't there");
+        buffer_add_string(value, "\"close\":\"");
+        buffer_add_text(value, message->rest);
+        buffer_add_string(value, "\",");
+    }
     buffer_add(value, json.at + 1, json.length - 1);
+    return 0;
 }
 
-static int send_one(struct outbox *outbox, struct producer *producer, int64_t epoch,
-                    int64_t sequence, struct text stored)
+static int send_message(struct outbox *outbox, struct producer *producer, int64_t sequence,
+                        const struct message *stored, struct text value)
 {
     struct slot *slot = &outbox->slots[(outbox->head + outbox->count) % OUTBOX_IN_FLIGHT_MAX];
-    struct kafka_message message = {.partition = 0};
-    struct delivery *delivery;
-    struct buffer value = {0};
-    struct text json;
-    int r = unpack(stored, &slot->topic, &message.key, &json);
+    struct kafka_message message = {.partition = 0, .key = stored->key, .value = value};
+    struct delivery *delivery = malloc(sizeof(*delivery));
+    int r;
 
-    if (r)
-        return fault_pass(r);
-    if (!text_is_absent(json)) {
-        add_epoch(&value, json, epoch);
-        message.value = buffer_text(&value);
-    }
-    delivery = malloc(sizeof(*delivery));
     assert(delivery);
     *delivery = (struct delivery){outbox, slot};
+    slot->topic = stored->topic;
     slot->sequence = sequence;
     slot->offset = -1;
     slot->failed = false;
     buffer_clear(&slot->key);
-    buffer_add_text(&slot->key, message.key);
+    buffer_add_text(&slot->key, stored->key);
     r = producer_send(producer, outbox->topics[slot->topic], &message, on_delivered, delivery);
-    buffer_deinit(&value);
     if (r) {
         free(delivery);
         return r == PRODUCER_FULL ? PRODUCER_FULL : fault_pass(r);
@@ -232,6 +271,21 @@ static int send_one(struct outbox *outbox, struct producer *producer, int64_t ep
     outbox->unresolved++;
     outbox->next = sequence + 1;
     return 0;
+}
+
+static int send_one(struct outbox *outbox, struct store_txn *txn, struct producer *producer,
+                    int64_t epoch, int64_t sequence, struct text stored)
+{
+    CLEANUP(buffer_deinit) struct buffer value = {0};
+    struct message message = {.form = FORM_JSON};
+    int r = unpack(stored, &message);
+
+    if (!r)
+        r = write_value(txn, &message, epoch, &value);
+    if (!r)
+        r = send_message(outbox, producer, sequence, &message,
+                         value.length ? buffer_text(&value) : text_of(NULL));
+    return r < 0 ? fault_pass(r) : r;
 }
 
 int outbox_send(struct outbox *outbox, struct producer *producer, int64_t epoch)
@@ -256,7 +310,7 @@ int outbox_send(struct outbox *outbox, struct producer *producer, int64_t epoch)
     key = buffer_text(&start);
     r = store_cursor_seek(cursor, &key, &value);
     while (r == 0 && outbox->count < OUTBOX_IN_FLIGHT_MAX) {
-        r = send_one(outbox, producer, epoch, books_be64(key.at), value);
+        r = send_one(outbox, txn, producer, epoch, books_be64(key.at), value);
         if (!r)
             r = store_cursor_next(cursor, &key, &value);
     }
@@ -264,39 +318,44 @@ int outbox_send(struct outbox *outbox, struct producer *producer, int64_t epoch)
     return r < 0 ? fault_pass(r) : 0; /* the end, or a full queue: the rest goes next time */
 }
 
+/* The record stands at its offset from now on. */
+static int note_offset(struct store_txn *txn, const struct slot *slot)
+{
+    CLEANUP(buffer_deinit) struct buffer copy = {0};
+    struct text json;
+    int64_t offset;
+    int r = books_catalog_get(txn, buffer_text(&slot->key), &json, &offset);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : 0;
+    buffer_add_text(&copy, json);
+    r = books_catalog_put(txn, buffer_text(&slot->key), buffer_text(&copy), slot->offset);
+    return r ? fault_pass(r) : 0;
+}
+
 static int confirm_one(struct store_txn *txn, const struct slot *slot)
 {
-    struct buffer at = {0};
-    char pending[17];
-    struct text value, json;
-    int64_t last = -1, offset;
+    CLEANUP(buffer_deinit) struct buffer at = {0}, pending = {0};
+    int64_t last = -1;
+    struct text value;
     int r;
 
     sequence_key(slot->sequence, &at);
     r = store_delete(txn, BOOKS_OUTBOX, buffer_text(&at));
-    buffer_deinit(&at);
     if (r)
         return fault_pass(r);
-    pending_key(slot->topic, buffer_text(&slot->key), pending);
-    r = store_get(txn, BOOKS_PENDING, text_from(pending, sizeof(pending)), &value);
+    pending_key(slot->topic, buffer_text(&slot->key), &pending);
+    r = store_get(txn, BOOKS_PENDING, buffer_text(&pending), &value);
     if (r < 0)
         return fault_pass(r);
     if (r == 0 && value.length == sizeof(last))
         memcpy(&last, value.at, sizeof(last));
     if (last != slot->sequence)
         return 0; /* a newer one with this key waits */
-    r = store_delete(txn, BOOKS_PENDING, text_from(pending, sizeof(pending)));
-    if (!r && slot->topic == TOPIC_CATALOG) {
-        r = books_catalog_get(txn, buffer_text(&slot->key), &json, &offset);
-        if (r == 0) {
-            struct buffer copy = {0};
-
-            buffer_add_text(&copy, json);
-            r = books_catalog_put(txn, buffer_text(&slot->key), buffer_text(&copy), slot->offset);
-            buffer_deinit(&copy);
-        }
-    }
-    return r < 0 ? fault_pass(r) : 0;
+    r = store_delete(txn, BOOKS_PENDING, buffer_text(&pending));
+    if (!r && slot->topic == TOPIC_CATALOG)
+        r = note_offset(txn, slot);
+    return r ? fault_pass(r) : 0;
 }
 
 static bool is_read_back(const struct slot *slot, int64_t catalog_next, int64_t invoices_next)
@@ -308,6 +367,7 @@ static bool is_read_back(const struct slot *slot, int64_t catalog_next, int64_t 
 int outbox_confirm(struct outbox *outbox, int64_t catalog_next, int64_t invoices_next)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int64_t confirmed = -1;
     size_t count = 0;
     int r;
 
@@ -324,12 +384,13 @@ int outbox_confirm(struct outbox *outbox, int64_t catalog_next, int64_t invoices
         const struct slot *slot = &outbox->slots[(outbox->head + i) % OUTBOX_IN_FLIGHT_MAX];
 
         r = confirm_one(txn, slot);
-        if (!r)
-            r = books_set_number(txn, "outbox/confirmed", slot->sequence);
         if (r)
             return fault_pass(r);
+        confirmed = slot->sequence;
     }
-    r = store_commit(&txn);
+    r = books_set_number(txn, "outbox/confirmed", confirmed);
+    if (!r)
+        r = store_commit(&txn);
     if (r)
         return fault_pass(r);
     outbox->head = (outbox->head + count) % OUTBOX_IN_FLIGHT_MAX;

@@ -23,6 +23,10 @@ enum { OUTBOX_IN_FLIGHT_MAX = 2000 };
  */
 MUST_USE int outbox_put(struct store_txn *txn, enum topic topic, struct text key, struct text json,
                         int64_t *sequence);
+/* The same for an invoice that the store holds: its JSON is taken from there when it is sent, with
+ * the close that made it in front. */
+MUST_USE int outbox_put_invoice(struct store_txn *txn, struct text id, struct text close,
+                                int64_t *sequence);
 /* Whether a message with that topic and key waits: what is read from the topic is older then. */
 MUST_USE int outbox_has(struct store_txn *txn, enum topic topic, struct text key, bool *waits);
 /* All up to *sequence are confirmed; -1: none was ever. */
