@@ -3,6 +3,7 @@
 #include "common/base/fault.h"
 #include "common/base/money.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/edges/late.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -26,11 +27,22 @@ static bool minute_of(const json_t *object, const char *name, int64_t *minute)
     return true;
 }
 
-static void key_of(struct buffer *key, struct text subscription, char kind)
+void billed_key(struct buffer *key, struct text subscription, char kind)
 {
     buffer_add_text(key, subscription);
     buffer_add_char(key, '\0');
     buffer_add_char(key, kind);
+}
+
+/* The greatest boundary of all subscriptions. */
+static int note_latest(struct store_txn *txn, int64_t minute)
+{
+    int64_t latest;
+    int r = books_number(txn, BILLED_LATEST, INT64_MIN, &latest);
+
+    if (!r && minute > latest)
+        r = books_set_number(txn, BILLED_LATEST, minute);
+    return r ? fault_pass(r) : 0;
 }
 
 static int put_boundary(struct store_txn *txn, struct text subscription, int64_t minute,
@@ -39,17 +51,30 @@ static int put_boundary(struct store_txn *txn, struct text subscription, int64_t
     struct buffer key = {0};
     int r;
 
-    key_of(&key, subscription, 'b');
+    billed_key(&key, subscription, 'b');
     books_add_be64(&key, minute);
     r = store_put(txn, BOOKS_BILLED, buffer_text(&key), invoice);
     buffer_deinit(&key);
+    if (!r)
+        r = note_latest(txn, minute);
+    return r ? fault_pass(r) : 0;
+}
+
+/* One that another invoicer has billed. */
+static int take_boundary(struct store_txn *txn, struct text subscription, int64_t minute,
+                         struct text invoice)
+{
+    int r = put_boundary(txn, subscription, minute, invoice);
+
+    if (!r)
+        r = late_unsettle(txn, subscription);
     return r ? fault_pass(r) : 0;
 }
 
 static void period_key(struct buffer *key, struct text subscription, struct text phase,
                        struct text card, int64_t from, int64_t to)
 {
-    key_of(key, subscription, 'u');
+    billed_key(key, subscription, 'u');
     books_add_be64(key, from);
     books_add_be64(key, to);
     buffer_add_text(key, phase);
@@ -142,7 +167,7 @@ int billed_credit(struct store_txn *txn, struct text subscription, char used[BIL
     struct buffer key = {0};
     int r;
 
-    key_of(&key, subscription, 'c');
+    billed_key(&key, subscription, 'c');
     r = store_get(txn, BOOKS_BILLED, buffer_text(&key), &value);
     buffer_deinit(&key);
     if (r < 0)
@@ -163,7 +188,7 @@ static int put_credit(struct store_txn *txn, struct text subscription,
         return fault_pass(r);
     if (!add_total(currency, before, used, total))
         return fault(FAULT_STOP, "the credit that was used has no room");
-    key_of(&key, subscription, 'c');
+    billed_key(&key, subscription, 'c');
     r = store_put(txn, BOOKS_BILLED, buffer_text(&key), text_of(total));
     buffer_deinit(&key);
     return r ? fault_pass(r) : 0;
@@ -225,31 +250,40 @@ static int take_lines(struct store_txn *txn, const json_t *invoice)
     return 0;
 }
 
-/* Without the close that made it, which is noted beside it. */
-static int put_invoice(struct store_txn *txn, struct text key, struct text json)
+/* The close that made it is noted beside it. */
+static int put_invoice(struct store_txn *txn, struct text key, struct text close, struct text json)
+{
+    CLEANUP(buffer_deinit) struct buffer name = {0};
+    int r;
+
+    buffer_add_text(&name, close);
+    buffer_add_char(&name, '\0');
+    buffer_add_text(&name, key);
+    r = store_put(txn, BOOKS_INVOICES, key, json);
+    if (!r)
+        r = store_put(txn, BOOKS_CLOSES, buffer_text(&name), text_from("", 0));
+    return r ? fault_pass(r) : 0;
+}
+
+/* Takes the close off a record and puts the rest. */
+static int put_record(struct store_txn *txn, struct text key, struct text json)
 {
     static const char before[] = "{\"close\":\"";
-    struct buffer name = {0}, rest = {0};
+    CLEANUP(buffer_deinit) struct buffer rest = {0};
+    struct text close;
     const char *end;
     int r;
 
     if (!text_starts(json, before))
         return fault(FAULT_STOP, "invoice %.*s names no close", (int)key.length, key.at);
-    json.at += strlen(before);
-    json.length -= strlen(before);
-    end = memchr(json.at, '"', json.length);
-    if (!end || json.at + json.length - end < 3)
+    close = text_from(json.at + strlen(before), json.length - strlen(before));
+    end = memchr(close.at, '"', close.length);
+    if (!end || close.at + close.length - end < 3)
         return fault(FAULT_STOP, "invoice %.*s names no close", (int)key.length, key.at);
-    buffer_add(&name, json.at, (size_t)(end - json.at));
-    buffer_add_char(&name, '\0');
-    buffer_add_text(&name, key);
     buffer_add_char(&rest, '{');
-    buffer_add(&rest, end + 2, (size_t)(json.at + json.length - end) - 2);
-    r = store_put(txn, BOOKS_INVOICES, key, buffer_text(&rest));
-    if (!r)
-        r = store_put(txn, BOOKS_CLOSES, buffer_text(&name), text_from("", 0));
-    buffer_deinit(&name);
-    buffer_deinit(&rest);
+    buffer_add(&rest, end + 2, (size_t)(close.at + close.length - end) - 2);
+    close.length = (size_t)(end - close.at);
+    r = put_invoice(txn, key, close, buffer_text(&rest));
     return r ? fault_pass(r) : 0;
 }
 
@@ -264,9 +298,9 @@ static int take_invoice(struct store_txn *txn, struct text key, struct text json
         return r ? fault_pass(r) : 0;
     if (!minute_of(invoice, "boundary", &minute))
         return fault(FAULT_STOP, "invoice %.*s has no boundary", (int)key.length, key.at);
-    r = put_invoice(txn, key, json);
+    r = put_record(txn, key, json);
     if (!r)
-        r = put_boundary(txn, member(invoice, "subscription"), minute, key);
+        r = take_boundary(txn, member(invoice, "subscription"), minute, key);
     if (!r)
         r = take_lines(txn, invoice);
     if (!r)
@@ -294,7 +328,8 @@ static int put_line(struct store_txn *txn, const struct invoice *invoice,
     return r ? fault_pass(r) : 0;
 }
 
-int billed_take_built(struct store_txn *txn, const struct invoice *invoice, struct text json)
+int billed_take_built(struct store_txn *txn, const struct invoice *invoice, struct text close,
+                      struct text json)
 {
     const struct subscription *subscription = invoice->subscription;
     struct text there;
@@ -302,7 +337,7 @@ int billed_take_built(struct store_txn *txn, const struct invoice *invoice, stru
 
     if (r != STORE_NOT_FOUND)
         return r ? fault_pass(r) : 0;
-    r = put_invoice(txn, invoice->id, json);
+    r = put_invoice(txn, invoice->id, close, json);
     if (!r)
         r = put_boundary(txn, subscription->id, instant_minute(invoice->boundary.at), invoice->id);
     for (size_t i = 0; !r && i < invoice->line_count; i++)
@@ -332,8 +367,8 @@ static int take_nothing(struct store_txn *txn, const json_t *record)
 
         if (!subscription)
             return fault(FAULT_STOP, "a boundary without subscription");
-        r = put_boundary(txn, text_of(subscription), json_integer_value(json_array_get(pair, 1)),
-                         text_from("", 0));
+        r = take_boundary(txn, text_of(subscription), json_integer_value(json_array_get(pair, 1)),
+                          text_from("", 0));
         if (r)
             return fault_pass(r);
     }
@@ -369,7 +404,7 @@ int billed_last(struct store_txn *txn, struct text subscription, int64_t *minute
 
     if (r)
         return fault_pass(r);
-    key_of(&end, subscription, 'b');
+    billed_key(&end, subscription, 'b');
     prefix = end.length;
     books_add_be64(&end, INT64_MAX);
     key = buffer_text(&end);
@@ -392,7 +427,7 @@ int billed_has(struct store_txn *txn, struct text subscription, int64_t minute, 
     struct text value;
     int r;
 
-    key_of(&key, subscription, 'b');
+    billed_key(&key, subscription, 'b');
     books_add_be64(&key, minute);
     r = store_get(txn, BOOKS_BILLED, buffer_text(&key), &value);
     buffer_deinit(&key);

@@ -16,6 +16,7 @@
  *   u {from, to, 8 bytes each} {phase}/{card}    {"quantity","total","adjustments"} of a closed
  * period
  *   c                       how much of the subscription's credit was used
+ *   l, s                    late.h
  *
  * Threads    As store.h.
  */
@@ -26,12 +27,16 @@
 #include "common/io/store.h"
 #include "invoicer/rules/invoice.h"
 
+/* A key of BILLED up to its kind's letter. */
+void billed_key(struct buffer *key, struct text subscription, char kind);
+#define BILLED_LATEST "billed/latest" /* in STATE: the greatest boundary that is done with */
+
 /* Takes a record in: into INVOICES, CLOSES and BILLED. */
 MUST_USE int billed_take(struct store_txn *txn, struct text key, struct text json);
 
-/* The same for an invoice that was just built, whose record `json` is: without reading it again. */
+/* The same for an invoice that a close just built and wrote as `json`: without reading it again. */
 MUST_USE int billed_take_built(struct store_txn *txn, const struct invoice *invoice,
-                               struct text json);
+                               struct text close, struct text json);
 
 /* A boundary without an invoice, noted by the close that found nothing to bill there. */
 MUST_USE int billed_nothing(struct store_txn *txn, struct text subscription, int64_t minute);

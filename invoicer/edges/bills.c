@@ -4,6 +4,7 @@
 #include "common/base/partition.h"
 #include "invoicer/edges/billed.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/edges/closed.h"
 #include "invoicer/edges/mirror.h"
 #include "invoicer/edges/usage.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANS_BYTES_MAX = 64 * 1024 * 1024 };
+enum { PLANS_BYTES_MAX = 64 * 1024 * 1024, POSITION_UNREAD = -1 };
 
 /* The struct comes first in memory for good: subscriptions point to it. */
 struct kept_plan {
@@ -26,7 +27,7 @@ struct bills {
     int32_t partitions;
     struct arena arena; /* of the plans */
     struct kept_plan *plans;
-    const struct zone *zone;
+    int64_t *positions; /* of the partitions, as far as they were asked for; else POSITION_UNREAD */
 };
 
 struct bills *bills_new(int32_t partitions)
@@ -36,7 +37,16 @@ struct bills *bills_new(int32_t partitions)
     assert(bills && partitions > 0);
     bills->partitions = partitions;
     arena_init(&bills->arena, PLANS_BYTES_MAX);
+    bills->positions = calloc((size_t)partitions, sizeof(*bills->positions));
+    assert(bills->positions);
+    bills_forget_positions(bills);
     return bills;
+}
+
+void bills_forget_positions(struct bills *bills)
+{
+    for (int32_t i = 0; i < bills->partitions; i++)
+        bills->positions[i] = POSITION_UNREAD;
 }
 
 struct bills *bills_free(struct bills *bills)
@@ -51,6 +61,7 @@ struct bills *bills_free(struct bills *bills)
         free(plan);
     }
     arena_deinit(&bills->arena);
+    free(bills->positions);
     free(bills);
     return NULL;
 }
@@ -181,17 +192,64 @@ int bills_subject(struct bills *bills, struct store_txn *txn, struct text record
     json_decref(json);
     if (r)
         return fault_pass(r);
+    read.record = late_record_of(record);
     *subject = read;
     return 0;
 }
 
-static bool is_due(const struct bill_terms *terms, const struct billing_boundary *boundary)
+/* `ends_period`: everything but the start of a subscription. */
+static bool is_due_at(const struct bill_terms *terms, struct instant due, bool ends_period)
 {
-    struct instant due = boundary->at;
-
-    if (boundary->ended.phase != PERIODS_NONE)
+    if (ends_period)
         due.ns += terms->interval_ms * 1000000;
     return instant_compare(due, terms->at) <= 0;
+}
+
+static bool is_due(const struct bill_terms *terms, const struct billing_boundary *boundary)
+{
+    return is_due_at(terms, boundary->at, boundary->ended.phase != PERIODS_NONE);
+}
+
+/* Of one that is over: whether its last boundary lies before the close. */
+static int is_over_before(struct store_txn *txn, struct text id, const struct bill_terms *terms)
+{
+    int64_t minute;
+    int r = billed_last(txn, id, &minute);
+
+    if (r < 0)
+        return fault_pass(r);
+    return r == 0 && minute < instant_minute(terms->at) ? 0 : BILLS_NONE;
+}
+
+static int has_notes(struct store_txn *txn, struct text id)
+{
+    int64_t *minutes;
+    size_t count;
+    int r = late_minutes(txn, id, &minutes, &count);
+
+    if (r)
+        return fault_pass(r);
+    free(minutes);
+    return count ? 0 : BILLS_NONE;
+}
+
+int bills_glance(struct store_txn *txn, struct text id, struct text record,
+                 const struct bill_terms *terms, enum bills_ended ended)
+{
+    struct late_record known = late_record_of(record);
+    int64_t next;
+    int r = late_settled(txn, id, &known, &next);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : BILLS_UNREAD;
+    if (next != LATE_NO_BOUNDARY)
+        return is_due_at(terms, instant_from_minute(next), true) ? 0 : BILLS_NONE;
+    if (ended == BILLS_ENDED_NONE)
+        return BILLS_NONE;
+    r = is_over_before(txn, id, terms);
+    if (r == 0 && ended == BILLS_ENDED_LATE)
+        r = has_notes(txn, id);
+    return r < 0 ? fault_pass(r) : r;
 }
 
 int bills_due(struct store_txn *txn, const struct bill_subject *subject,
@@ -216,6 +274,20 @@ int bills_due(struct store_txn *txn, const struct bill_subject *subject,
     return 0;
 }
 
+int bills_settle(struct store_txn *txn, const struct bill_subject *subject,
+                 const struct bill_terms *terms, const struct billing_boundary *done,
+                 struct billing_boundary *next)
+{
+    const struct subscription *subscription = &subject->subscription;
+    bool has_next = periods_next(subscription, done, next);
+    int r = late_settle(txn, subscription->id, &subject->record,
+                        has_next ? instant_minute(next->at) : LATE_NO_BOUNDARY);
+
+    if (r)
+        return fault_pass(r);
+    return has_next && is_due(terms, next) ? 0 : BILLS_NONE;
+}
+
 int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
                      const struct bill_terms *terms, struct billing_boundary *boundary)
 {
@@ -236,78 +308,6 @@ int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
         .begins = {.phase = PERIODS_NONE},
     };
     return 0;
-}
-
-/* The closed periods that late usage may have come for. */
-struct closed {
-    struct store_txn *txn;
-    const struct bill_subject *subject;
-    struct instant until; /* billed up to here */
-    struct invoice_billed *at;
-    size_t count, room;
-};
-
-static int add_closed(struct closed *closed, size_t phase, size_t card,
-                      const struct card_period *period)
-{
-    const struct subscription *subscription = &closed->subject->subscription;
-    const struct plan *plan = subscription->plan;
-    const struct phase *in = &plan->phases[phase];
-    struct billed_period billed;
-    struct invoice_billed *made;
-    int r =
-        billed_of(closed->txn, subscription->id, in->key, in->cards[card].key,
-                  instant_minute(period->window.from), instant_minute(period->window.to), &billed);
-
-    if (r)
-        return fault_pass(r);
-    if (closed->count == closed->room) {
-        closed->room = closed->room ? closed->room * 2 : 16;
-        closed->at = realloc(closed->at, closed->room * sizeof(*closed->at));
-        assert(closed->at);
-    }
-    made = &closed->at[closed->count];
-    *made = (struct invoice_billed){.plan = plan,
-                                    .phase = phase,
-                                    .card = card,
-                                    .period = *period,
-                                    .adjustments = (size_t)billed.adjustments};
-    if (decimal_parse_sum(text_of(billed.quantity), &made->quantity) ||
-        money_parse(text_of(billed.total), plan->currency, &made->total))
-        return fault(FAULT_STOP, "the store holds a billed period that isn't one");
-    closed->count++;
-    return 0;
-}
-
-static int add_closed_of(struct closed *closed, size_t phase, size_t card)
-{
-    const struct subscription *subscription = &closed->subject->subscription;
-    const struct rate_card *of = &subscription->plan->phases[phase].cards[card];
-    struct card_period period;
-    bool found = periods_card_first(subscription, phase, of, &period);
-    int r = 0;
-
-    while (!r && found && instant_compare(period.window.to, closed->until) <= 0) {
-        r = add_closed(closed, phase, card, &period);
-        found = periods_card_next(subscription, phase, of, &period, &period);
-    }
-    return r ? fault_pass(r) : 0;
-}
-
-static int find_closed(struct closed *closed)
-{
-    const struct plan *plan = closed->subject->subscription.plan;
-    int64_t minute;
-    int r = billed_last(closed->txn, closed->subject->subscription.id, &minute);
-
-    if (r)
-        return r < 0 ? fault_pass(r) : 0;
-    closed->until = instant_from_minute(minute);
-    for (size_t i = 0; !r && i < plan->phase_count; i++)
-        for (size_t j = 0; !r && j < plan->phases[i].card_count; j++)
-            if (plan->phases[i].cards[j].is_of_usage && plan->phases[i].cards[j].has_price)
-                r = add_closed_of(closed, i, j);
-    return r ? fault_pass(r) : 0;
 }
 
 static int usage_of(void *context, const struct rate_card *card, struct window period,
@@ -336,23 +336,37 @@ static int find_credit(struct store_txn *txn, const struct subscription *subscri
     return 0;
 }
 
+/* How far the partition was counted. */
+static int read_position(struct bills *bills, struct store_txn *txn, int32_t partition,
+                         int64_t *position)
+{
+    struct counters_mark mark;
+    int r;
+
+    if (bills->positions[partition] == POSITION_UNREAD) {
+        r = mirror_mark(txn, partition, &mark);
+        if (r < 0)
+            return fault_pass(r);
+        bills->positions[partition] = r == 0 ? mark.next_offset : 0;
+    }
+    *position = bills->positions[partition];
+    return 0;
+}
+
 int bills_build(struct bills *bills, struct store_txn *txn, const struct bill_subject *subject,
                 const struct billing_boundary *boundary, struct arena *arena,
                 struct invoice *invoice)
 {
     struct text id = subject->subscription.id;
     struct usage_source source = {txn, id, subject->cuts, subject->cut_count, arena};
-    struct closed closed = {.txn = txn, .subject = subject};
+    struct closed_list closed = {0};
     struct invoice_sources sources = {.usage_of = usage_of, .context = &source};
-    struct counters_mark mark;
     int r;
 
     sources.position.partition = partition_of(id, bills->partitions);
-    r = mirror_mark(txn, sources.position.partition, &mark);
-    if (r < 0)
-        return fault_pass(r);
-    sources.position.next_offset = r == 0 ? mark.next_offset : 0;
-    r = find_closed(&closed);
+    r = read_position(bills, txn, sources.position.partition, &sources.position.next_offset);
+    if (!r)
+        r = closed_find(txn, subject, &closed);
     if (!r)
         r = find_credit(txn, &subject->subscription, &sources.credit_used);
     if (!r) {
@@ -360,6 +374,6 @@ int bills_build(struct bills *bills, struct store_txn *txn, const struct bill_su
         sources.billed_count = closed.count;
         r = invoice_build(&subject->subscription, boundary, &sources, arena, invoice);
     }
-    free(closed.at);
+    closed_deinit(&closed);
     return r < 0 ? fault_pass(r) : r;
 }

@@ -11,12 +11,15 @@
 #pragma once
 
 #include "common/io/store.h"
+#include "invoicer/edges/late.h"
 #include "invoicer/rules/invoice.h"
 #include "proto/catalog.h"
 
 struct bills;
 struct bills *bills_new(int32_t partitions);
 struct bills *bills_free(struct bills *bills);
+/* For a transaction in which partitions may stand elsewhere than in the one before. */
+void bills_forget_positions(struct bills *bills);
 
 /* A version of a plan, as in "pro@2", in a currency that it has prices in; absent: its own. It
  * stays good as long as `bills`. */
@@ -28,6 +31,7 @@ struct bill_subject {
     struct subscription subscription;
     uint16_t cuts[CATALOG_CUTS_MAX];
     size_t cut_count;
+    struct late_record record; /* what all this was read from */
 };
 /* `record` is the subscription's, of the catalog. */
 MUST_USE int bills_subject(struct bills *bills, struct store_txn *txn, struct text record,
@@ -39,10 +43,21 @@ struct bill_terms {
     int64_t interval_ms;
 };
 
-enum bills_outcome { BILLS_NONE = 1 };
+enum bills_outcome { BILLS_NONE = 1, BILLS_UNREAD };
+/* Which of those that are over are of interest: with usage that came late, or any. */
+enum bills_ended { BILLS_ENDED_NONE, BILLS_ENDED_LATE, BILLS_ENDED_ANY };
+/* Whether something is due of a subscription, from two rows of the store; BILLS_UNREAD: only its
+ * record can tell. */
+MUST_USE int bills_glance(struct store_txn *txn, struct text id, struct text record,
+                          const struct bill_terms *terms, enum bills_ended ended);
 /* The first boundary that isn't done with and is due; BILLS_NONE when there is none. */
 MUST_USE int bills_due(struct store_txn *txn, const struct bill_subject *subject,
                        const struct bill_terms *terms, struct billing_boundary *boundary);
+/* After a boundary is done with, in the same transaction: the next one; BILLS_NONE when it isn't
+ * due or there is none. */
+MUST_USE int bills_settle(struct store_txn *txn, const struct bill_subject *subject,
+                          const struct bill_terms *terms, const struct billing_boundary *done,
+                          struct billing_boundary *next);
 /* Of a subscription that is over and billed to its end: a boundary at terms->at for late usage
  * alone. */
 MUST_USE int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,

@@ -30,6 +30,7 @@ struct run {
     struct close_record record; /* the close under work */
     struct bills *bills;
     struct arena arena; /* of one subscription at a time */
+    struct buffer json; /* of one invoice at a time */
     int64_t sequence;   /* of the last message */
 
     close_visit *visit; /* of a preview, which keeps nothing; else NULL */
@@ -64,7 +65,8 @@ static struct bill_terms terms_of(const struct close_record *record)
 struct due_list {
     struct run *run;
     struct store_txn *txn;
-    bool with_afterwards;
+    enum bills_ended ended;
+    bool is_any; /* one is enough; the others are only asked where their records stand */
     char **keys; /* "subscription/ID" */
     size_t count, room;
     int64_t catalog_next; /* behind the newest of their records */
@@ -91,7 +93,7 @@ static void note_failure(struct run *run, struct text subscription, const char *
     report->failed++;
 }
 
-static void add_due(struct due_list *list, struct text key, int64_t offset)
+static void add_due(struct due_list *list, struct text key)
 {
     if (list->count == list->room) {
         list->room = list->room ? list->room * 2 : 64;
@@ -99,50 +101,66 @@ static void add_due(struct due_list *list, struct text key, int64_t offset)
         assert(list->keys);
     }
     list->keys[list->count++] = text_copy(key);
-    if (offset + 1 > list->catalog_next)
-        list->catalog_next = offset + 1;
 }
 
+/* Reads the record to find out. */
+static int read_whether_due(struct due_list *list, struct text id, struct text record)
+{
+    struct run *run = list->run;
+    struct bill_terms terms = terms_of(&run->record);
+    struct billing_boundary boundary;
+    struct bill_subject subject;
+    int r;
+
+    arena_reset(&run->arena);
+    r = bills_subject(run->bills, list->txn, record, &run->arena, &subject);
+    if (r == FAULT_REFUSE) {
+        note_failure(run, id, fault_text());
+        return BILLS_NONE;
+    }
+    if (!r)
+        r = bills_due(list->txn, &subject, &terms, &boundary);
+    if (r == BILLS_NONE && list->ended != BILLS_ENDED_NONE)
+        r = bills_afterwards(list->txn, &subject, &terms, &boundary);
+    return r < 0 ? fault_pass(r) : r;
+}
+
+/* In a list of all, one that has to be read first is taken: billing reads it anyway. */
 static int look_whether_due(void *context, struct text key, struct text value)
 {
     struct due_list *list = context;
     struct run *run = list->run;
     struct bill_terms terms = terms_of(&run->record);
-    struct text id = text_from(key.at + 13, key.length - 13);
-    struct billing_boundary boundary;
-    struct bill_subject subject;
+    struct text id = text_from(key.at + 13, key.length - 13), record;
     int64_t offset;
     int r;
 
     if (run->record.only[0] && !text_is(id, run->record.only))
         return 0;
     memcpy(&offset, value.at, sizeof(offset));
-    arena_reset(&run->arena);
-    r = bills_subject(run->bills, list->txn,
-                      text_from(value.at + sizeof(offset), value.length - sizeof(offset)),
-                      &run->arena, &subject);
-    if (r == FAULT_REFUSE) {
-        note_failure(run, id, fault_text());
+    if (offset + 1 > list->catalog_next)
+        list->catalog_next = offset + 1;
+    if (list->is_any && list->count)
         return 0;
-    }
-    if (!r)
-        r = bills_due(list->txn, &subject, &terms, &boundary);
-    if (r == BILLS_NONE && list->with_afterwards)
-        r = bills_afterwards(list->txn, &subject, &terms, &boundary);
+    record = text_from(value.at + sizeof(offset), value.length - sizeof(offset));
+    r = bills_glance(list->txn, id, record, &terms, list->ended);
+    if (r == BILLS_UNREAD)
+        r = list->is_any ? read_whether_due(list, id, record) : 0;
     if (r < 0)
         return fault_pass(r);
     if (r == 0)
-        add_due(list, key, offset);
+        add_due(list, key);
     return 0;
 }
 
 /* The subscriptions with something due, in the order of their ids. */
-static int find_due(struct run *run, bool with_afterwards, struct due_list *list)
+static int find_due(struct run *run, struct due_list *list)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     int r = store_begin(engine_store(run->engine), STORE_READ, &txn);
 
-    *list = (struct due_list){.run = run, .txn = txn, .with_afterwards = with_afterwards};
+    list->run = run;
+    list->txn = txn;
     run->report->failed = 0;
     if (!r)
         r = books_each(txn, BOOKS_CATALOG, text_of("subscription/"), look_whether_due, list);
@@ -152,22 +170,19 @@ static int find_due(struct run *run, bool with_afterwards, struct due_list *list
 
 /* --- billing --- */
 
-/* One boundary of a subscription: its invoice, or nothing, goes into the store and the outbox. */
+/* The invoice goes into the store and the outbox. */
 static int take_invoice(struct run *run, struct store_txn *txn, const struct invoice *invoice)
 {
-    struct buffer json = {0}, record = {0};
+    struct text close = text_of(run->record.id);
     int r;
 
-    render_json(invoice, &json);
-    buffer_printf(&record, "{\"close\":\"%s\",", run->record.id);
-    buffer_add(&record, json.at + 1, json.length - 1);
-    r = billed_take_built(txn, invoice, buffer_text(&record));
+    buffer_clear(&run->json);
+    render_json(invoice, &run->json);
+    r = billed_take_built(txn, invoice, close, buffer_text(&run->json));
     if (!r && run->visit)
         r = run->visit(run->context, invoice);
     else if (!r)
-        r = outbox_put(txn, TOPIC_INVOICES, invoice->id, buffer_text(&record), &run->sequence);
-    buffer_deinit(&json);
-    buffer_deinit(&record);
+        r = outbox_put_invoice(txn, invoice->id, close, &run->sequence);
     return r ? fault_pass(r) : 0;
 }
 
@@ -192,15 +207,29 @@ static const char *why_not(int outcome)
     }
 }
 
+/* A boundary without an invoice; one of late usage alone leaves nothing behind. */
+static int take_nothing(struct batch *batch, struct text id,
+                        const struct billing_boundary *boundary)
+{
+    int64_t minute = instant_minute(boundary->at);
+    int r;
+
+    if (boundary->ended.phase == PERIODS_NONE && boundary->begins.phase == PERIODS_NONE)
+        return 0;
+    batch->nothing++;
+    buffer_printf(&batch->boundaries, "%s[\"%.*s\",%lld]", batch->boundaries.length ? "," : "",
+                  (int)id.length, id.at, (long long)minute);
+    r = billed_nothing(batch->txn, id, minute);
+    return r ? fault_pass(r) : 0;
+}
+
 enum bill_outcome { BILL_FAILED = 1 };
 
+/* One boundary of a subscription: its invoice, or nothing. */
 static int bill_boundary(struct run *run, struct batch *batch, const struct bill_subject *subject,
                          const struct billing_boundary *boundary)
 {
-    bool is_afterwards =
-        boundary->ended.phase == PERIODS_NONE && boundary->begins.phase == PERIODS_NONE;
     struct text id = subject->subscription.id;
-    int64_t minute = instant_minute(boundary->at);
     struct invoice invoice;
     int r = bills_build(run->bills, batch->txn, subject, boundary, &run->arena, &invoice);
 
@@ -209,13 +238,8 @@ static int bill_boundary(struct run *run, struct batch *batch, const struct bill
         r = take_invoice(run, batch->txn, &invoice);
         return r ? fault_pass(r) : 0;
     }
-    if (r == INVOICE_NOTHING && is_afterwards)
-        return 0;
     if (r == INVOICE_NOTHING) {
-        batch->nothing++;
-        buffer_printf(&batch->boundaries, "%s[\"%.*s\",%lld]", batch->boundaries.length ? "," : "",
-                      (int)id.length, id.at, (long long)minute);
-        r = billed_nothing(batch->txn, id, minute);
+        r = take_nothing(batch, id, boundary);
         return r ? fault_pass(r) : 0;
     }
     if (r < 0 && r != FAULT_REFUSE)
@@ -224,10 +248,41 @@ static int bill_boundary(struct run *run, struct batch *batch, const struct bill
     return BILL_FAILED;
 }
 
-static int bill_subscription(struct run *run, struct batch *batch, const char *key)
+/* What is due, boundary after boundary; BILL_FAILED ends it. */
+static int bill_due(struct run *run, struct batch *batch, const struct bill_subject *subject)
 {
     struct bill_terms terms = terms_of(&run->record);
     struct billing_boundary boundary;
+    int r = bills_due(batch->txn, subject, &terms, &boundary);
+
+    while (r == 0) {
+        struct billing_boundary done = boundary;
+
+        r = bill_boundary(run, batch, subject, &done);
+        if (r)
+            return r < 0 ? fault_pass(r) : BILL_FAILED;
+        r = bills_settle(batch->txn, subject, &terms, &done, &boundary);
+    }
+    return r < 0 ? fault_pass(r) : 0;
+}
+
+/* What came late, of one that is over. */
+static int bill_afterwards(struct run *run, struct batch *batch, const struct bill_subject *subject)
+{
+    struct bill_terms terms = terms_of(&run->record);
+    struct billing_boundary boundary, none;
+    int r = bills_afterwards(batch->txn, subject, &terms, &boundary);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : 0;
+    r = bill_boundary(run, batch, subject, &boundary);
+    if (!r)
+        r = bills_settle(batch->txn, subject, &terms, &boundary, &none);
+    return r < 0 ? fault_pass(r) : 0;
+}
+
+static int bill_subscription(struct run *run, struct batch *batch, const char *key)
+{
     struct bill_subject subject;
     struct text record;
     int64_t offset;
@@ -237,16 +292,14 @@ static int bill_subscription(struct run *run, struct batch *batch, const char *k
         return r < 0 ? fault_pass(r) : fault(FAULT_STOP, "%s is gone", key);
     arena_reset(&run->arena);
     r = bills_subject(run->bills, batch->txn, record, &run->arena, &subject);
-    while (!r) {
-        r = bills_due(batch->txn, &subject, &terms, &boundary);
-        if (!r)
-            r = bill_boundary(run, batch, &subject, &boundary);
+    if (r == FAULT_REFUSE) {
+        note_failure(run, text_of(key + 13), fault_text());
+        return 0;
     }
-    if (r == BILLS_NONE) {
-        r = bills_afterwards(batch->txn, &subject, &terms, &boundary);
-        if (!r)
-            r = bill_boundary(run, batch, &subject, &boundary);
-    }
+    if (!r)
+        r = bill_due(run, batch, &subject);
+    if (!r)
+        r = bill_afterwards(run, batch, &subject);
     return r < 0 ? fault_pass(r) : 0;
 }
 
@@ -279,6 +332,7 @@ static int bill_batch(struct run *run, const struct due_list *list, size_t first
     int r = engine_begin(run->engine, &txn);
 
     batch.txn = txn;
+    bills_forget_positions(run->bills);
     for (size_t i = first; !r && i < end; i++)
         r = bill_subscription(run, &batch, list->keys[i]);
     if (!r)
@@ -305,8 +359,8 @@ static int step_between(struct run *run)
 
 static int bill_all(struct run *run)
 {
-    struct due_list list;
-    int r = find_due(run, true, &list);
+    struct due_list list = {.ended = BILLS_ENDED_LATE};
+    int r = find_due(run, &list);
 
     for (size_t i = 0; !r && i < list.count; i += BATCH_SUBSCRIPTIONS) {
         tell(run, CLOSE_BILLS, i, list.count);
@@ -472,7 +526,7 @@ static struct close_record record_of(const struct close_request *request)
 /* Stores the close when anything is due. */
 static int begin_close(struct run *run, const struct close_request *request, int32_t partitions)
 {
-    struct due_list list;
+    struct due_list list = {.is_any = true};
     bool is_done = false;
     int r = engine_until(run->engine, "writing to Kafka", is_sent, NULL);
 
@@ -481,7 +535,8 @@ static int begin_close(struct run *run, const struct close_request *request, int
         r = is_done_already(run, run->record.id, &is_done);
     if (r)
         return fault_pass(r);
-    r = find_due(run, !is_done, &list);
+    list.ended = is_done ? BILLS_ENDED_NONE : BILLS_ENDED_ANY;
+    r = find_due(run, &list);
     if (!r)
         r = list.count ? put_close(run, request, partitions, list.catalog_next) : BEGIN_NOTHING;
     due_list_deinit(&list);
@@ -537,6 +592,7 @@ int close_run(struct engine *engine, const struct close_request *request,
     arena_init(&run.arena, ARENA_BYTES_MAX);
     r = run_closes(&run, request);
     arena_deinit(&run.arena);
+    buffer_deinit(&run.json);
     bills_free(run.bills);
     return r ? fault_pass(r) : 0;
 }
@@ -551,6 +607,7 @@ static int preview_batch(struct run *run, const struct due_list *list, size_t fi
     int r = store_begin(engine_store(run->engine), STORE_WRITE, &txn);
 
     batch.txn = txn;
+    bills_forget_positions(run->bills);
     for (size_t i = first; !r && i < list->count && i < first + BATCH_SUBSCRIPTIONS; i++)
         r = bill_subscription(run, &batch, list->keys[i]);
     buffer_deinit(&batch.boundaries);
@@ -561,8 +618,8 @@ static int preview_batch(struct run *run, const struct due_list *list, size_t fi
 
 static int preview_all(struct run *run)
 {
-    struct due_list list;
-    int r = find_due(run, true, &list);
+    struct due_list list = {.ended = BILLS_ENDED_LATE};
+    int r = find_due(run, &list);
 
     for (size_t i = 0; !r && i < list.count; i += BATCH_SUBSCRIPTIONS)
         r = preview_batch(run, &list, i);
@@ -587,6 +644,7 @@ int close_preview(struct engine *engine, const struct close_request *request, cl
         r = preview_all(&run);
     }
     arena_deinit(&run.arena);
+    buffer_deinit(&run.json);
     bills_free(run.bills);
     return r ? fault_pass(r) : 0;
 }

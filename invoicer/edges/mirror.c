@@ -3,6 +3,7 @@
 #include "common/base/fault.h"
 #include "common/io/log.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/edges/late.h"
 #include "proto/topics.h"
 
 #include <assert.h>
@@ -217,29 +218,36 @@ static struct mirror_total packed(const struct counters_total *total)
     return stored;
 }
 
+/* Says the same as before, though with more of the log behind it. */
+static bool is_same(struct mirror_total old, const struct mirror_total *new)
+{
+    old.next_offset = new->next_offset;
+    return memcmp(&old, new, sizeof(old)) == 0;
+}
+
 static int apply_total(struct store_txn *txn, const struct counters_total *total)
 {
+    CLEANUP(buffer_deinit) struct buffer key = {0}, value = {0};
     struct mirror_total stored = packed(total), old;
-    struct buffer key = {0}, value = {0};
+    bool is_news = true;
     struct text found;
     int r;
 
     key_of(total, &key);
     r = store_get(txn, BOOKS_TOTALS, buffer_text(&key), &found);
+    if (r < 0)
+        return fault_pass(r);
     if (r == 0 && found.length >= sizeof(old)) {
         memcpy(&old, found.at, sizeof(old));
-        if (old.next_offset > stored.next_offset) {
-            buffer_deinit(&key);
+        if (old.next_offset > stored.next_offset)
             return 0; /* older than what is held */
-        }
+        is_news = !is_same(old, &stored);
     }
-    if (r >= 0) {
-        buffer_add(&value, &stored, sizeof(stored));
-        buffer_add_text(&value, total->dimensions);
-        r = store_put(txn, BOOKS_TOTALS, buffer_text(&key), buffer_text(&value));
-    }
-    buffer_deinit(&key);
-    buffer_deinit(&value);
+    buffer_add(&value, &stored, sizeof(stored));
+    buffer_add_text(&value, total->dimensions);
+    r = store_put(txn, BOOKS_TOTALS, buffer_text(&key), buffer_text(&value));
+    if (!r && is_news)
+        r = late_note(txn, total->subscription, total->from_minute);
     return r ? fault_pass(r) : 0;
 }
 

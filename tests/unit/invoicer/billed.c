@@ -131,8 +131,9 @@ static void take_three(struct billing *billing, struct shelf *shelf, bool as_bui
         render_json(&invoice, &json);
         buffer_add_string(&record, "{\"close\":\"C\",");
         buffer_add(&record, json.at + 1, json.length - 1);
-        cr_assert_eq(as_built ? billed_take_built(shelf->txn, &invoice, buffer_text(&record))
-                              : billed_take(shelf->txn, invoice.id, buffer_text(&record)),
+        cr_assert_eq(as_built
+                         ? billed_take_built(shelf->txn, &invoice, text_of("C"), buffer_text(&json))
+                         : billed_take(shelf->txn, invoice.id, buffer_text(&record)),
                      0);
     }
 }
