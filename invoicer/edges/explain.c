@@ -2,6 +2,7 @@
 
 #include "invoicer/rules/price.h"
 #include "invoicer/rules/rate_json.h"
+#include "invoicer/rules/rating.h"
 #include "invoicer/rules/render_words.h"
 #include "proto/topics.h"
 
@@ -60,7 +61,8 @@ static void add_rate(struct buffer *text, const struct invoice_line *line)
     add_decimal(text, price->percentage.fixed);
 }
 
-static void add_conversion(struct buffer *text, const struct invoice_line *line)
+static void add_conversion(struct buffer *text, const struct invoice_line *line,
+                           struct decimal converted)
 {
     if (!line->card->price.conversion.is_set)
         return;
@@ -68,16 +70,35 @@ static void add_conversion(struct buffer *text, const struct invoice_line *line)
     add_decimal(text, line->usage.quantity);
     buffer_add_char(text, ' ');
     render_conversion(&line->card->price.conversion, text);
+    buffer_add_string(text, " = ");
+    add_decimal(text, converted);
     buffer_add_char(text, '\n');
 }
 
-static void add_usage_discount(struct buffer *text, const struct invoice_line *line)
+static void add_usage_discount(struct buffer *text, const struct invoice_line *line,
+                               struct decimal converted)
 {
-    if (line->card->discounts.usage.units == 0)
+    struct decimal discount = line->card->discounts.usage;
+
+    if (discount.units == 0)
         return;
     buffer_add_string(text, "   |  |- less ");
-    add_decimal(text, line->card->discounts.usage);
-    buffer_add_string(text, " units of usage discount\n");
+    add_decimal(text, discount);
+    buffer_add_string(text, " units of usage discount = ");
+    converted.units = converted.units > discount.units ? converted.units - discount.units : 0;
+    add_decimal(text, converted);
+    buffer_add_char(text, '\n');
+}
+
+static void add_quantity(struct buffer *text, const struct invoice_line *line)
+{
+    struct decimal converted;
+
+    if (line->kind == INVOICE_FEE ||
+        rating_convert(&line->card->price.conversion, line->usage.quantity, &converted))
+        return;
+    add_conversion(text, line, converted);
+    add_usage_discount(text, line, converted);
 }
 
 /* quantity × unit amount to twelve decimals, rounded up or down; false: no room. */
@@ -112,11 +133,36 @@ static void add_rounding(struct buffer *text, const struct invoice_line *line,
     buffer_add_string(text, decimal_compare(exact, above) ? "..., rounded " : ", rounded ");
 }
 
+/* What the percentage takes off a detail line, and then the maximum. */
+static void add_discounts(struct buffer *text, const struct invoice_line *line,
+                          const struct rated_line *detail, const struct currency *currency)
+{
+    struct decimal percent = line->card->discounts.percent;
+    struct money by_percent, by_maximum;
+
+    if (detail->discount.minor == 0 ||
+        money_percent(detail->amount, percent, HALF_AWAY_FROM_ZERO, &by_percent) ||
+        money_subtract(detail->discount, by_percent, &by_maximum))
+        return;
+    if (by_percent.minor) {
+        buffer_add_string(text, " less ");
+        add_decimal(text, percent);
+        buffer_add_string(text, " % = ");
+        add_money(text, by_percent, currency);
+    }
+    if (by_maximum.minor) {
+        buffer_add_string(text, by_percent.minor ? ", less " : " less ");
+        add_money(text, by_maximum, currency);
+        buffer_add_string(text, " above the maximum of ");
+        add_decimal(text, line->card->price.maximum);
+        buffer_printf(text, " %s", currency->code);
+    }
+}
+
 static void add_steps(struct buffer *text, const struct invoice_line *line,
                       const struct currency *currency)
 {
-    add_conversion(text, line);
-    add_usage_discount(text, line);
+    add_quantity(text, line);
     for (size_t i = 0; i < line->detail_count; i++) {
         const struct rated_line *detail = &line->details[i];
 
@@ -133,10 +179,7 @@ static void add_steps(struct buffer *text, const struct invoice_line *line,
         if (detail->kind == RATED_USAGE)
             add_rounding(text, line, detail, currency);
         add_money(text, detail->amount, currency);
-        if (detail->discount.minor) {
-            buffer_add_string(text, " less ");
-            add_money(text, detail->discount, currency);
-        }
+        add_discounts(text, line, detail, currency);
         buffer_add_char(text, '\n');
     }
 }

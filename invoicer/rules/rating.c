@@ -27,7 +27,7 @@ size_t rating_lines_max(const struct price *price)
 
 /* --- quantities --- */
 
-static int convert(const struct price_conversion *conversion, struct decimal quantity,
+int rating_convert(const struct price_conversion *conversion, struct decimal quantity,
                    struct decimal *converted)
 {
     bool rounds = conversion->rounding != PRICE_ROUND_NONE;
@@ -49,7 +49,7 @@ static int priced_quantity(const struct rater *rater, struct decimal raw, struct
 {
     struct decimal quantity;
 
-    if (convert(&rater->price->conversion, raw, &quantity))
+    if (rating_convert(&rater->price->conversion, raw, &quantity))
         return RATING_OVERFLOW;
     quantity.units -= rater->discounts->usage.units;
     if (quantity.units < 0)

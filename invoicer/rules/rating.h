@@ -62,6 +62,9 @@ enum rating_outcome {
     RATING_NEEDS_EVENTS,   /* what a percentage asks of each event, and only their sum is known */
 };
 
+/* A raw quantity in the units that are priced: itself without a conversion. Nonzero: no room. */
+MUST_USE int rating_convert(const struct price_conversion *conversion, struct decimal quantity,
+                            struct decimal *converted);
 size_t rating_lines_max(const struct price *price);
 MUST_USE int rating_rate(const struct price *price, const struct price_discounts *discounts,
                          const struct currency *currency, const struct rating_slice *slice,
