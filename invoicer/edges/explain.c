@@ -90,6 +90,17 @@ static void add_usage_discount(struct buffer *text, const struct invoice_line *l
     buffer_add_char(text, '\n');
 }
 
+static void add_free_amount(struct buffer *text, const struct invoice_line *line)
+{
+    const struct price *price = &line->card->price;
+
+    if (price->kind != PRICE_PERCENTAGE || !price->percentage.has_free_amount)
+        return;
+    buffer_add_string(text, "   |  |- the first ");
+    add_decimal(text, price->percentage.free_amount);
+    buffer_add_string(text, " are free\n");
+}
+
 static void add_quantity(struct buffer *text, const struct invoice_line *line)
 {
     struct decimal converted;
@@ -99,6 +110,7 @@ static void add_quantity(struct buffer *text, const struct invoice_line *line)
         return;
     add_conversion(text, line, converted);
     add_usage_discount(text, line, converted);
+    add_free_amount(text, line);
 }
 
 /* quantity × unit amount to twelve decimals, rounded up or down; false: no room. */

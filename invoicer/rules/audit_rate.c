@@ -269,19 +269,23 @@ static void rate_volume(struct work *work)
  */
 static void rate_percentage(struct work *work, uint64_t events)
 {
-    mpq_t rate, fixed, count;
+    mpq_t rate, fixed, count, beyond;
 
-    mpq_inits(rate, fixed, count, NULL);
+    mpq_inits(rate, fixed, count, beyond, NULL);
     read(work, work->price, "rate", rate);
+    (void)read_optional(work, work->price, "freeAmount", beyond);
+    mpq_sub(beyond, work->quantity, beyond);
+    if (mpq_sgn(beyond) < 0)
+        mpq_set_ui(beyond, 0, 1);
     (void)read_optional(work, work->price, "fixedAmount", fixed);
     mpz_mul_ui(mpq_denref(rate), mpq_denref(rate), 100);
     mpq_canonicalize(rate);
-    mpq_mul(rate, rate, work->quantity);
+    mpq_mul(rate, rate, beyond);
     mpq_set_ui(count, events, 1);
     mpq_mul(fixed, fixed, count);
     mpq_add(rate, rate, fixed);
     add_line(work, rate);
-    mpq_clears(rate, fixed, count, NULL);
+    mpq_clears(rate, fixed, count, beyond, NULL);
 }
 
 static void rate_matrix(struct work *work, const struct decimal *values)

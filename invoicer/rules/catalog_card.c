@@ -165,8 +165,8 @@ static bool amount_of(const json_t *object, const char *name, struct decimal *am
     return !text_is_absent(text) && decimal_parse(text, amount) == 0;
 }
 
-/* The bound up to which the first tier is free; false when it isn't. */
-static bool free_tier(const json_t *price, struct decimal *bound)
+/* The bound up to which the price is free; false when it isn't. */
+static bool free_part(const json_t *price, struct decimal *bound)
 {
     const json_t *tier = json_array_get(json_object_get(price, "tiers"), 0);
     const json_t *flat = json_object_get(tier, "flatPrice");
@@ -175,18 +175,18 @@ static bool free_tier(const json_t *price, struct decimal *bound)
     if ((flat && !is(flat, "amount", "0")) || (unit && !is(unit, "amount", "0")) ||
         (json_object_get(tier, "rate") && !is(tier, "rate", "0")))
         return false;
-    return amount_of(tier, "upToAmount", bound);
+    return amount_of(tier, "upToAmount", bound) || amount_of(price, "freeAmount", bound);
 }
 
-/* What a usage card gives away in a period, in the units of its price: by discount, then by tier.
- */
+/* What a usage card gives away in a period, in the units of its price: by discount, then by tier
+ * or free amount. */
 static bool free_quantity(const json_t *card, struct decimal *free_of_charge)
 {
     const json_t *usage = json_object_get(json_object_get(card, "discounts"), "usage");
     struct decimal sum = {0}, part;
     bool is_some = amount_of(usage, "quantity", &sum);
 
-    if (free_tier(json_object_get(card, "price"), &part)) {
+    if (free_part(json_object_get(card, "price"), &part)) {
         is_some = true;
         if (decimal_add(sum, part, &sum))
             return false;

@@ -2,7 +2,8 @@
  * Prices that ask something of their meter (rating.md 16, 17). A matrix prices by dimensions of the
  * meter, which are part of what is counted; each value names all of them, once. A percentage is of
  * a sum of money; of the events behind it only their number is known when it is billed, so what
- * looks at each event's own amount can't be had in a catalog.
+ * looks at each event's own amount can't be had in a catalog. A free amount can, where no fixed
+ * amount asks which events lie beyond it.
  */
 #include "invoicer/rules/catalog_check.h"
 
@@ -230,11 +231,18 @@ void catalog_check_dimension_use(struct catalog_check *check, const struct point
 
 /* --- percentage --- */
 
+static bool has_fixed_amount(const json_t *price)
+{
+    const char *fixed = shape_string(price, "fixedAmount");
+
+    return fixed && strcmp(fixed, "0") != 0;
+}
+
 void catalog_check_percentage(struct catalog_check *check, const struct pointer *where,
                               json_t *price, const struct catalog_priced *of)
 {
-    static const char *const of_events[] = {"freeEvents", "freeAmount", "eventMinimum",
-                                            "eventMaximum"};
+    static const char *const of_events[] = {"freeEvents", "eventMinimum", "eventMaximum"};
+    struct pointer free_place = pointer_member(where, "freeAmount");
     struct pointer type_place = pointer_member(where, "type");
     struct text aggregation = shape_text(of->meter, "aggregation");
 
@@ -244,9 +252,14 @@ void catalog_check_percentage(struct catalog_check *check, const struct pointer 
         if (json_object_get(price, of_events[i]))
             issue_add(check->issues, &place, "percentage_needs_each_event",
                       "%s asks for the amount of each event, and a period is billed from their sum "
-                      "and number: only rate and fixedAmount can stand here",
+                      "and number: only rate and fixedAmount or freeAmount can stand here",
                       of_events[i]);
     }
+    if (json_object_get(price, "freeAmount") && has_fixed_amount(price))
+        issue_add(
+            check->issues, &free_place, "percentage_needs_each_event",
+            "freeAmount and fixedAmount together ask which events lie beyond the free amount, "
+            "and a period is billed from their sum and number");
     if (of->meter && !text_is(aggregation, "SUM"))
         issue_add(check->issues, &type_place, "percentage_meter_not_sum",
                   "a percentage is of a sum of money, and meter %s is %s: it needs SUM",

@@ -42,7 +42,7 @@ static const struct member percentage_members[] = {
     {"rate", SHAPE_AMOUNT, true},
     {"fixedAmount", SHAPE_AMOUNT, false},
     {"freeEvents", SHAPE_ANY, false},
-    {"freeAmount", SHAPE_ANY, false},
+    {"freeAmount", SHAPE_AMOUNT, false},
     {"eventMinimum", SHAPE_ANY, false},
     {"eventMaximum", SHAPE_ANY, false},
     OF_USAGE,

@@ -269,6 +269,8 @@ static void add_price(struct buffer *text, const json_t *price)
         buffer_printf(text, " %s", member(price, "multiplier"));
     if (shape_string(price, "quantityPerPackage"))
         buffer_printf(text, " for each %s", member(price, "quantityPerPackage"));
+    if (shape_string(price, "freeAmount"))
+        buffer_printf(text, " beyond %s", member(price, "freeAmount"));
     if (shape_string(price, "fixedAmount"))
         buffer_printf(text, " and %s an event", member(price, "fixedAmount"));
     if (strcmp(type, "flat") == 0)

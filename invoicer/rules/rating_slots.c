@@ -171,21 +171,33 @@ static int slot_of_matrix(const struct price *price, const struct currency *curr
     return price_quantity(currency, line);
 }
 
-/* A sum and a number of events determine rate and fixed amounts, and nothing else. */
+/* Each event pays for what it has beyond the free amount, so all of them for what their sum has. */
+static struct decimal beyond_free(const struct price_percentage *percentage, struct decimal sum)
+{
+    if (percentage->has_free_amount)
+        sum.units -= percentage->free_amount.units;
+    if (sum.units < 0)
+        sum.units = 0;
+    return sum;
+}
+
+/* A sum and a number of events determine rate and fixed amounts, and the free amount where no fixed
+ * one asks which events lie beyond it; nothing else. */
 static int fees_of_sum(const struct price *price, const struct rating_slice *slice,
                        struct decimal *charged, struct exact *fees)
 {
     const struct price_percentage *percentage = &price->percentage;
+    struct decimal beyond = beyond_free(percentage, slice->quantity);
     struct exact fixed;
 
-    if (percentage->has_free_amount || percentage->has_free_events || percentage->has_least ||
-        percentage->has_most)
+    if (percentage->has_free_events || percentage->has_least || percentage->has_most ||
+        (percentage->has_free_amount && percentage->fixed.units))
         return RATING_NEEDS_EVENTS;
     if (slice->counted > INT64_MAX ||
         exact_product(decimal_from_int((int64_t)slice->counted), percentage->fixed, &fixed) ||
-        exact_add(exact_percent(slice->quantity, price->amount), fixed, fees))
+        exact_add(exact_percent(beyond, price->amount), fixed, fees))
         return RATING_OVERFLOW;
-    *charged = slice->quantity;
+    *charged = beyond;
     return 0;
 }
 

@@ -138,6 +138,13 @@ void render_conversion(const struct price_conversion *conversion, struct buffer 
                       conversion->precision == 1 ? "" : "s");
 }
 
+static void add_free(struct decimal quantity, struct buffer *buffer)
+{
+    buffer_add_string(buffer, buffer->length ? ", the first " : "the first ");
+    quantity_describe(quantity, buffer);
+    buffer_add_string(buffer, " free");
+}
+
 void render_line_note(const struct invoice_line *line, struct buffer *buffer)
 {
     const struct rate_card *card = line->card;
@@ -147,11 +154,10 @@ void render_line_note(const struct invoice_line *line, struct buffer *buffer)
     if (card->price.conversion.is_set)
         buffer_add_string(buffer, "quantity ");
     render_conversion(&card->price.conversion, buffer);
-    if (card->discounts.usage.units == 0)
-        return;
-    buffer_add_string(buffer, buffer->length ? ", the first " : "the first ");
-    quantity_describe(card->discounts.usage, buffer);
-    buffer_add_string(buffer, " free");
+    if (card->discounts.usage.units)
+        add_free(card->discounts.usage, buffer);
+    if (card->price.kind == PRICE_PERCENTAGE && card->price.percentage.has_free_amount)
+        add_free(card->price.percentage.free_amount, buffer);
 }
 
 bool render_is_note(const struct invoice_line *line)

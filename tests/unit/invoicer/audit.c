@@ -89,7 +89,7 @@ static void add_commitments(struct buffer *json, uint64_t *state)
 
 static void write_price(struct buffer *json, uint64_t *state)
 {
-    uint64_t kind = below(state, 7);
+    uint64_t kind = below(state, 8);
 
     buffer_add_string(json, "{\"price\":{");
     switch (kind) {
@@ -114,6 +114,12 @@ static void write_price(struct buffer *json, uint64_t *state)
     case 5:
         buffer_add_string(json, "\"type\":\"graduated_percentage\"");
         add_tiers(json, state, true);
+        break;
+    case 6:
+        buffer_add_string(json, "\"type\":\"percentage\",");
+        add_amount(json, "rate", state, 5);
+        buffer_add_char(json, ',');
+        add_amount(json, below(state, 2) ? "freeAmount" : "fixedAmount", state, 900);
         break;
     default:
         buffer_add_string(json, "\"type\":\"flat\",");
@@ -148,8 +154,8 @@ static void assert_same(const struct rated_line *lines, size_t count,
 static void compare(const char *json, struct decimal quantity, const struct currency *currency)
 {
     struct rated_line lines[2 * PRICE_TIERS_MAX + 1];
-    struct rating_slice slice = {.quantity = quantity, .is_last = true};
-    struct audit_counted counted = {.quantity = quantity};
+    struct rating_slice slice = {.quantity = quantity, .counted = 3, .is_last = true};
+    struct audit_counted counted = {.quantity = quantity, .events = 3};
     struct price_discounts discounts;
     struct audit_rating audited = {0};
     struct price_issue issue;

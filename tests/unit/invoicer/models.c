@@ -298,4 +298,39 @@ Test(models, a_record_that_needs_each_event_is_not_billed_from_a_sum)
 
     cr_assert_eq(rating_rate(&price, &none, currency_find(text_of("USD")), &slice, lines, &rating),
                  RATING_NEEDS_EVENTS);
+
+    price.percentage = (struct price_percentage){
+        .has_free_amount = true, .free_amount = decimal_from_int(1), .fixed = decimal_from_int(1)};
+    cr_assert_eq(rating_rate(&price, &none, currency_find(text_of("USD")), &slice, lines, &rating),
+                 RATING_NEEDS_EVENTS);
+}
+
+Test(models, a_free_amount_alone_comes_to_the_same_from_a_sum_as_from_each_event)
+{
+    struct price price = {.kind = PRICE_PERCENTAGE, .amount = {1370000000000}};
+    const struct price_discounts none = {0};
+    const struct currency *usd = currency_find(text_of("USD"));
+    uint32_t state = 4711;
+
+    price.percentage.has_free_amount = true;
+    for (int i = 0; i < 2000; i++) {
+        struct decimal events[7], sum = {0};
+        struct rating_slice each = {
+            .events = events, .event_count = 1 + (size_t)i % 7, .is_last = true};
+        struct rating_slice whole = {.counted = each.event_count, .is_last = true};
+        struct rated_line lines[2];
+        struct rating by_event, by_sum;
+
+        for (size_t k = 0; k < each.event_count; k++) {
+            state = state * 1664525 + 1013904223;
+            events[k].units = (int128)(state >> 12) * 10000000000;
+            sum.units += events[k].units;
+        }
+        whole.quantity = sum;
+        price.percentage.free_amount.units = (int128)(i % 40) * 1000000000000000;
+        cr_assert_eq(rating_rate(&price, &none, usd, &each, lines, &by_event), 0);
+        cr_assert_eq(rating_rate(&price, &none, usd, &whole, lines, &by_sum), 0);
+        cr_assert(by_sum.total.minor == by_event.total.minor);
+        cr_assert_eq(decimal_compare(by_sum.billed_quantity, by_event.billed_quantity), 0);
+    }
 }
