@@ -6,10 +6,19 @@
 
 /* --- transactions --- */
 
+/* Readers of another process that was killed keep what they saw, and their places, until somebody
+ * looks: a writer each time, since it would fill the disk; a reader when it finds no place. */
 static int begin(struct store *store, enum store_mode mode, MDB_txn **txn)
 {
-    int rc = mdb_txn_begin(store->env, NULL, mode == STORE_READ ? MDB_RDONLY : 0, txn);
+    unsigned flags = mode == STORE_READ ? MDB_RDONLY : 0;
+    int rc = 0, dead;
 
+    if (mode == STORE_WRITE)
+        rc = mdb_reader_check(store->env, &dead);
+    if (!rc)
+        rc = mdb_txn_begin(store->env, NULL, flags, txn);
+    if (rc == MDB_READERS_FULL && mdb_reader_check(store->env, &dead) == 0 && dead > 0)
+        rc = mdb_txn_begin(store->env, NULL, flags, txn);
     if (mode == STORE_READ && rc)
         store_reader_leave(store);
     return rc;

@@ -1,6 +1,7 @@
 #include "common/io/store.h"
 
 #include "common/base/fault.h"
+#include "common/io/store_parts.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -233,6 +234,77 @@ Test(store, a_map_held_by_a_reader_says_so_and_grows_after_it)
     store_abort(&reader);
     while (put_megabyte(store, 2))
         cr_assert_not_null(strstr(fault_text(), "will be grown"), "%s", fault_text());
+    store_close(store);
+}
+
+/* Another process takes as many readers as it is given and is killed with them. */
+static void leave_dead_readers(int count)
+{
+    int ready[2];
+    pid_t child;
+    char byte;
+
+    cr_assert_eq(pipe(ready), 0);
+    child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        struct store *store = open_store();
+
+        for (int i = 0; i < count; i++) {
+            struct store_txn *reader = NULL; /* nobody ends it */
+            cr_assert_eq(store_begin(store, STORE_READ, &reader), 0, "%s", fault_text());
+        }
+        (void)!write(ready[1], "", 1);
+        pause();
+    }
+    cr_assert_eq(read(ready[0], &byte, 1), 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+/* Opens the store behind the readers, as a process that runs while another dies. */
+static struct store *open_beside(int readers)
+{
+    int go[2], gone[2];
+    pid_t child;
+    struct store *store;
+    char byte;
+
+    cr_assert_eq(pipe(go), 0);
+    cr_assert_eq(pipe(gone), 0);
+    child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        cr_assert_eq(read(go[0], &byte, 1), 1);
+        leave_dead_readers(readers);
+        (void)!write(gone[1], "", 1);
+        _exit(0);
+    }
+    store = open_store();
+    put_one(store, "a", "1");
+    cr_assert_eq(write(go[1], "", 1), 1);
+    cr_assert_eq(read(gone[0], &byte, 1), 1);
+    waitpid(child, NULL, 0);
+    return store;
+}
+
+Test(store, what_a_killed_reader_saw_is_used_again)
+{
+    struct store *store = open_beside(1);
+
+    for (int i = 0; i < 40; i++)
+        while (put_megabyte(store, 1))
+            cr_assert_not_null(strstr(fault_text(), "will be grown"), "%s", fault_text());
+
+    cr_assert_lt(store_bytes_mapped(store), 12 << 20, "%lld", (long long)store_bytes_mapped(store));
+    store_close(store);
+}
+
+Test(store, killed_readers_keep_no_place_from_those_that_live)
+{
+    struct store *store = open_beside(STORE_READERS_MAX);
+
+    cr_assert(holds(store, "a", "1"));
     store_close(store);
 }
 
