@@ -352,8 +352,9 @@ def test_a_partition_is_restored_from_a_snapshot_and_from_the_log_alone():
             content = bytearray(path.read_bytes())
             content[len(content) // 2:] = bytes(len(content) - len(content) // 2)
             path.write_bytes(content)
-        c = rig.aggregator("c", [f"--snapshots={rig.folder / 'none'}"]).start()
+        c = rig.aggregator("c", [f"--snapshots={snapshots}"]).start()
         await_ledger(c, 900, 60)
+        assert "snapshot_passed_over" in c.log() and "snapshot_restored" not in c.log(), c.log()
         assert c.stop() == 0
         assert c.digests() == b.digests()
 
