@@ -32,16 +32,11 @@ void answer_routes(struct answers *answers, struct http_route routes[ANSWER_ROUT
 
 bool answer_admits(struct answers *answers, struct http_request *request)
 {
-    const struct http_answer later = {
-        .status = 503, .content_type = "application/problem+json", .retry_after = "1"};
     bool admitted;
 
     if (!answers->owned) {
-        http_answer(
-            request, &later,
-            text_of("{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
-                    "\"status\":503,\"code\":\"not_ready\",\"detail\":\"the aggregator isn't "
-                    "counting yet: see /readyz\"}"));
+        http_answer_problem(request, 503, "not_ready",
+                            "the aggregator isn't counting yet: see /readyz", NULL);
         return false;
     }
     admitted = access_check(catalog_feed_lock(answers->catalog, NULL), CATALOG_ADMIN,

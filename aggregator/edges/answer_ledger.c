@@ -240,15 +240,7 @@ static void work_on(void *context)
 
 static void answer_later(struct http_request *request, const char *detail)
 {
-    CLEANUP(buffer_deinit) struct buffer body = {0};
-    const struct http_answer answer = {
-        .status = 503, .content_type = "application/problem+json", .retry_after = "1"};
-
-    buffer_add_string(&body, "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
-                             "\"status\":503,\"code\":\"partition_unavailable\",\"detail\":");
-    buffer_add_json_string(&body, text_of(detail));
-    buffer_add_char(&body, '}');
-    http_answer(request, &answer, buffer_text(&body));
+    http_answer_problem(request, 503, "partition_unavailable", detail, NULL);
 }
 
 static void audit_free(struct audit *audit)

@@ -105,14 +105,10 @@ static void answer_rows(struct question *question)
 
 static void answer_unowned(struct http_request *request)
 {
-    const struct http_answer answer = {
-        .status = 503, .content_type = "application/problem+json", .retry_after = "1"};
-
-    http_answer(
-        request, &answer,
-        text_of("{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-                "\"code\":\"partition_unavailable\",\"detail\":\"a partition has no owner "
-                "that answers just now: it is moving, or an aggregator is missing\"}"));
+    http_answer_problem(request, 503, "partition_unavailable",
+                        "a partition has no owner that answers just now: it is moving, or an "
+                        "aggregator is missing",
+                        NULL);
 }
 
 static void answer_outcome(struct question *question)
@@ -253,7 +249,13 @@ void answer_query_post(struct http_request *request)
 
     if (!answer_admits(request->context, request) || !is_our_bucket(request))
         return;
-    if (query_read_body(request->body, &object, &problem))
+    /* One in the URL would filter nothing, and nobody would see it. */
+    if (http_query_count(request) > 0)
+        http_answer_problem(request, 400, "invalid_parameter",
+                            "a POST has its parameters in the body: put those of the URL there, or "
+                            "send a GET",
+                            NULL);
+    else if (query_read_body(request->body, &object, &problem))
         answer_problem(request, &problem);
     else
         ask(request, object, request->parameters[1], false);

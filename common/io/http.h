@@ -126,6 +126,9 @@ void http_answer_json(struct http_request *request, int status, struct text body
  */
 void http_answer_problem(struct http_request *request, int status, const char *code,
                          const char *detail, const char *pointer);
+/* 429 or 503 that says when to come again. */
+void http_answer_problem_later(struct http_request *request, int status, const char *code,
+                               const char *detail, const char *seconds);
 
 /* What /readyz asks: true, or false with what is missing and the remedy in `reason`. */
 typedef bool http_ready(void *context, struct buffer *reason);

@@ -249,16 +249,32 @@ void http_answer_json(struct http_request *request, int status, struct text body
     http_answer(request, &answer, body);
 }
 
+static void answer_problem(struct http_request *request, const struct http_refusal *refusal,
+                           const char *pointer, const char *retry_after)
+{
+    struct http_exchange *exchange = (struct http_exchange *)request;
+    struct http_answer answer = {.status = refusal->status,
+                                 .content_type = "application/problem+json",
+                                 .retry_after = retry_after,
+                                 .headers = refusal->status == 401 ? "WWW-Authenticate: Bearer\r\n"
+                                                                   : NULL};
+
+    http_answer(request, &answer,
+                build_problem(&exchange->connection->server->problem, refusal, pointer));
+}
+
 void http_answer_problem(struct http_request *request, int status, const char *code,
                          const char *detail, const char *pointer)
 {
-    struct http_exchange *exchange = (struct http_exchange *)request;
-    struct http_answer answer = {.status = status,
-                                 .content_type = "application/problem+json",
-                                 .retry_after = status == 503 || status == 429 ? "1" : NULL,
-                                 .headers = status == 401 ? "WWW-Authenticate: Bearer\r\n" : NULL};
     struct http_refusal refusal = {status, code, detail};
 
-    http_answer(request, &answer,
-                build_problem(&exchange->connection->server->problem, &refusal, pointer));
+    answer_problem(request, &refusal, pointer, status == 503 || status == 429 ? "1" : NULL);
+}
+
+void http_answer_problem_later(struct http_request *request, int status, const char *code,
+                               const char *detail, const char *seconds)
+{
+    struct http_refusal refusal = {status, code, detail};
+
+    answer_problem(request, &refusal, NULL, seconds);
 }

@@ -29,10 +29,10 @@ int answer_status(const struct answer *answer)
 void answer_write(const struct answer *answer, struct buffer *body)
 {
     if (answer_status(answer) == 400)
-        buffer_add_string(body,
-                          "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,"
-                          "\"code\":\"no_acceptable_event\",\"detail\":\"No event could be "
-                          "accepted: `rejected` says why for each.\",");
+        buffer_add_string(body, "{\"type\":\"urn:tollway:problem:no_acceptable_event\","
+                                "\"title\":\"Bad Request\",\"status\":400,"
+                                "\"code\":\"no_acceptable_event\",\"detail\":\"No event could be "
+                                "accepted: `rejected` says why for each.\",");
     else
         buffer_add_char(body, '{');
     buffer_add_string(body, "\"accepted\":");

@@ -46,33 +46,17 @@ static void answer_problem(struct intake_http *http, struct http_request *reques
     http_answer_problem(request, status, code, detail, NULL);
 }
 
-/* With Retry-After, or WWW-Authenticate. */
-static void answer_problem_with(struct intake_http *http, struct http_request *request,
-                                const struct http_answer *how, const char *code, const char *detail)
+static void answer_later(struct intake_http *http, struct http_request *request, int status,
+                         const char *code, const char *detail, const char *seconds)
 {
-    struct buffer body = {.length = 0};
-
-    buffer_printf(&body,
-                  "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\","
-                  "\"detail\":",
-                  how->status == 401   ? "Unauthorized"
-                  : how->status == 429 ? "Too Many Requests"
-                                       : "Service Unavailable",
-                  how->status, code);
-    buffer_add_json_string(&body, text_of(detail));
-    buffer_add_char(&body, '}');
-    count_answer(http, request, how->status);
-    http_answer(request, how, buffer_text(&body));
-    buffer_deinit(&body);
+    count_answer(http, request, status);
+    http_answer_problem_later(request, status, code, detail, seconds);
 }
 
 static void answer_unavailable(struct intake_http *http, struct http_request *request,
                                const char *code, const char *detail)
 {
-    struct http_answer how = {
-        .status = 503, .content_type = "application/problem+json", .retry_after = "2"};
-
-    answer_problem_with(http, request, &how, code, detail);
+    answer_later(http, request, 503, code, detail, "2");
 }
 
 static void answer_events(struct intake_http *http, struct http_request *request,
@@ -236,13 +220,10 @@ static bool is_allowed(struct intake_http *http, struct http_request *request, s
 {
     const struct catalog_key *found = access_check(http->intake->admission.catalog, CATALOG_INGEST,
                                                    http_bearer(request), instant_now());
-    struct http_answer how = {.status = 401,
-                              .content_type = "application/problem+json",
-                              .headers = "WWW-Authenticate: Bearer\r\n"};
 
     if (!found) {
-        answer_problem_with(http, request, &how, "unauthorized",
-                            "Send an ingest key of this bucket: Authorization: Bearer KEY.");
+        answer_problem(http, request, 401, "unauthorized",
+                       "Send an ingest key of this bucket: Authorization: Bearer KEY.");
         return false;
     }
     *key = found->id;
@@ -251,16 +232,14 @@ static bool is_allowed(struct intake_http *http, struct http_request *request, s
 
 static bool is_within_rate(struct intake_http *http, struct http_request *request, struct text key)
 {
-    struct http_answer how = {.status = 429, .content_type = "application/problem+json"};
     int64_t wait = http->rate ? rate_wait(http->rate, key, wall_ms()) : 0;
     char seconds[24];
 
     if (wait == 0)
         return true;
     snprintf(seconds, sizeof(seconds), "%lld", (long long)(wait + 999) / 1000);
-    how.retry_after = seconds;
-    answer_problem_with(http, request, &how, "rate_exceeded",
-                        "The key has sent more events than it may: wait as Retry-After says.");
+    answer_later(http, request, 429, "rate_exceeded",
+                 "The key has sent more events than it may: wait as Retry-After says.", seconds);
     return false;
 }
 

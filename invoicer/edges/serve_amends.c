@@ -238,17 +238,10 @@ static void answer_json(struct http_request *http, const json_t *json)
 
 static void answer(struct job *job)
 {
-    static const struct http_answer later = {503, "application/problem+json", "2", NULL};
     json_t *next = json_object_get(job->amendment.answer, "next");
 
     if (job->outcome == FAULT_RETRY) {
-        CLEANUP(buffer_deinit) struct buffer text = {0};
-
-        buffer_add_string(&text, "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
-                                 "\"status\":503,\"code\":\"unavailable\",\"detail\":");
-        buffer_add_json_string(&text, text_of(job->fault));
-        buffer_add_char(&text, '}');
-        http_answer(job->http, &later, buffer_text(&text));
+        http_answer_problem_later(job->http, 503, "unavailable", job->fault, "2");
     } else if (job->outcome < 0) {
         http_answer_problem(job->http, 500, "internal", job->fault, NULL);
     } else if (job->outcome) {

@@ -219,6 +219,9 @@ def test_25_every_code_of_a_query(tollway):
                                                "unsupported_parameter")):
         got, answer = tollway.ask("api", method="GET", query=query)
         assert (got, answer.get("code")) == (400, code), (query, got, answer)
+    # A filter in a POST's URL would filter nothing.
+    got, answer = tollway.ask("api", {}, query=f"?filterSubscription={sub(1)}")
+    assert (got, answer["code"]) == (400, "invalid_parameter") and "body" in answer["detail"], answer
     for meter in ("nothing", "API", "a" * 65, "api%2F"):
         got, answer = tollway.ask(meter)
         assert got == 404 and answer["code"] in ("unknown_meter", "not_found"), (meter, answer)
@@ -269,6 +272,7 @@ def test_27_queries_and_the_ledger_need_the_admin_key(tollway):
             status, answer, _ = tollway.http("aggregator", method, where,
                                              "{}" if method == "POST" else None, headers)
             assert (status, answer["code"]) == (401, "unauthorized"), (key, where, answer)
+            assert answer["type"] == "urn:tollway:problem:unauthorized", answer
 
 
 # --- ingest's answers, 28 to 31 ---

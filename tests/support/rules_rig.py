@@ -108,6 +108,7 @@ class Rules(Stack):
         status, answer = self.post(body, content_type, headers)
         assert status == 400 and answer["code"] == "no_acceptable_event", (status, answer,
                                                                          str(body)[:300])
+        assert answer["type"] == "urn:tollway:problem:no_acceptable_event", answer
         [refusal] = answer["rejected"]
         assert (refusal["code"], refusal["pointer"]) == (code, pointer), (refusal, str(body)[:300])
         return refusal
@@ -115,6 +116,7 @@ class Rules(Stack):
     def refuses_whole(self, status, code, body, content_type=STRUCTURED, headers=()):
         got, answer = self.post(body, content_type, headers)
         assert (got, answer.get("code")) == (status, code), (got, answer, str(body)[:200])
+        assert answer["type"] == f"urn:tollway:problem:{code}", answer
         return answer
 
     def settle(self):
