@@ -407,6 +407,8 @@ static int walk_days(struct scan *scan)
     int64_t end = query->has_to ? floor_divide(query->to_minute - 1, MINUTES_A_DAY) + 1 : most;
     int r = store_cursor_new(scan->txn, VAULT_CELLS, &scan->cursor);
 
+    first = later(first, least);
+    end = -later(-end, -most);
     if (!r)
         r = store_cursor_new(scan->txn, VAULT_UNIQUES, &scan->unique_cursor);
     if (!r)

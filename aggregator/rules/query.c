@@ -170,8 +170,12 @@ static int check_names(struct reading *reading)
 
 /* --- range --- */
 
-static int read_instant(struct reading *reading, const char *name, bool *has,
-                        struct instant *instant)
+struct moment {
+    int64_t minute;         /* of any year that can be written */
+    struct instant instant; /* of those that can be counted, the nearest */
+};
+
+static int read_moment(struct reading *reading, const char *name, bool *has, struct moment *moment)
 {
     struct text text;
     char pointer[64];
@@ -181,30 +185,34 @@ static int read_instant(struct reading *reading, const char *name, bool *has,
     if (r || text_is_absent(text))
         return r;
     snprintf(pointer, sizeof(pointer), "/%s", name);
-    if (instant_parse(text, instant))
+    if (instant_parse(text, &moment->instant) || instant_parse_minute(text, &moment->minute))
         return refuse(reading->problem, "invalid_parameter", pointer,
                       "%s isn't an RFC 3339 time like 2026-11-01T00:00:00Z", name);
     *has = true;
     return 0;
 }
 
+static bool is_after(struct moment a, struct moment b)
+{
+    return a.minute != b.minute ? a.minute > b.minute : instant_compare(a.instant, b.instant) > 0;
+}
+
 static int read_range(struct reading *reading)
 {
     struct query *query = reading->query;
-    struct instant from = {.ns = INT64_MIN}, to = {.ns = INT64_MAX};
-    int r = read_instant(reading, "from", &query->has_from, &from);
+    struct moment from = {.minute = INT64_MIN}, to = {.minute = INT64_MAX};
+    int r = read_moment(reading, "from", &query->has_from, &from);
 
     if (!r)
-        r = read_instant(reading, "to", &query->has_to, &to);
+        r = read_moment(reading, "to", &query->has_to, &to);
     if (r)
         return r;
-    if (query->has_from && query->has_to && instant_compare(from, to) >= 0)
+    if (query->has_from && query->has_to && !is_after(to, from))
         return refuse(reading->problem, "invalid_range", "/to", "to isn't after from");
-    query->from_minute = query->has_from ? instant_minute(from) : INT64_MIN;
-    query->to_minute = INT64_MAX;
-    if (query->has_to)
-        query->to_minute =
-            instant_minute(to) + (instant_from_minute(instant_minute(to)).ns < to.ns);
+    query->from_minute = from.minute;
+    query->to_minute = to.minute;
+    if (query->has_to && instant_compare(instant_from_minute(to.minute), to.instant) < 0)
+        query->to_minute++;
     return 0;
 }
 
@@ -249,7 +257,8 @@ static int read_value(struct reading *reading, const json_t *value, bool null_is
     return 0;
 }
 
-/* A list, or one value in its place; null and [] filter nothing. */
+/* A list, or one value in its place; null and [] filter nothing. What stands in it twice is one
+ * value: it mustn't count twice. */
 static int read_values(struct reading *reading, const json_t *value, bool null_is_value,
                        const char *pointer, struct query_list *list)
 {
@@ -264,13 +273,15 @@ static int read_values(struct reading *reading, const json_t *value, bool null_i
     texts = arena_take(reading->arena, count * sizeof(*texts));
     if (!texts)
         return no_room(reading);
+    *list = (struct query_list){.at = texts};
     for (size_t i = 0; i < count; i++) {
         const json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        int r = read_value(reading, one, null_is_value, pointer, &texts[i]);
+        int r = read_value(reading, one, null_is_value, pointer, &texts[list->count]);
         if (r)
             return r;
+        if (list->count == 0 || !query_list_has(*list, texts[list->count]))
+            list->count++;
     }
-    *list = (struct query_list){.at = texts, .count = count};
     return 0;
 }
 

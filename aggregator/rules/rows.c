@@ -308,7 +308,7 @@ static struct text format_minute(int64_t minute, char text[INSTANT_TEXT_MAX])
 {
     if (minute == INT64_MIN || minute == INT64_MAX)
         return text_of(NULL);
-    return text_from(text, instant_format(instant_from_minute(minute), text));
+    return text_from(text, instant_format_minute(minute, text));
 }
 
 static void add_minute(struct buffer *out, const char *name, int64_t minute)

@@ -171,24 +171,48 @@ static bool ends_month(int64_t seconds)
     return next % SECONDS_DAY == 0 && civil_from_day(next / SECONDS_DAY).day == 1;
 }
 
-int instant_parse(struct text text, struct instant *instant)
+static int parse(struct text text, int64_t *seconds, int64_t *fraction)
 {
     struct scan scan = {text.at, text.length ? text.at + text.length : text.at};
     struct civil_date date;
     int of_day, second, offset;
-    int64_t fraction, seconds;
 
-    if (!take_date_and_time(&scan, &date, &of_day, &second) || !take_fraction(&scan, &fraction) ||
+    if (!take_date_and_time(&scan, &date, &of_day, &second) || !take_fraction(&scan, fraction) ||
         !take_offset(&scan, &offset) || scan.at != scan.end)
         return INSTANT_NOT_A_TIME;
-    seconds = civil_to_day(date) * SECONDS_DAY + of_day - offset + second;
+    *seconds = civil_to_day(date) * SECONDS_DAY + of_day - offset + second;
     if (second == 60) {
-        seconds--;
-        fraction = NS_SECOND - 1;
-        if (!ends_month(seconds))
+        --*seconds;
+        *fraction = NS_SECOND - 1;
+        if (!ends_month(*seconds))
             return INSTANT_NOT_A_TIME;
     }
+    return 0;
+}
+
+int instant_parse(struct text text, struct instant *instant)
+{
+    int64_t seconds, fraction;
+
+    if (parse(text, &seconds, &fraction))
+        return INSTANT_NOT_A_TIME;
     *instant = saturate(seconds, NS_SECOND, fraction);
+    return 0;
+}
+
+/* An offset can lead out of the years 0 to 9999, which is all that can be written. */
+int instant_parse_minute(struct text text, int64_t *minute)
+{
+    const struct civil_date first = {.year = 0, .month = 1, .day = 1};
+    const struct civil_date behind = {.year = 10000, .month = 1, .day = 1};
+    int64_t least = civil_to_day(first) * SECONDS_DAY / 60;
+    int64_t most = civil_to_day(behind) * SECONDS_DAY / 60 - 1;
+    int64_t seconds, fraction;
+
+    if (parse(text, &seconds, &fraction))
+        return INSTANT_NOT_A_TIME;
+    *minute = divide_floored(seconds, 60);
+    *minute = *minute < least ? least : *minute > most ? most : *minute;
     return 0;
 }
 
@@ -205,15 +229,12 @@ static char *write_fraction(char *at, uint64_t ns)
     return at;
 }
 
-/* Years of four digits: 1677 to 2262 is all that there is. */
-size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
+/* Years of four digits: an instant has 1677 to 2262, a minute 0 to 9999. */
+static char *write_seconds(char *text, int64_t seconds)
 {
-    int64_t seconds = divide_floored(instant.ns, NS_SECOND);
     int64_t day = divide_floored(seconds, SECONDS_DAY);
     unsigned of_day = (unsigned)(seconds - day * SECONDS_DAY);
-    uint64_t fraction = (uint64_t)instant.ns - (uint64_t)seconds * (uint64_t)NS_SECOND;
     struct civil_date date = civil_from_day(day);
-    char *at;
 
     memcpy(text, "0000-00-00T00:00:00", 19);
     digits_write(text, (uint64_t)date.year, 4);
@@ -222,7 +243,23 @@ size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
     digits_write_pair(text + 11, of_day / 3600);
     digits_write_pair(text + 14, of_day / 60 % 60);
     digits_write_pair(text + 17, of_day % 60);
-    at = write_fraction(text + 19, fraction);
-    *at = '\0';
-    return (size_t)(at - text);
+    return text + 19;
+}
+
+size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX])
+{
+    int64_t seconds = divide_floored(instant.ns, NS_SECOND);
+    uint64_t fraction = (uint64_t)instant.ns - (uint64_t)seconds * (uint64_t)NS_SECOND;
+    char *end = write_fraction(write_seconds(text, seconds), fraction);
+
+    *end = '\0';
+    return (size_t)(end - text);
+}
+
+size_t instant_format_minute(int64_t minute, char text[INSTANT_TEXT_MAX])
+{
+    char *end = write_fraction(write_seconds(text, minute * 60), 0);
+
+    *end = '\0';
+    return (size_t)(end - text);
 }

@@ -33,5 +33,8 @@ struct instant instant_from_minute(int64_t minute);
 int64_t instant_day(struct instant instant); /* UTC days since the epoch, floored */
 int instant_compare(struct instant a, struct instant b);
 MUST_USE int instant_parse(struct text text, struct instant *instant);
+/* Its minute, floored, for any year that RFC 3339 can write. */
+MUST_USE int instant_parse_minute(struct text text, int64_t *minute);
 /* "2026-11-24T10:00:00Z", with .mmm, .mmmmmm or all nine digits when needed; returns the length. */
 size_t instant_format(struct instant instant, char text[INSTANT_TEXT_MAX]);
+size_t instant_format_minute(int64_t minute, char text[INSTANT_TEXT_MAX]); /* years 0 to 9999 */

@@ -51,6 +51,12 @@ def test_21_22_from_and_to_are_cut_to_minutes_and_rows_at_them(tollway):
         ("10:00:00Z", "10:30:00Z", "1110"), ("10:30:00Z", "11:30:00Z", "110000")]
     assert asked(windowSize="MINUTE", **{"from": at("10:05:00+00:00"), "to": at("15:37:00+05:30")}) == [
         ("10:05:00Z", "10:06:00Z", "100"), ("10:06:00Z", "10:07:00Z", "1000")]
+    # As far as a time can be written, and no further than asked.
+    ends = {"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T00:00:00Z"}
+    assert tollway.rows("api", who, **ends)[0] == {
+        **tollway.rows("api", who)[0], "windowStart": ends["from"], "windowEnd": ends["to"]}
+    assert asked(**ends, windowSize="MONTH") == [("00:00:00Z", "00:00:00Z", "111111")]
+    assert asked(**{"from": "2300-01-01T00:00:00Z", "to": "2400-01-01T00:00:00Z"}) == []
     # No event, no row: for COUNT, too.
     for meter in ("api", "calls", "users", "v_avg"):
         assert tollway.rows(meter, who, **{"from": "2026-11-11T00:00:00Z"}) == []
@@ -149,6 +155,15 @@ def test_24_a_list_is_an_or_and_parameters_are_an_and(tollway):
     assert total(subject=["a"], filterGroupBy={"method": ["GET"]}) == 4
     assert total(subject=["a"], filterGroupBy={"method": ["PUT"]}) is None
     assert total(subject=["nobody", "A", "e\u0301"]) is None
+    # What stands in a list twice is one value.
+    assert total(filterSubscription=[who, who]) == everything
+    assert total(subject=["a", "a"]) == 6 and total(filterGroupBy={"method": [None, None]}) == 1
+    get = tollway.ask("api", method="GET", query="?" + f"filterSubscription={who}&" * 3)
+    assert int(get[1]["data"][0]["value"]) == everything, get
+    [bill] = tollway.http(
+        "aggregator", "GET", "/v1/ledger?" + f"filterSubscription={who}&" * 3,
+        headers=[("Authorization", f"Bearer {tollway.at['adminKey']}")])[1]["subscriptions"]
+    assert bill["counted"] == len(SPREAD), bill
     assert total(subject=["é"]) == 16
     tollway.settle()
     for nobody in ("nobody", sub(3).lower(), ""):

@@ -99,6 +99,30 @@ Test(instant, times_beyond_its_range_are_the_far_past_and_future)
     cr_assert_str_eq(text, "2262-04-11T23:47:16.854775807Z");
 }
 
+Test(instant, minutes_of_every_year_that_can_be_written_are_exact)
+{
+    static const struct {
+        const char *written, *read;
+    } cases[] = {
+        {"9999-12-31T23:59:59Z", "9999-12-31T23:59:00Z"},
+        {"0000-01-01T00:00:30Z", "0000-01-01T00:00:00Z"},
+        {"0001-01-01T01:00:00+01:00", "0001-01-01T00:00:00Z"},
+        {"1969-12-31T23:59:59.9Z", "1969-12-31T23:59:00Z"},
+        {"2016-12-31T23:59:60Z", "2016-12-31T23:59:00Z"},
+        {"0000-01-01T00:00:00+01:00", "0000-01-01T00:00:00Z"},
+        {"9999-12-31T23:59:00-01:00", "9999-12-31T23:59:00Z"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[INSTANT_TEXT_MAX];
+        int64_t minute;
+
+        cr_assert_eq(instant_parse_minute(text_of(cases[i].written), &minute), 0);
+        cr_assert_eq(instant_format_minute(minute, text), 20);
+        cr_assert_str_eq(text, cases[i].read);
+    }
+}
+
 Test(instant, floors_before_the_epoch_too)
 {
     struct instant before = {-1};
