@@ -309,11 +309,27 @@ int money_of(struct decimal amount, const struct currency *currency, struct mone
     return 0;
 }
 
+/* Whole units; the divisions that nearly all currencies need are by constants, which cost little.
+ */
+static uint64_t whole_units(uint64_t minor, int digits)
+{
+    switch (digits) {
+    case 0:
+        return minor;
+    case 2:
+        return minor / 100;
+    case 3:
+        return minor / 1000;
+    default:
+        return minor / digits_powers[digits];
+    }
+}
+
 size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX])
 {
     uint128 size = size_of(money.minor);
-    uint64_t unit = decimal_power_of_ten(currency->digits);
-    uint128 whole = size >> 64 ? size / unit : (uint64_t)size / unit;
+    uint64_t unit = digits_powers[currency->digits];
+    uint128 whole = size >> 64 ? size / unit : whole_units((uint64_t)size, currency->digits);
     char *at = text;
 
     if (money.minor < 0)

@@ -5,6 +5,8 @@
 
 #include "invoicer/rules/json_write.h"
 
+#include <xxhash.h>
+
 void card_write_names(const struct rate_card *card, struct text phase_key, struct buffer *json)
 {
     if (!text_is_absent(card->kept.names)) {
@@ -31,6 +33,27 @@ void card_write_terms(const struct rate_card *card, struct text price_version, s
     buffer_add_char(json, '}');
 }
 
+static struct card_digest digest_of(struct text text)
+{
+    XXH128_canonical_t canonical;
+    struct card_digest digest;
+
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(text.at, text.length));
+    static_assert(sizeof(canonical.digest) == sizeof(digest.bytes));
+    memcpy(digest.bytes, canonical.digest, sizeof(digest.bytes));
+    return digest;
+}
+
+struct card_digest card_digest_terms(const struct rate_card *card, struct text price_version)
+{
+    CLEANUP(buffer_deinit) struct buffer terms = {0};
+
+    if (!text_is_absent(card->kept.terms))
+        return card->kept.terms_digest;
+    card_write_terms(card, price_version, &terms);
+    return digest_of(buffer_text(&terms));
+}
+
 bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_card *card,
                struct arena *arena)
 {
@@ -49,6 +72,7 @@ bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_c
     buffer_clear(&text);
     card_write_terms(card, kept.version, &text);
     kept.terms = arena_copy(arena, buffer_text(&text));
+    kept.terms_digest = digest_of(buffer_text(&text));
     if (text_is_absent(kept.version) || text_is_absent(kept.names) || text_is_absent(kept.terms))
         return false;
     card->kept = kept;

@@ -15,7 +15,9 @@
 void card_write_names(const struct rate_card *card, struct text phase_key, struct buffer *json);
 /* `"priceVersion":…,"price":…,"discounts":…`, likewise. */
 void card_write_terms(const struct rate_card *card, struct text price_version, struct buffer *json);
+/* Of what card_write_terms writes. */
+struct card_digest card_digest_terms(const struct rate_card *card, struct text price_version);
 
-/* Names the price version of each card and keeps both texts; false: the arena is full. */
+/* Names the price version of each card and keeps all of these; false: the arena is full. */
 MUST_USE bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_card *card,
                         struct arena *arena);

@@ -91,6 +91,8 @@ static int walk_periods(struct builder *builder, const struct charge *charge)
                        : instant_compare(period.window.to, within.to) <= 0)) {
         if (!in_advance || instant_compare(period.window.from, within.from) >= 0)
             r = keep_period(builder, &period);
+        if (instant_compare(period.window.to, within.to) >= 0)
+            break; /* what follows lies behind */
         found = periods_card_next(builder->subscription, charge->phase, card_of(charge), &period,
                                   &period);
     }

@@ -1,9 +1,8 @@
 /*
  * invoice_digest.c - an invoice's inputs as bytes, and their hash.
  *
- * A number has 8 or 16 bytes, a text its length before it, and JSON ends by itself: different
- * inputs are never the same bytes. What a rate card says to all of its lines goes in as JSON
- * (card_json.h).
+ * A number has 8 or 16 bytes, a text its length before it: different inputs are never the same
+ * bytes. What a rate card says to all of its lines goes in as a hash of its own (card_json.h).
  */
 #include "invoicer/rules/invoice_digest.h"
 
@@ -11,7 +10,7 @@
 
 #include <xxhash.h>
 
-enum { INPUTS_BYTES = 8192 }; /* of most invoices at most */
+enum { INPUTS_BYTES = 4096 }; /* of most invoices at most */
 
 /* Windows go in as they lie in memory. */
 static_assert(sizeof(struct invoice_window) == 2 * sizeof(int64_t) + sizeof(int128));
@@ -59,8 +58,10 @@ static void add_cells(struct buffer *buffer, const struct invoice_line *line)
 
 static void add_line(struct buffer *buffer, const struct invoice_line *line)
 {
+    struct card_digest terms = card_digest_terms(line->card, line->price);
+
     add_text(buffer, line->id);
-    card_write_terms(line->card, line->price, buffer);
+    buffer_add(buffer, &terms, sizeof(terms));
     add_window(buffer, line->period.window);
     add_wide(buffer, line->usage.quantity.units);
     add_int(buffer, line->card->price.kind == PRICE_PERCENTAGE ? (int64_t)line->usage.events : 0);

@@ -18,11 +18,16 @@ struct quota {
     struct duration period; /* usagePeriod, else the card's cadence */
 };
 
+struct card_digest {
+    unsigned char bytes[16]; /* XXH3-128 */
+};
+
 /* What the lines of a card have in common (card_json.h); absent where it wasn't read with a plan.
  */
 struct card_kept {
     struct text version; /* {plan}@{version}/{phase}/{card} */
     struct text names, terms;
+    struct card_digest terms_digest;
 };
 
 struct rate_card {
