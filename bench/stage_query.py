@@ -9,7 +9,7 @@ import time
 
 from report import Figure
 from stage_count import await_counted
-from stand import BIN, Bucket, Wrong, memory_mb, say
+from stand import BIN, Bucket, Wrong, cpu_ns, memory_mb, say
 
 STAGE = "queries and a close"
 SIZES = {"quick": {"subscriptions": 100_000, "events": 1_000_000, "one": 200, "all": 3},
@@ -47,20 +47,22 @@ def queries(bucket, aggregator, size):
 
 
 def close(bucket, size):
-    """The period that ended when this month began; usage lies in this one or in that."""
+    """The end of the month of the usage, the subscriptions' first: an invoice each."""
     seconds = Figure(STAGE, f"close over {size['subscriptions']:,} subscriptions", unit="s")
-    memory = Figure(STAGE, "the same, memory at most", unit="MB")
+    memory = [Figure(STAGE, f"the same, {name} at most", unit="MB") for name in ("memory", "of it not mapped")]
+    cpu = Figure(STAGE, "the same, CPU time", unit="s")
     at = datetime.datetime.fromtimestamp(bucket.start_ms / 1000, datetime.timezone.utc)
     at = (at.replace(day=1) + datetime.timedelta(days=32)).replace(day=1, hour=2, minute=0)
     began = time.monotonic()
-    most = 0
+    most, spent = [0, 0], 0
     with open(bucket.folder / "close.out", "w+", encoding="utf-8") as out:
         child = subprocess.Popen([str(word) for word in (
             BIN / "invoicer", "close", "--at", at.strftime("%Y-%m-%dT%H:%M:%SZ"), "--brokers", bucket.kafka.address,
             "--bucket", bucket.name, "--data", bucket.folder / "invoicer")], stdout=out, stderr=out)
         while child.poll() is None:
             with contextlib.suppress(OSError, TypeError):
-                most = max(most, memory_mb(child.pid, "VmHWM"))
+                most = [max(one, memory_mb(child.pid, field)) for one, field in zip(most, ("VmHWM", "RssAnon"))]
+                spent = cpu_ns(child.pid)
             if time.monotonic() - began > 3000:
                 child.kill()
             time.sleep(0.05)
@@ -70,8 +72,10 @@ def close(bucket, size):
         raise Wrong(f"close: exit {child.returncode}: {text[-1500:]}")
     seconds.add(time.monotonic() - began)
     seconds.note = re.sub(r"\s+", " ", text.strip().splitlines()[-1])[:120]
-    memory.add(most)
-    return [seconds, memory]
+    cpu.add(spent / 1e9)
+    for figure, one in zip(memory, most):
+        figure.add(one)
+    return [seconds, cpu, *memory]
 
 
 def run(run):

@@ -178,7 +178,7 @@ class Aggregator(Process):
         return int(sum(self.metrics("tollway_aggregator_lag_messages").values()))
 
 
-def make_catalog(subscription):
+def make_catalog(subscription, active_from):
     price = {"type": "unit", "amount": "0.01"}
     card = {"type": "usage_based", "key": "api", "featureKey": "api", "billingCadence": "P1M", "price": price}
     return {"meters": [{"slug": "api", "eventType": "request", "aggregation": "SUM", "valueProperty": "$.value"}],
@@ -187,7 +187,7 @@ def make_catalog(subscription):
                        "phases": [{"key": "default", "name": "Default", "rateCards": [card]}]}],
             "customers": [{"key": "acme", "name": "Acme"}],
             "subscriptions": [{"id": subscription, "customerKey": "acme", "plan": {"key": "payg"},
-                               "activeFrom": "2026-01-01T00:00:00Z"}]}
+                               "activeFrom": active_from}]}
 
 
 class Bucket:
@@ -205,7 +205,7 @@ class Bucket:
         self.invoicer("topics", "create", "--partitions", PARTITIONS, "--replication", 1)
         self.key, self.admin_key = self.new_key("ingest"), self.new_key("admin")
         catalog = self.folder / "catalog.json"
-        catalog.write_text(json.dumps(make_catalog(SUBSCRIPTION)))
+        catalog.write_text(json.dumps(make_catalog(SUBSCRIPTION, yesterday.strftime("%Y-%m-01T00:00:00Z"))))
         self.invoicer("catalog", "apply", catalog)
         if with_catalog:
             self.put_subscriptions()
