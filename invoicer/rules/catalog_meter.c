@@ -145,6 +145,7 @@ void catalog_check_meter(struct catalog_check *check, const struct pointer *wher
     catalog_check_dimension_use(check, &dimensions, meter);
     check_fixed(check, where, meter, "aggregation");
     check_fixed(check, where, meter, "eventType");
+    check_fixed(check, where, meter, "valueProperty");
 }
 
 static void check_meter_of(struct catalog_check *check, const struct pointer *where,
