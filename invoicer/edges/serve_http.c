@@ -170,12 +170,27 @@ static void answer_list(struct http_request *request, struct store_txn *txn, int
     buffer_deinit(&prefix);
 }
 
+/* A misspelt filter would list everything. */
+static bool has_known_parameters(struct http_request *request)
+{
+    for (size_t i = 0; i < http_query_count(request); i++) {
+        struct text name, value;
+        if (http_query_at(request, i, &name, &value) == 0 &&
+            (text_is(name, "page") || text_is(name, "pageSize") || text_is(name, "subscription")))
+            continue;
+        http_answer_problem(request, 400, "unknown_parameter",
+                            "the list takes page, pageSize and subscription", NULL);
+        return false;
+    }
+    return true;
+}
+
 static void on_list(struct http_request *request)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     int64_t page = 1, page_size = PAGE_USUAL;
 
-    if (!begin(request, &txn))
+    if (!begin(request, &txn) || !has_known_parameters(request))
         return;
     if (read_number(request, "page", PAGES_MAX, &page) &&
         read_number(request, "pageSize", PAGE_MAX, &page_size))

@@ -161,6 +161,11 @@ def verbs_work_beside_a_serve(rig):
         paged = json.loads(get(address + "/v1/invoices?page=2&pageSize=3", admin))
         assert (len(paged["items"]), paged["page"], paged["pageSize"]) == (3, 2, 3), paged
         assert paged["totalCount"] == len(rig.invoices()), paged
+        try:
+            get(address + "/v1/invoices?filterSubscription=" + PAYG, admin)
+            raise AssertionError("a filter that isn't known lists everything")
+        except OSError as error:
+            assert "400" in str(error), error
         for key in (ingest, "nonsense"):
             try:
                 get(address + "/v1/invoices", key)
