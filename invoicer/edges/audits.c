@@ -285,6 +285,7 @@ static int read_log(struct audit *audit)
     if (!r && follower)
         r = read_messages(audit, count, follower);
     (void)follower_free(follower);
+    audit->report->late = audit_count_late(count);
     (void)audit_count_free(count);
     free(starts);
     return r ? fault_pass(r) : 0;

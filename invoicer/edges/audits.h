@@ -30,7 +30,7 @@ struct audit_difference {
 
 struct audit_report {
     size_t invoices, lines, quantities, amounts; /* compared */
-    uint64_t events;                             /* read */
+    uint64_t events, late;                       /* read; of them older than the horizon */
     size_t missing; /* partitions whose log doesn't go back to offset 0 any more */
     struct audit_difference *differences;
     size_t count, room;

@@ -33,6 +33,7 @@ static void show_json(const struct audit_report *report)
     json_write_int(&json, ",\"quantities\":", (int64_t)report->quantities);
     json_write_int(&json, ",\"amounts\":", (int64_t)report->amounts);
     json_write_int(&json, ",\"events\":", (int64_t)report->events);
+    json_write_int(&json, ",\"late\":", (int64_t)report->late);
     json_write_int(&json, ",\"partitionsWithoutBeginning\":", (int64_t)report->missing);
     buffer_add_string(&json, ",\"differences\":[");
     for (size_t i = 0; i < report->count; i++) {
@@ -78,6 +79,11 @@ static void show_table(const struct audit_report *report)
         printf("%zu partitions of the log don't begin at offset 0 any more: what was before can't "
                "be counted again\n",
                report->missing);
+    if (report->count && report->late)
+        printf(
+            "%llu events were left out as older than --dedup-horizon: give the aggregators' own, "
+            "if it is another\n",
+            (unsigned long long)report->late);
     printf("%zu invoices with %zu lines: %zu quantities and %zu amounts compared with %llu events "
            "of the log, %zu differences\n",
            report->invoices, report->lines, report->quantities, report->amounts,

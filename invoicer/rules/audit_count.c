@@ -27,6 +27,7 @@ struct audit_count {
     size_t count;
     int32_t partitions;
     int64_t horizon_ms;
+    uint64_t late;
     struct seen_slot *slots;
     size_t room, used; /* room: a power of two */
 };
@@ -115,7 +116,11 @@ static bool is_counted(struct audit_count *count, const struct usage_event *even
 {
     struct seen seen = seen_of(event), before = seen;
 
-    if (is_late(count, event) || is_seen(count, &seen))
+    if (is_late(count, event)) {
+        count->late++;
+        return false;
+    }
+    if (is_seen(count, &seen))
         return false;
     before.day--;
     if (event->flags & USAGE_TIME_ABSENT && !(event->flags & USAGE_NUMBERED) &&
@@ -316,6 +321,11 @@ static int64_t distinct(struct audit_want *want)
     for (size_t i = 0; i < want->unique_count; i++)
         found += i == 0 || memcmp(want->uniques[i - 1], want->uniques[i], 16) != 0;
     return found;
+}
+
+uint64_t audit_count_late(const struct audit_count *count)
+{
+    return count->late;
 }
 
 struct decimal audit_want_answer(struct audit_want *want)

@@ -44,6 +44,9 @@ struct audit_count *audit_count_free(struct audit_count *count);
 void audit_count_take(struct audit_count *count, int32_t partition, int64_t offset,
                       const struct usage_batch *batch);
 
+/* Events that were older than the horizon at their arrival. */
+uint64_t audit_count_late(const struct audit_count *count);
+
 /* The answer of what was found: sum, count, least, … */
 struct decimal audit_want_answer(struct audit_want *want);
 void audit_want_deinit(struct audit_want *want);
