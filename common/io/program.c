@@ -489,6 +489,9 @@ static int perform(const struct invocation *invocation)
     case TASK_PRINT_CONFIG:
         break;
     }
+    /* A process's settings are those of its first command, the one that serves. */
+    if (!command && invocation->argument_count == 0 && invocation->task != TASK_RUN)
+        command = &program->commands[words = 0];
     if (!command)
         return refuse_command(invocation);
     if (invocation->task == TASK_RUN &&

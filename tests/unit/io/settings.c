@@ -408,6 +408,17 @@ Test(settings, check_config_says_ok_and_runs_nothing)
     cr_assert_str_eq(got_verb, "(none)");
 }
 
+Test(settings, without_a_command_those_of_the_process_are_checked)
+{
+    cr_assert_eq(run("--check-config --brokers=b:1 --bucket=demo"), 0, "%s", err);
+    cr_assert_str_eq(out, "configuration OK\n");
+    cr_assert_eq(run("--print-config --brokers=b:1 --bucket=demo"), 0, "%s", err);
+    cr_assert(strstr(out, "bucket = demo\n"), "%s", out);
+    cr_assert_eq(run("--check-config --brokers=b:1"), 78);
+    cr_assert_eq(run("--brokers=b:1 --bucket=demo"), 64);
+    assert_line("taker: a command is missing: --help lists them");
+}
+
 Test(settings, a_secret_is_its_files_content_and_never_printed)
 {
     char line[128];
