@@ -15,6 +15,7 @@
 #include "proto/gateway_batch.h"
 #include "proto/wire.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ struct bench {
     struct admission admission;
     struct pack *pack;
     struct arena nodes, arena;
-    struct json_document document;
+    struct json_document documents[CATALOG_PREFETCH_MAX]; /* events are read in groups */
     struct gateway_reader *gateway;
     struct usage_reader *reader; /* while what is packed is checked */
     size_t packed, packed_bytes, messages;
@@ -248,31 +249,37 @@ static void on_finished(void *context, const struct pack_batch *batch)
         check_packed(bench, batch->message);
 }
 
-STAGE stage_scan(struct bench *bench, struct text text)
+STAGE stage_scan(struct bench *bench, const struct text *texts, size_t count)
 {
-    struct json_place root = {.parent = JSON_NONE};
     struct json_error error;
-    size_t position = 0;
 
-    json_document_reset(&bench->document);
-    if (json_scan(&bench->document, text, &position, &root, 1, &error))
-        fail(error.what);
+    for (size_t i = 0; i < count; i++) {
+        struct json_place root = {.parent = JSON_NONE};
+        size_t position = 0;
+
+        json_document_reset(&bench->documents[i]);
+        if (json_scan(&bench->documents[i], texts[i], &position, &root, 1, &error))
+            fail(error.what);
+    }
 }
 
-static void read_event(struct bench *bench, struct text text, struct event *event)
+static void read_events(struct bench *bench, const struct text *texts, size_t count,
+                        struct event *events)
 {
-    struct refusal refusal = {.code = REFUSAL_NONE};
-    size_t position = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct refusal refusal = {.code = REFUSAL_NONE};
+        size_t position = 0;
 
-    if (event_from_json(&bench->document, text, &position, event, &refusal))
-        fail(refusal_name(refusal.code));
+        if (event_from_json(&bench->documents[i], texts[i], &position, &events[i], &refusal))
+            fail(refusal_name(refusal.code));
+    }
 }
 
-STAGE stage_read(struct bench *bench, struct text text)
+STAGE stage_read(struct bench *bench, const struct text *texts, size_t count)
 {
-    struct event event;
+    struct event events[CATALOG_PREFETCH_MAX];
 
-    read_event(bench, text, &event);
+    read_events(bench, texts, count, events);
 }
 
 static void weigh(struct bench *bench, const struct event *event, struct admitted *admitted)
@@ -283,13 +290,24 @@ static void weigh(struct bench *bench, const struct event *event, struct admitte
         fail(refusal_name(refusal.code));
 }
 
-STAGE stage_admit(struct bench *bench, struct text text)
+static void prefetch(const struct bench *bench, const struct event *events, size_t count)
 {
-    struct admitted admitted;
-    struct event event;
+    struct text owners[CATALOG_PREFETCH_MAX];
 
-    read_event(bench, text, &event);
-    weigh(bench, &event, &admitted);
+    for (size_t i = 0; i < count; i++)
+        owners[i] = event_owner(&events[i]);
+    catalog_prefetch(bench->catalog, owners, count);
+}
+
+STAGE stage_admit(struct bench *bench, const struct text *texts, size_t count)
+{
+    struct event events[CATALOG_PREFETCH_MAX];
+    struct admitted admitted;
+
+    read_events(bench, texts, count, events);
+    prefetch(bench, events, count);
+    for (size_t i = 0; i < count; i++)
+        weigh(bench, &events[i], &admitted);
 }
 
 static void pack(struct bench *bench, const struct admitted *admitted)
@@ -298,31 +316,37 @@ static void pack(struct bench *bench, const struct admitted *admitted)
     pack_settle(bench->pack, admitted->subscription->partition);
 }
 
-STAGE stage_pack(struct bench *bench, struct text text)
+STAGE stage_pack(struct bench *bench, const struct text *texts, size_t count)
 {
-    struct admitted admitted;
-    struct event event;
+    struct event events[CATALOG_PREFETCH_MAX];
 
-    read_event(bench, text, &event);
-    weigh(bench, &event, &admitted);
-    pack(bench, &admitted);
+    read_events(bench, texts, count, events);
+    prefetch(bench, events, count);
+    for (size_t i = 0; i < count; i++) {
+        struct admitted admitted;
+
+        weigh(bench, &events[i], &admitted);
+        pack(bench, &admitted);
+    }
 }
 
-/* One batch. */
-STAGE stage_gateway(struct bench *bench, struct text text)
+/* A batch each. */
+STAGE stage_gateway(struct bench *bench, const struct text *texts, size_t batches)
 {
     struct gateway_event gateway;
     const char *reason;
     size_t count;
 
-    if (gateway_batch_open(bench->gateway, text, &count, &reason))
+    assert(batches == 1);
+    if (gateway_batch_open(bench->gateway, texts[0], &count, &reason))
         fail(reason);
-    while (gateway_batch_next(bench->gateway, &gateway)) {
+    for (size_t i = 0; gateway_batch_next(bench->gateway, &gateway); i++) {
         struct refusal refusal = {.code = REFUSAL_NONE};
         struct admitted admitted;
         struct event event;
 
-        if (event_from_gateway(&bench->document, &gateway, &event, &refusal))
+        event_prefetch_gateway(bench->catalog, bench->gateway, i, count);
+        if (event_from_gateway(&bench->documents[0], &gateway, &event, &refusal))
             fail(refusal_name(refusal.code));
         weigh(bench, &event, &admitted);
         pack(bench, &admitted);
@@ -331,7 +355,7 @@ STAGE stage_gateway(struct bench *bench, struct text text)
 
 static const struct stage {
     const char *name;
-    void (*take)(struct bench *bench, struct text text);
+    void (*take)(struct bench *bench, const struct text *texts, size_t count);
 } stages[] = {
     {"scan", stage_scan}, {"read", stage_read},       {"admit", stage_admit},
     {"pack", stage_pack}, {"gateway", stage_gateway},
@@ -342,12 +366,20 @@ static const struct stage {
 /* A hundred events are a request: the arena is reset behind each. */
 static void take_all(struct bench *bench, const struct stage *stage)
 {
-    for (size_t i = 0; i < bench->count / BATCH; i++) {
+    for (size_t i = 0; i < bench->count; i += BATCH) {
+        struct text batch = buffer_text(&bench->batches[i / BATCH]);
+
         arena_reset(&bench->arena);
-        if (stage->take == stage_gateway)
-            stage->take(bench, buffer_text(&bench->batches[i]));
-        for (size_t j = 0; j < BATCH && stage->take != stage_gateway; j++)
-            stage->take(bench, bench->texts[i * BATCH + j]);
+        if (stage->take == stage_gateway) {
+            stage->take(bench, &batch, 1);
+            continue;
+        }
+        for (size_t j = 0; j < BATCH; j += CATALOG_PREFETCH_MAX) {
+            size_t left = BATCH - j;
+
+            stage->take(bench, &bench->texts[i + j],
+                        left < CATALOG_PREFETCH_MAX ? left : CATALOG_PREFETCH_MAX);
+        }
     }
 }
 
@@ -441,7 +473,8 @@ static void make(struct bench *bench)
 
     arena_init(&bench->nodes, 64 << 20);
     arena_init(&bench->arena, 64 << 20);
-    json_document_init(&bench->document, &bench->nodes, &bench->arena);
+    for (size_t i = 0; i < CATALOG_PREFETCH_MAX; i++)
+        json_document_init(&bench->documents[i], &bench->nodes, &bench->arena);
     bench->gateway = gateway_reader_new();
     make_catalog(bench);
     make_json(bench);

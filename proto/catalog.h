@@ -117,6 +117,13 @@ const struct catalog_meter *const *catalog_meters_of(const struct catalog *catal
 const struct catalog_meter *catalog_meter(const struct catalog *catalog, struct text slug);
 const struct catalog_subscription *catalog_subscription(const struct catalog *catalog,
                                                         struct text id);
+/*
+ * Fetches into the caches what looking these up will touch; absent ones are skipped. With many
+ * subscriptions a look-up waits for memory three times, one after the other: those of a group wait
+ * together. A hint, which changes no answer.
+ */
+enum { CATALOG_PREFETCH_MAX = 16 };
+void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count);
 const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
 /* Are the source's events known by `sequence` instead of `id` (metering.md 13)? */
 bool catalog_is_numbered(const struct catalog *catalog, struct text source);

@@ -23,7 +23,7 @@ void catalog_map_deinit(struct catalog_map *map)
     map->count = 0;
 }
 
-static uint32_t hash_of(struct text name)
+uint32_t catalog_map_hash(struct text name)
 {
     return (uint32_t)XXH3_64bits(name.at, name.length);
 }
@@ -62,19 +62,37 @@ static void grow(struct catalog_map *map)
     *map = larger;
 }
 
+void catalog_map_prefetch(const struct catalog_map *map, uint32_t hash)
+{
+    if (map->count > 0)
+        __builtin_prefetch(&map->slots[hash & (map->room - 1)]);
+}
+
+uint32_t catalog_map_guess(const struct catalog_map *map, uint32_t hash)
+{
+    size_t at;
+
+    if (map->count == 0)
+        return CATALOG_MAP_NONE;
+    at = hash & (map->room - 1);
+    while (map->slots[at].number && map->slots[at].hash != hash)
+        at = (at + 1) & (map->room - 1);
+    return map->slots[at].number - 1;
+}
+
 uint32_t catalog_map_find(const struct catalog_map *map, struct text name)
 {
     size_t at;
 
     if (map->count == 0)
         return CATALOG_MAP_NONE;
-    at = slot_of(map, name, hash_of(name));
+    at = slot_of(map, name, catalog_map_hash(name));
     return map->slots[at].number - 1; /* an empty slot's 0 becomes CATALOG_MAP_NONE */
 }
 
 void catalog_map_put(struct catalog_map *map, struct text name, uint32_t number)
 {
-    uint32_t hash = hash_of(name);
+    uint32_t hash = catalog_map_hash(name);
     size_t at;
 
     assert(number < CATALOG_MAP_NONE);
@@ -99,7 +117,7 @@ void catalog_map_remove(struct catalog_map *map, struct text name)
 
     if (map->count == 0)
         return;
-    hole = slot_of(map, name, hash_of(name));
+    hole = slot_of(map, name, catalog_map_hash(name));
     if (!map->slots[hole].number)
         return;
     for (at = (hole + 1) & (map->room - 1); map->slots[at].number;

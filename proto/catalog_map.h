@@ -30,6 +30,11 @@ void catalog_map_init(struct catalog_map *map,
                       struct text (*name_of)(const void *owner, uint32_t number),
                       const void *owner);
 void catalog_map_deinit(struct catalog_map *map);
+uint32_t catalog_map_hash(struct text name);
+/* Fetches into the caches what a search for a name of that hash begins with. */
+void catalog_map_prefetch(const struct catalog_map *map, uint32_t hash);
+/* The number of the first name with that hash, which is nearly always the one looked for. */
+uint32_t catalog_map_guess(const struct catalog_map *map, uint32_t hash);
 /* CATALOG_MAP_NONE when nothing has the name. */
 uint32_t catalog_map_find(const struct catalog_map *map, struct text name);
 /* Gives the name a number, in place of the one it had. The owner knows its name already. */

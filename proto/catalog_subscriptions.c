@@ -334,6 +334,34 @@ const struct catalog_subscription *catalog_subscription(const struct catalog *ca
                                       : &held_at(&catalog->subscriptions, number)->subscription;
 }
 
+static void prefetch_object(const void *object, size_t size)
+{
+    __builtin_prefetch(object);
+    __builtin_prefetch((const char *)object + size - 1);
+}
+
+/* What is looked for, then where it stands, then its name: a round each. */
+void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count)
+{
+    const struct catalog_subscriptions *subscriptions = &catalog->subscriptions;
+    uint32_t hashes[CATALOG_PREFETCH_MAX], numbers[CATALOG_PREFETCH_MAX];
+
+    assert(count <= CATALOG_PREFETCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = text_is_absent(ids[i]) ? 0 : catalog_map_hash(ids[i]);
+        catalog_map_prefetch(&subscriptions->by_id, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = catalog_map_guess(&subscriptions->by_id, hashes[i]);
+        if (numbers[i] != CATALOG_MAP_NONE)
+            prefetch_object(held_at(subscriptions, numbers[i]), sizeof(struct catalog_held));
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] != CATALOG_MAP_NONE)
+            __builtin_prefetch(held_at(subscriptions, numbers[i])->subscription.id.at);
+    }
+}
+
 bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time)
 {
     bool is_open = subscription->active_to.ns == INT64_MAX;

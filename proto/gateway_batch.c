@@ -56,6 +56,7 @@ struct gateway_reader {
     char numbers[GATEWAY_PROPERTIES_MAX][GATEWAY_NUMBER_MAX];
     struct cursor cursor;
     size_t events_left;
+    struct text owners[GATEWAY_EVENTS_MAX];
 };
 
 struct gateway_reader *gateway_reader_new(void)
@@ -219,8 +220,9 @@ static void check_property(struct gateway_reader *reader, struct cursor *cursor)
     }
 }
 
-static void check_event(struct gateway_reader *reader, struct cursor *cursor)
+static void check_event(struct gateway_reader *reader, struct cursor *cursor, struct text *owner)
 {
+    const struct gateway_string *subscription = NULL, *subject = NULL;
     uint8_t flags = take_byte(cursor);
     size_t count;
 
@@ -230,9 +232,10 @@ static void check_event(struct gateway_reader *reader, struct cursor *cursor)
     take_string(reader, cursor);
     take_string(reader, cursor);
     if (flags & FLAG_SUBSCRIPTION)
-        take_string(reader, cursor);
+        subscription = take_string(reader, cursor);
     if (flags & FLAG_SUBJECT)
-        take_string(reader, cursor);
+        subject = take_string(reader, cursor);
+    *owner = subscription ? subscription->text : subject ? subject->text : text_of(NULL);
     if (flags & FLAG_TIME)
         take(cursor, sizeof(int64_t));
     if (flags & FLAG_SEQUENCE)
@@ -288,7 +291,7 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
     count = take_number(&cursor, GATEWAY_EVENTS_MAX);
     events = cursor;
     for (size_t i = 0; i < count && !cursor.failed; i++)
-        check_event(reader, &cursor);
+        check_event(reader, &cursor, &reader->owners[i]);
     if (cursor.failed || cursor.at != cursor.end) {
         *reason = "a gateway batch with a length, number or kind that can't be";
         return GATEWAY_FOREIGN;
@@ -476,6 +479,11 @@ static void read_properties(struct gateway_reader *reader, struct gateway_event 
         if (collide(properties[i - 1].path, properties[i].path))
             note(event, GATEWAY_PATHS_COLLIDE);
     }
+}
+
+const struct text *gateway_batch_owners(const struct gateway_reader *reader)
+{
+    return reader->owners;
 }
 
 bool gateway_batch_next(struct gateway_reader *reader, struct gateway_event *event)

@@ -84,6 +84,9 @@ enum gateway_outcome {
 /* Checks the whole batch once. The message is borrowed until the next open. */
 MUST_USE int gateway_batch_open(struct gateway_reader *reader, struct text message,
                                 size_t *event_count, const char **reason);
+/* Of each event of the batch its subscription, else its subject, else absent: what it will be
+ * looked up by, sound or not. */
+const struct text *gateway_batch_owners(const struct gateway_reader *reader);
 /* The next event; false behind the last. */
 MUST_USE bool gateway_batch_next(struct gateway_reader *reader, struct gateway_event *event);
 

@@ -8,6 +8,12 @@ enum {
     LEAST_BODY_BYTES = 4 * 1024 * 1024, /* room for a record of Kafka, whatever HTTP may send */
 };
 
+static void init_documents(struct intake *intake)
+{
+    for (size_t i = 0; i < INTAKE_GROUP; i++)
+        json_document_init(&intake->readings[i].document, &intake->nodes, &intake->arena);
+}
+
 void intake_init(struct intake *intake, const struct intake_limits *limits,
                  struct delivery *delivery, struct metrics *metrics, struct span future)
 {
@@ -20,7 +26,7 @@ void intake_init(struct intake *intake, const struct intake_limits *limits,
     intake->metrics = metrics;
     arena_init(&intake->nodes, INTAKE_ARENA_SHARE * body);
     arena_init(&intake->arena, INTAKE_ARENA_SHARE * body);
-    json_document_init(&intake->document, &intake->nodes, &intake->arena);
+    init_documents(intake);
     intake->gateway = gateway_reader_new();
 }
 
@@ -56,13 +62,37 @@ void intake_begin(struct intake *intake)
     if (intake->nodes.used <= KEPT_BYTES)
         return;
     arena_deinit(&intake->nodes);
-    json_document_init(&intake->document, &intake->nodes, &intake->arena);
+    init_documents(intake);
 }
 
-int intake_weigh(struct intake *intake, int r, const struct event *event, int64_t arrival_ms,
-                 struct admitted *admitted, struct refusal *refusal)
+struct intake_reading *intake_reading(struct intake *intake, size_t index)
 {
-    if (r == 0)
-        r = admit(&intake->admission, event, arrival_ms, &intake->arena, admitted, refusal);
-    return r;
+    struct intake_reading *reading = &intake->readings[index];
+
+    assert(index < INTAKE_GROUP);
+    reading->refusal.code = REFUSAL_NONE;
+    return reading;
+}
+
+void intake_prefetch(const struct intake *intake, size_t count)
+{
+    struct text owners[INTAKE_GROUP];
+
+    if (count < 2)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        const struct intake_reading *reading = &intake->readings[i];
+
+        owners[i] = reading->outcome == 0 ? event_owner(&reading->event) : text_of(NULL);
+    }
+    catalog_prefetch(intake->admission.catalog, owners, count);
+}
+
+int intake_weigh(struct intake *intake, struct intake_reading *reading, int64_t arrival_ms,
+                 struct admitted *admitted)
+{
+    if (reading->outcome == 0)
+        reading->outcome = admit(&intake->admission, &reading->event, arrival_ms, &intake->arena,
+                                 admitted, &reading->refusal);
+    return reading->outcome;
 }

@@ -1,8 +1,11 @@
 /*
  * intake.h - the one place where an event, whatever door it came in by, is weighed and packed.
  *
- * Holds the memory that events are read into: used by one request or record at a time, so its size
- * doesn't grow with the number of clients.
+ * Holds the memory that events are read into: used by one request or group of records at a time, so
+ * its size doesn't grow with the number of clients.
+ *
+ * Events are read a few at a time before the first of them is weighed: weighing looks for the
+ * subscription, and what that waits for is fetched for all of them together (intake_prefetch).
  *
  * Limits     struct intake_limits; nodes and texts may each take INTAKE_ARENA_SHARE times a body.
  * Ownership  What was weighed lives until the next intake_begin.
@@ -15,6 +18,19 @@
 #include "proto/gateway_batch.h"
 
 enum { INTAKE_ARENA_SHARE = 48 }; /* a batch of the worst JSON needs half of it */
+
+enum {
+    INTAKE_GROUP = CATALOG_PREFETCH_MAX,
+    INTAKE_GROUP_BYTES = 64 * 1024, /* of texts read together; a larger one is read alone */
+};
+
+/* An event that was read, and what reading returned. */
+struct intake_reading {
+    struct json_document document;
+    struct event event;
+    struct refusal refusal;
+    int outcome;
+};
 
 struct intake_limits {
     size_t single_bytes;   /* of a request of one event, inflated */
@@ -29,7 +45,7 @@ struct intake {
     struct delivery *delivery;
     struct metrics *metrics;
     struct arena nodes, arena;
-    struct json_document document;
+    struct intake_reading readings[INTAKE_GROUP];
     struct gateway_reader *gateway;
 };
 
@@ -43,7 +59,10 @@ bool intake_is_open(const struct intake *intake);
 
 /* Forgets the last request's events. */
 void intake_begin(struct intake *intake);
-/* Weighs the event that was just read, `r` being what the reading returned. 0 with the verdict, or
- * EVENT_REFUSED with the refusal. */
-MUST_USE int intake_weigh(struct intake *intake, int r, const struct event *event,
-                          int64_t arrival_ms, struct admitted *admitted, struct refusal *refusal);
+/* The nth of the group, with nothing refused yet. */
+struct intake_reading *intake_reading(struct intake *intake, size_t index);
+/* The first `count` are read: fetches what weighing them will look at. */
+void intake_prefetch(const struct intake *intake, size_t count);
+/* 0 with the verdict, or EVENT_REFUSED with the reading's refusal. */
+MUST_USE int intake_weigh(struct intake *intake, struct intake_reading *reading, int64_t arrival_ms,
+                          struct admitted *admitted);

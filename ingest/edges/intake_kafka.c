@@ -153,16 +153,16 @@ static void reject(struct intake_kafka *kafka, const struct kafka_message *recor
     delivery_reject(kafka->intake->delivery, &message, &run->waiter);
 }
 
-/* Weighs the event just read, whatever the reading returned; false: it is refused. */
-static bool take_event(struct intake_kafka *kafka, int r, const struct event *event,
-                       int64_t arrival_ms, struct refusal *refusal, struct run *run)
+/* Weighs the event, whatever reading it returned; false: it is refused. */
+static bool take_event(struct intake_kafka *kafka, struct intake_reading *reading,
+                       int64_t arrival_ms, struct run *run)
 {
     struct intake *intake = kafka->intake;
     struct admitted admitted;
 
     metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
-    if (intake_weigh(intake, r, event, arrival_ms, &admitted, refusal)) {
-        metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)refusal->code - 1, 1);
+    if (intake_weigh(intake, reading, arrival_ms, &admitted)) {
+        metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)reading->refusal.code - 1, 1);
         return false;
     }
     metrics_add(intake->metrics, MEASURE_ACCEPTED, INTAKE_KAFKA, 1);
@@ -202,28 +202,29 @@ static void reject_refused(struct intake_kafka *kafka, const struct kafka_messag
 }
 
 static void take_gateway(struct intake_kafka *kafka, const struct kafka_message *record,
-                         int64_t arrival_ms, struct run *run)
+                         struct intake_reading *reading, int64_t arrival_ms, struct run *run)
 {
     struct intake *intake = kafka->intake;
     struct refused refused[REFUSAL_COUNT] = {{.first = {.code = REFUSAL_NONE}}};
-    struct refusal foreign = {.code = REFUSAL_NONE};
+    struct refusal *refusal = &reading->refusal;
     struct gateway_event gateway;
     const char *reason = "";
     size_t count, index = 0;
 
     if (gateway_batch_open(intake->gateway, record->value, &count, &reason)) {
-        refuse(&foreign, &intake->arena, REFUSAL_INVALID_BATCH, text_of(NULL),
+        refuse(refusal, &intake->arena, REFUSAL_INVALID_BATCH, text_of(NULL),
                "%s: write it as proto/README.md says", reason);
         metrics_add(intake->metrics, MEASURE_REJECTED, REFUSAL_INVALID_BATCH - 1, 1);
-        reject(kafka, record, &foreign, text_of(NULL), run);
+        reject(kafka, record, refusal, text_of(NULL), run);
         return;
     }
     for (; gateway_batch_next(intake->gateway, &gateway); index++) {
-        struct refusal refusal = {.code = REFUSAL_NONE};
-        struct event event;
-        int r = event_from_gateway(&intake->document, &gateway, &event, &refusal);
-        if (!take_event(kafka, r, &event, arrival_ms, &refusal, run))
-            note_refused(refused, index, &refusal);
+        event_prefetch_gateway(intake->admission.catalog, intake->gateway, index, count);
+        refusal->code = REFUSAL_NONE;
+        reading->outcome =
+            event_from_gateway(&reading->document, &gateway, &reading->event, refusal);
+        if (!take_event(kafka, reading, arrival_ms, run))
+            note_refused(refused, index, refusal);
     }
     reject_refused(kafka, record, refused, run);
 }
@@ -231,23 +232,44 @@ static void take_gateway(struct intake_kafka *kafka, const struct kafka_message 
 /* --- any record --- */
 
 static void take_record(struct intake_kafka *kafka, const struct kafka_message *record,
-                        struct run *run)
+                        struct intake_reading *reading, struct run *run)
 {
-    struct intake *intake = kafka->intake;
-    struct refusal refusal = {.code = REFUSAL_NONE};
     int64_t arrival_ms =
         record->timestamp_ms >= 0 ? record->timestamp_ms : instant_ms(instant_now());
-    struct event event;
-    int r;
+
+    if (reading->outcome == RECORD_IS_GATEWAY_BATCH)
+        take_gateway(kafka, record, reading, arrival_ms, run);
+    else if (!take_event(kafka, reading, arrival_ms, run))
+        reject(kafka, record, &reading->refusal, text_of(NULL), run);
+}
+
+/* How many of the records are read together. */
+static size_t group_of(const struct kafka_message *records, size_t count)
+{
+    size_t bytes = records[0].value.length, in_group = 1;
+
+    while (in_group < count && in_group < INTAKE_GROUP) {
+        bytes += records[in_group].value.length;
+        if (bytes > INTAKE_GROUP_BYTES)
+            break;
+        in_group++;
+    }
+    return in_group;
+}
+
+static void take_group(struct intake_kafka *kafka, const struct kafka_message *records,
+                       size_t count, struct run *run)
+{
+    struct intake *intake = kafka->intake;
 
     intake_begin(intake);
-    r = record_read(intake, record, &event, &refusal);
-    if (r == RECORD_IS_GATEWAY_BATCH) {
-        take_gateway(kafka, record, arrival_ms, run);
-        return;
+    for (size_t i = 0; i < count; i++) {
+        note_position(run, &records[i]);
+        record_read(intake, &records[i], intake_reading(intake, i));
     }
-    if (!take_event(kafka, r, &event, arrival_ms, &refusal, run))
-        reject(kafka, record, &refusal, text_of(NULL), run);
+    intake_prefetch(intake, count);
+    for (size_t i = 0; i < count; i++)
+        take_record(kafka, &records[i], &intake->readings[i], run);
 }
 
 /* --- reading --- */
@@ -269,9 +291,9 @@ static void take_run(struct intake_kafka *kafka, const struct kafka_message *rec
     kafka->runs[(kafka->first + kafka->count) % INTAKE_KAFKA_RUNS_MAX] = run;
     kafka->count++;
     delivery_hold(&run->waiter, on_settled);
-    for (size_t i = 0; i < count; i++) {
-        note_position(run, &records[i]);
-        take_record(kafka, &records[i], run);
+    for (size_t taken = 0, group; taken < count; taken += group) {
+        group = group_of(records + taken, count - taken);
+        take_group(kafka, records + taken, group, run);
     }
     delivery_release(&run->waiter);
 }

@@ -54,21 +54,21 @@ static size_t gather_attributes(struct intake *intake, const struct kafka_messag
 }
 
 static int read_binary(struct intake *intake, const struct kafka_message *record,
-                       struct text content_type, struct event *event, struct refusal *refusal)
+                       struct text content_type, struct intake_reading *reading)
 {
     struct event_attribute attributes[EVENT_ATTRIBUTES_MAX];
     struct event_binary binary = {
         .attributes = attributes, .content_type = content_type, .body = record->value};
 
-    binary.count = gather_attributes(intake, record, content_type, attributes, refusal);
-    return event_from_binary(&intake->document, &binary, event, refusal);
+    binary.count = gather_attributes(intake, record, content_type, attributes, &reading->refusal);
+    return event_from_binary(&reading->document, &binary, &reading->event, &reading->refusal);
 }
 
-static int read_structured(struct intake *intake, struct text value, struct event *event,
-                           struct refusal *refusal)
+static int read_structured(struct intake *intake, struct text value, struct intake_reading *reading)
 {
+    struct refusal *refusal = &reading->refusal;
     size_t position = 0;
-    int r = event_from_json(&intake->document, value, &position, event, refusal);
+    int r = event_from_json(&reading->document, value, &position, &reading->event, refusal);
 
     if (r == EVENT_BROKEN)
         return EVENT_REFUSED;
@@ -79,9 +79,11 @@ static int read_structured(struct intake *intake, struct text value, struct even
     return EVENT_REFUSED;
 }
 
-int record_read(struct intake *intake, const struct kafka_message *record, struct event *event,
-                struct refusal *refusal)
+/* What the record is, as record.h says. */
+static int read_record(struct intake *intake, const struct kafka_message *record,
+                       struct intake_reading *reading)
 {
+    struct refusal *refusal = &reading->refusal;
     struct content_signs signs = signs_of(record);
     enum content_mode mode;
     const char *remedy;
@@ -99,6 +101,12 @@ int record_read(struct intake *intake, const struct kafka_message *record, struc
     if (mode == CONTENT_GATEWAY)
         return RECORD_IS_GATEWAY_BATCH;
     if (mode == CONTENT_BINARY)
-        return read_binary(intake, record, signs.content_type, event, refusal);
-    return read_structured(intake, record->value, event, refusal);
+        return read_binary(intake, record, signs.content_type, reading);
+    return read_structured(intake, record->value, reading);
+}
+
+void record_read(struct intake *intake, const struct kafka_message *record,
+                 struct intake_reading *reading)
+{
+    reading->outcome = read_record(intake, record, reading);
 }

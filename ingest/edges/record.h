@@ -12,6 +12,7 @@ enum record_outcome {
     RECORD_IS_GATEWAY_BATCH = EVENT_BROKEN + 1, /* many events: proto/gateway_batch.h reads them */
 };
 
-/* 0 with the event; EVENT_REFUSED with the refusal; RECORD_IS_GATEWAY_BATCH. After intake_begin. */
-MUST_USE int record_read(struct intake *intake, const struct kafka_message *record,
-                         struct event *event, struct refusal *refusal);
+/* The outcome is 0 with the event; EVENT_REFUSED with the refusal; RECORD_IS_GATEWAY_BATCH. After
+ * intake_begin. */
+void record_read(struct intake *intake, const struct kafka_message *record,
+                 struct intake_reading *reading);

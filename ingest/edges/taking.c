@@ -24,20 +24,37 @@ static void take_refused(struct taking *taking, struct text id, const struct ref
     answer_add_refusal(&taking->answer, taking->index++, id, refusal);
 }
 
-/* Weighs the event just read, whatever the reading returned. */
-static void take_event(struct taking *taking, int r, const struct event *event,
-                       struct refusal *refusal)
+/* Weighs the event, whatever reading it returned. */
+static void take_event(struct taking *taking, struct intake_reading *reading)
 {
     struct intake *intake = taking->intake;
 
-    r = intake_weigh(intake, r, event, taking->request->arrived_ms,
-                     &taking->admitted[taking->count], refusal);
-    if (r) {
-        take_refused(taking, event_id(&intake->document), refusal);
+    if (intake_weigh(intake, reading, taking->request->arrived_ms,
+                     &taking->admitted[taking->count])) {
+        take_refused(taking, event_id(&reading->document), &reading->refusal);
         return;
     }
     taking->count++;
     taking->index++;
+}
+
+/* Weighs what was read. */
+static void take_group(struct taking *taking)
+{
+    intake_prefetch(taking->intake, taking->read);
+    for (size_t i = 0; i < taking->read; i++)
+        take_event(taking, &taking->intake->readings[i]);
+    taking->read = 0;
+    taking->read_bytes = 0;
+}
+
+/* An event of so many bytes was read. */
+static void add_to_group(struct taking *taking, size_t bytes)
+{
+    taking->read++;
+    taking->read_bytes += bytes;
+    if (taking->read == INTAKE_GROUP || taking->read_bytes > INTAKE_GROUP_BYTES)
+        take_group(taking);
 }
 
 static void refuse_broken(struct taking *taking, const struct refusal *refusal)
@@ -46,23 +63,20 @@ static void refuse_broken(struct taking *taking, const struct refusal *refusal)
                  (int)refusal->detail.length, refusal->detail.at);
 }
 
-/* Reads the one event that the text holds. False: the text isn't JSON, and *refusal says why. */
-static bool read_whole(struct taking *taking, struct text text, struct refusal *refusal)
+/* Reads the one event that the text holds. False: the text isn't JSON, and its reading says why. */
+static bool read_whole(struct taking *taking, struct text text, struct intake_reading *reading)
 {
-    struct intake *intake = taking->intake;
-    struct event event;
     size_t position = 0;
-    int r = event_from_json(&intake->document, text, &position, &event, refusal);
 
-    if (r == EVENT_BROKEN)
+    reading->outcome =
+        event_from_json(&reading->document, text, &position, &reading->event, &reading->refusal);
+    if (reading->outcome == EVENT_BROKEN)
         return false;
-    if (json_skip_space(text, position) != text.length) {
-        refuse(refusal, &intake->arena, REFUSAL_INVALID_JSON, text_of(""),
-               "something stands behind the event, at byte %zu: send one value", position);
-        return false;
-    }
-    take_event(taking, r, &event, refusal);
-    return true;
+    if (json_skip_space(text, position) == text.length)
+        return true;
+    refuse(&reading->refusal, &taking->intake->arena, REFUSAL_INVALID_JSON, text_of(""),
+           "something stands behind the event, at byte %zu: send one value", position);
+    return false;
 }
 
 /* Whether the body is within what one event may have; refuses it when it isn't. */
@@ -79,12 +93,14 @@ static bool is_single(struct taking *taking)
 
 static void take_structured(struct taking *taking)
 {
-    struct refusal refusal = {.code = REFUSAL_NONE};
+    struct intake_reading *reading = intake_reading(taking->intake, 0);
 
     if (!is_single(taking))
         return;
-    if (!read_whole(taking, taking->request->body, &refusal))
-        refuse_broken(taking, &refusal);
+    if (read_whole(taking, taking->request->body, reading))
+        take_event(taking, reading);
+    else
+        refuse_broken(taking, &reading->refusal);
 }
 
 static void refuse_too_many(struct taking *taking)
@@ -94,14 +110,23 @@ static void refuse_too_many(struct taking *taking)
                  taking->intake->limits.request_events);
 }
 
+/* Whether there is no room for another event; refuses the request then. */
+static bool is_full(struct taking *taking)
+{
+    if (taking->index + taking->read < taking->intake->limits.request_events)
+        return false;
+    refuse_too_many(taking);
+    return true;
+}
+
 static void refuse_no_array(struct taking *taking)
 {
-    struct intake *intake = taking->intake;
+    struct json_document *document = &intake_reading(taking->intake, 0)->document;
     struct json_place root = {.parent = JSON_NONE};
     struct json_error error;
 
-    json_document_reset(&intake->document);
-    if (json_scan_whole(&intake->document, taking->request->body, &root, 1, &error) == JSON_BROKEN)
+    json_document_reset(document);
+    if (json_scan_whole(document, taking->request->body, &root, 1, &error) == JSON_BROKEN)
         refuse_whole(taking, 400, "invalid_json", "The body isn't JSON: send an array of events.");
     else
         refuse_whole(taking, 400, "not_an_array",
@@ -111,17 +136,16 @@ static void refuse_no_array(struct taking *taking)
 /* Reads the element at elements->position. False when the rest can't be read. */
 static bool take_element(struct taking *taking, struct json_elements *elements)
 {
-    struct intake *intake = taking->intake;
-    struct refusal refusal = {.code = REFUSAL_NONE};
-    struct event event;
-    int r =
-        event_from_json(&intake->document, elements->text, &elements->position, &event, &refusal);
+    struct intake_reading *reading = intake_reading(taking->intake, taking->read);
+    size_t begin = elements->position;
 
-    if (r == EVENT_BROKEN) {
-        refuse_broken(taking, &refusal);
+    reading->outcome = event_from_json(&reading->document, elements->text, &elements->position,
+                                       &reading->event, &reading->refusal);
+    if (reading->outcome == EVENT_BROKEN) {
+        refuse_broken(taking, &reading->refusal);
         return false;
     }
-    take_event(taking, r, &event, &refusal);
+    add_to_group(taking, elements->position - begin);
     return true;
 }
 
@@ -135,10 +159,8 @@ static void take_batch(struct taking *taking)
         return;
     }
     while (json_elements_next(&elements, &broken)) {
-        if (taking->index == taking->intake->limits.request_events) {
-            refuse_too_many(taking);
+        if (is_full(taking))
             return;
-        }
         if (!take_element(taking, &elements))
             return;
     }
@@ -146,6 +168,8 @@ static void take_batch(struct taking *taking)
         refuse_whole(taking, 400, "invalid_json",
                      "The body isn't JSON: %s, at byte %zu; correct it and send all of it again.",
                      broken, elements.position);
+    else
+        take_group(taking);
 }
 
 static bool has_content(struct text line)
@@ -159,16 +183,19 @@ static void take_lines(struct taking *taking)
 
     while (rest.length > 0) {
         struct text line = text_cut(&rest, '\n');
-        struct refusal refusal = {.code = REFUSAL_NONE};
+        struct intake_reading *reading = intake_reading(taking->intake, taking->read);
         if (!has_content(line))
             continue;
-        if (taking->index == taking->intake->limits.request_events) {
-            refuse_too_many(taking);
+        if (is_full(taking))
             return;
+        if (read_whole(taking, line, reading)) {
+            add_to_group(taking, line.length);
+            continue;
         }
-        if (!read_whole(taking, line, &refusal))
-            take_refused(taking, text_of(NULL), &refusal);
+        take_group(taking);
+        take_refused(taking, text_of(NULL), &reading->refusal);
     }
+    take_group(taking);
 }
 
 /* --- binary mode --- */
@@ -214,22 +241,20 @@ static size_t gather_attributes(struct taking *taking, struct event_attribute *a
 
 static void take_binary(struct taking *taking)
 {
-    struct intake *intake = taking->intake;
+    struct intake_reading *reading = intake_reading(taking->intake, 0);
     struct event_attribute attributes[EVENT_ATTRIBUTES_MAX];
-    struct refusal refusal = {.code = REFUSAL_NONE};
     struct event_binary binary = {
         .attributes = attributes,
         .content_type = http_header(taking->request, "content-type"),
         .body = taking->request->body,
     };
-    struct event event;
-    int r;
 
     if (!is_single(taking))
         return;
-    binary.count = gather_attributes(taking, attributes, &refusal);
-    r = event_from_binary(&intake->document, &binary, &event, &refusal);
-    take_event(taking, r, &event, &refusal);
+    binary.count = gather_attributes(taking, attributes, &reading->refusal);
+    reading->outcome =
+        event_from_binary(&reading->document, &binary, &reading->event, &reading->refusal);
+    take_event(taking, reading);
 }
 
 static void take_gateway(struct taking *taking)
@@ -247,11 +272,12 @@ static void take_gateway(struct taking *taking)
         refuse_too_many(taking);
         return;
     }
-    while (gateway_batch_next(intake->gateway, &gateway)) {
-        struct refusal refusal = {.code = REFUSAL_NONE};
-        struct event event;
-        int r = event_from_gateway(&intake->document, &gateway, &event, &refusal);
-        take_event(taking, r, &event, &refusal);
+    for (size_t i = 0; gateway_batch_next(intake->gateway, &gateway); i++) {
+        struct intake_reading *reading = intake_reading(intake, 0);
+        event_prefetch_gateway(intake->admission.catalog, intake->gateway, i, count);
+        reading->outcome =
+            event_from_gateway(&reading->document, &gateway, &reading->event, &reading->refusal);
+        take_event(taking, reading);
     }
 }
 

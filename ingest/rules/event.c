@@ -116,6 +116,11 @@ struct text event_id(const struct json_document *document)
     return text_of(NULL);
 }
 
+struct text event_owner(const struct event *event)
+{
+    return text_is_absent(event->subscription) ? event->subject : event->subscription;
+}
+
 uint32_t event_property(const struct event *event, const struct catalog_path *path)
 {
     uint32_t node = event->data;

@@ -60,10 +60,17 @@ struct gateway_event;
 MUST_USE int event_from_gateway(struct json_document *document, const struct gateway_event *gateway,
                                 struct event *event, struct refusal *refusal);
 
+/* Fetches what weighing the batch's events will look for; called before each. */
+struct gateway_reader;
+void event_prefetch_gateway(const struct catalog *catalog, const struct gateway_reader *reader,
+                            size_t index, size_t event_count);
+
 /* Decodes a `ce-` header's value by the HTTP binding: quotes, then %XX, then UTF-8. */
 MUST_USE int event_decode_header(struct text name, struct text value, struct arena *arena,
                                  struct text *decoded, struct refusal *refusal);
 
+/* What its subscription is found by; absent: nothing. */
+struct text event_owner(const struct event *event);
 /* The id of the event in the document, refused or not, for the answer; absent when it has none that
  * can be shown. */
 struct text event_id(const struct json_document *document);

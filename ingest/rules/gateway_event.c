@@ -154,3 +154,14 @@ int event_from_gateway(struct json_document *document, const struct gateway_even
     *event = found;
     return 0;
 }
+
+void event_prefetch_gateway(const struct catalog *catalog, const struct gateway_reader *reader,
+                            size_t index, size_t event_count)
+{
+    const struct text *owners = gateway_batch_owners(reader);
+    size_t left = event_count - index;
+
+    if (index % CATALOG_PREFETCH_MAX == 0)
+        catalog_prefetch(catalog, owners + index,
+                         left < CATALOG_PREFETCH_MAX ? left : CATALOG_PREFETCH_MAX);
+}

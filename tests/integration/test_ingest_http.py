@@ -268,6 +268,24 @@ def test_one_bad_event_never_costs_its_neighbours():
     assert [r["index"] for r in answer["rejected"]] == [1, 3, 5, 7, 9], answer
 
 
+def test_events_read_together_stay_in_their_order():
+    bad = {3: event("x3", type="x"), 15: 7, 16: event("x16", subscription="nobody"), 17: event("x17", source=""), 37: []}
+    events = [bad.get(i, event(f"o{i}", data={"total": 7000 + i, "pad": "p" * (70000 if i == 20 else i)}))
+              for i in range(50)]
+    codes = ["unknown_type", "invalid_event", "unknown_subscription", "invalid_attribute", "invalid_event"]
+    status, answer, _ = RIG.post(events, BATCH)
+    assert status == 202 and answer["accepted"] == 45, answer
+    assert [(r["index"], r["code"]) for r in answer["rejected"]] == list(zip(bad, codes, strict=True)), answer
+    for i in range(50):
+        assert len(counted(str(7000 + i))) == (i not in bad), i
+    lines = [json.dumps(e) for e in events]
+    lines[18] = '{"broken'
+    status, answer, _ = RIG.post("\n".join(lines), "application/x-ndjson")
+    assert status == 202 and answer["accepted"] == 44, answer
+    assert [r["index"] for r in answer["rejected"]] == [3, 15, 16, 17, 18, 37], answer
+    assert answer["rejected"][4]["code"] == "invalid_json", answer
+
+
 def test_sizes_and_encodings():
     large = json.dumps(event("z", data={"total": 1, "pad": "p" * (1024 * 1024)}))
     refuses_whole(413, "body_too_large", large)

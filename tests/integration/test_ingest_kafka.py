@@ -125,6 +125,24 @@ def test_a_gateways_batch_is_unpacked_and_its_refused_events_are_numbered():
     assert indexes == {"unknown_type": "0,5,10,15", "unknown_subscription": "7,14"}, indexes
 
 
+def test_records_of_all_forms_are_taken_together():
+    batch = gateway_batch.Batch()
+    for i in range(3):
+        batch.add(id=f"t{i}", type="request", source="gw", subscription=SUBSCRIPTION, time="2026-10-02T12:00:00Z",
+                  properties={"$.total": 1000 + i})
+    forms = [lambda i: structured(event(f"tog{i}", data={"total": 2000 + i})),
+             lambda i: binary(f"tog{i}", json.dumps({"total": 2000 + i})),
+             lambda i: structured(event(f"tog{i}", type="nothing")),
+             lambda i: {"hex": batch.encode().hex(), "headers": {"content-type": gateway_batch.CONTENT_TYPE}},
+             lambda i: structured(event(f"tog{i}", data={"total": 2000 + i, "pad": "p" * 70000}))]
+    records = [forms[i % 5](i) for i in range(50)]
+    usage, _ = send(records, usage=30 + 30, rejected=10)
+    values = [e["entries"][0]["value"] for e in usage]
+    for i in range(50):
+        assert values.count(str(2000 + i)) == (i % 5 in (0, 1, 4)), i
+    assert [values.count(str(1000 + i)) for i in range(3)] == [10, 10, 10]
+
+
 def test_a_damaged_batch_is_kept_whole():
     record = {"hex": gateway_batch.Batch().encode()[:-1].hex(),
               "headers": {"content-type": gateway_batch.CONTENT_TYPE}}

@@ -230,6 +230,22 @@ Test(catalog, subscription_knows_its_partition_whenever_the_bucket_comes)
     cr_assert(text_is_absent(subscription->consumer_name));
 }
 
+Test(catalog, fetching_ahead_changes_no_answer)
+{
+    const struct text ids[] = {text_of("s1"), text_of(NULL), text_of("nobody"), text_of(""),
+                               text_of("s1")};
+
+    catalog_prefetch(catalog, ids, ARRAY_LEN(ids));
+    cr_assert_null(catalog_subscription(catalog, text_of("s1")));
+    cr_assert_eq(subscribe("s1", "acme", "", "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+    catalog_prefetch(catalog, ids, ARRAY_LEN(ids));
+    cr_assert_str_eq(found("s1", "2026-02-01T00:00:00Z"), "s1");
+    cr_assert_null(catalog_subscription(catalog, text_of("nobody")));
+    cr_assert_eq(apply("subscription/s1", NULL), 0);
+    catalog_prefetch(catalog, ids, ARRAY_LEN(ids));
+    cr_assert_null(catalog_subscription(catalog, text_of("s1")));
+}
+
 Test(catalog, subject_is_looked_up_as_id_then_consumer_then_customer)
 {
     cr_assert_eq(subscribe("one", "two", "three", "2026-01-01T00:00:00Z", ""), 0);

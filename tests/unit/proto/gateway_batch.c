@@ -75,6 +75,10 @@ static void check_vector(const char *name, const json_t *expected)
         const char *text = json_string_value(json_array_get(expected, count));
 
         cr_assert_eq(event.fault, GATEWAY_SOUND, "%s", name);
+        cr_assert(text_equal(gateway_batch_owners(reader)[count], text_is_absent(event.subscription)
+                                                                      ? event.subject
+                                                                      : event.subscription),
+                  "%s", name);
         buffer_clear(&json);
         gateway_event_json(&event, &json);
         cr_assert(text_is(buffer_text(&json), text), "%s: %.*s\nnot %s", name, (int)json.length,
