@@ -133,7 +133,7 @@ static void drain_on(struct ingest *ingest)
 
     delivery_flush(ingest->delivery);
     if (is_late && delivery_unsettled(ingest->delivery) > 0) {
-        intake_http_expire(&ingest->http, INT64_MAX);
+        intake_http_expire_all(&ingest->http);
         ingest->status = EX_TEMPFAIL;
     }
     if ((ingest->is_http_closed && delivery_unsettled(ingest->delivery) == 0) || is_late)
@@ -202,7 +202,7 @@ static void on_tick(uv_timer_t *timer)
     CLEANUP(buffer_deinit) struct buffer reason = {.length = 0};
 
     delivery_poll(ingest->delivery);
-    intake_http_expire(&ingest->http, instant_ms(instant_now()));
+    intake_http_expire(&ingest->http);
     set_gauges(ingest, is_ready(ingest, &reason));
     if (ingest->is_draining)
         drain_on(ingest);

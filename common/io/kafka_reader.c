@@ -2,7 +2,6 @@
 #include "common/io/kafka_parts.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -10,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ENDING_SECONDS_MAX = 5 };
+enum { ENDING_SECONDS_MAX = 5, ENDING_STEP_MS = 5 };
 
 /*
  * Positions are ours alone: nothing is committed or reset behind our back, and the group's offsets
@@ -132,7 +131,7 @@ static void *end_client(void *context)
 static void end_in_time(rd_kafka_t *client)
 {
     struct ending *ending = calloc(1, sizeof(*ending));
-    struct timespec until;
+    const struct timespec step = {.tv_nsec = ENDING_STEP_MS * 1000000};
     pthread_t thread;
 
     assert(ending);
@@ -145,10 +144,10 @@ static void end_in_time(rd_kafka_t *client)
         return;
     }
     pthread_detach(thread);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ENDING_SECONDS_MAX;
-    while (sem_timedwait(&ending->over, &until) && errno == EINTR)
-        continue;
+    /* Not sem_timedwait: its clock may be set back meanwhile. */
+    for (int ms = 0; ms < ENDING_SECONDS_MAX * 1000 && sem_trywait(&ending->over);
+         ms += ENDING_STEP_MS)
+        nanosleep(&step, NULL);
     let_go_of_ending(ending);
 }
 

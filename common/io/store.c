@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char format_table[] = "tollway";
@@ -217,6 +218,7 @@ int store_open(const char *folder, const char *const *tables, size_t table_count
 int store_open_since(const char *folder, const char *const *tables, size_t table_count,
                      int64_t map_bytes, struct store_formats formats, struct store **store)
 {
+    pthread_condattr_t attributes;
     struct store *opened;
     int r;
 
@@ -230,7 +232,10 @@ int store_open_since(const char *folder, const char *const *tables, size_t table
     opened->folder = strdup(folder);
     opened->table_count = table_count;
     pthread_mutex_init(&opened->gate, NULL);
-    pthread_cond_init(&opened->gate_moved, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&opened->gate_moved, &attributes);
+    pthread_condattr_destroy(&attributes);
     r = claim_folder(opened);
     if (!r)
         r = open_environment(opened, map_bytes);

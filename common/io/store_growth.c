@@ -30,7 +30,7 @@ static bool close_gate(struct store *store, int wait_ms)
     struct timespec until;
     bool closed;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* gate_moved's own */
     until.tv_sec += wait_ms / 1000;
     until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {

@@ -19,13 +19,14 @@ struct waiting {
     struct intake_http *http;
     struct http_request *request; /* NULL once answered */
     struct answer answer;
-    int64_t arrived_ms;
+    int64_t since_ms;
     struct waiting *previous, *next; /* while it waits */
 };
 
-static int64_t wall_ms(void)
+/* Of the clock that nobody sets: waits and rates go by it. */
+static int64_t steady_ms(void)
 {
-    return instant_ms(instant_now());
+    return (int64_t)(uv_hrtime() / 1000000);
 }
 
 /* --- answers --- */
@@ -33,10 +34,10 @@ static int64_t wall_ms(void)
 static void count_answer(struct intake_http *http, const struct http_request *request, int status)
 {
     struct metrics *metrics = http->intake->metrics;
-    int32_t ms = (int32_t)(wall_ms() - request->arrived_ms);
+    int64_t ms = instant_ms(instant_now()) - request->arrived_ms;
 
     metrics_add(metrics, MEASURE_ANSWERS, measure_status_of(status), 1);
-    metrics_observe(metrics, MEASURE_REQUEST_SECONDS, 0, (ms > 0 ? ms : 0) / 1e3);
+    metrics_observe(metrics, MEASURE_REQUEST_SECONDS, 0, (ms > 0 ? (int32_t)ms : 0) / 1e3);
 }
 
 static void answer_problem(struct intake_http *http, struct http_request *request, int status,
@@ -125,11 +126,11 @@ static void on_settled(struct waiter *waiter)
     free(waiting);
 }
 
-void intake_http_expire(struct intake_http *http, int64_t now_ms)
+static void expire(struct intake_http *http, int64_t since_ms)
 {
     struct waiting *waiting = http->oldest;
 
-    while (waiting && waiting->arrived_ms + http->config.answer_ms <= now_ms) {
+    while (waiting && waiting->since_ms <= since_ms) {
         struct http_request *request = waiting->request;
         unlink_waiting(http, waiting);
         waiting->request = NULL;
@@ -137,6 +138,16 @@ void intake_http_expire(struct intake_http *http, int64_t now_ms)
         answer_unavailable(http, request, "not_acknowledged",
                            "Kafka hasn't acknowledged the events in time: send all of them again.");
     }
+}
+
+void intake_http_expire(struct intake_http *http)
+{
+    expire(http, steady_ms() - http->config.answer_ms);
+}
+
+void intake_http_expire_all(struct intake_http *http)
+{
+    expire(http, INT64_MAX);
 }
 
 static void send_admitted(struct intake_http *http, struct http_request *request,
@@ -149,7 +160,7 @@ static void send_admitted(struct intake_http *http, struct http_request *request
     waiting->http = http;
     waiting->request = request;
     waiting->answer = taking->answer;
-    waiting->arrived_ms = request->arrived_ms;
+    waiting->since_ms = steady_ms();
     link_waiting(http, waiting);
     delivery_hold(&waiting->waiter, on_settled);
     for (size_t i = 0; i < taking->count; i++)
@@ -232,7 +243,7 @@ static bool is_allowed(struct intake_http *http, struct http_request *request, s
 
 static bool is_within_rate(struct intake_http *http, struct http_request *request, struct text key)
 {
-    int64_t wait = http->rate ? rate_wait(http->rate, key, wall_ms()) : 0;
+    int64_t wait = http->rate ? rate_wait(http->rate, key, steady_ms()) : 0;
     char seconds[24];
 
     if (wait == 0)

@@ -35,5 +35,6 @@ void intake_http_init(struct intake_http *http, struct intake *intake,
                       const struct intake_http_config *config);
 void intake_http_deinit(struct intake_http *http);
 struct http_route intake_http_route(struct intake_http *http);
-/* Answers 503 to those that have waited too long at `now_ms` (the wall clock). */
-void intake_http_expire(struct intake_http *http, int64_t now_ms);
+/* Answers 503 to those that have waited too long, or to all that wait. */
+void intake_http_expire(struct intake_http *http);
+void intake_http_expire_all(struct intake_http *http);
