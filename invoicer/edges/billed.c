@@ -135,6 +135,13 @@ struct billed_line {
     bool is_adjustment;
 };
 
+/* A row of zeros says what no row says (billed_of): most lines of most closes are without usage. */
+static bool says_nothing(const struct billed_line *line, const struct billed_period *before)
+{
+    return text_is(line->quantity, "0") && line->total.minor == 0 && !line->is_adjustment &&
+           text_is(text_of(before->quantity), "0") && text_is(text_of(before->total), "0");
+}
+
 static int put_period(struct store_txn *txn, struct text subscription,
                       const struct currency *currency, const struct billed_line *line)
 {
@@ -145,6 +152,8 @@ static int put_period(struct store_txn *txn, struct text subscription,
 
     if (r)
         return fault_pass(r);
+    if (says_nothing(line, &before))
+        return 0;
     if (!add_total(currency, before.total, line->total, total))
         return fault(FAULT_STOP, "what was billed of a period has no room");
     period_key(&key, subscription, line->phase, line->card, line->from, line->to);

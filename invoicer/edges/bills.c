@@ -294,8 +294,11 @@ int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
     const struct subscription *subscription = &subject->subscription;
     struct billing_boundary last, next;
     int64_t minute, at = instant_minute(terms->at);
-    int r = billed_last(txn, subscription->id, &minute);
+    int r;
 
+    if (instant_compare(subscription->active_to, terms->at) > 0)
+        return BILLS_NONE;
+    r = billed_last(txn, subscription->id, &minute);
     if (r < 0)
         return fault_pass(r);
     if (r == BILLED_NOT || minute >= at ||

@@ -37,6 +37,15 @@ static struct billed_period billed(struct shelf *shelf)
     return billed;
 }
 
+static int dump_row(void *context, struct text key, struct text value)
+{
+    buffer_add_json_string(context, key);
+    buffer_add_char(context, '=');
+    buffer_add_json_string(context, value);
+    buffer_add_char(context, '\n');
+    return 0;
+}
+
 Test(billed, an_invoice_is_taken_once_without_its_close)
 {
     struct shelf shelf;
@@ -68,6 +77,28 @@ Test(billed, adjustments_add_up_and_the_last_quantity_counts)
     shelf_close(&shelf);
 }
 
+Test(billed, a_line_without_usage_leaves_no_row_and_later_ones_add_to_it)
+{
+    CLEANUP(buffer_deinit) struct buffer rows = {0}, key = {0};
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    take(&shelf, "A",
+         INVOICE("A", "2026-02-01T00:00:00Z",
+                 "{\"kind\":\"usage\",\"phaseKey\":\"p\",\"rateCardKey\":\"api\"," PERIOD
+                 ",\"quantity\":\"0\",\"total\":\"0.00\"}"));
+    billed_key(&key, text_of("S"), 'u');
+    cr_assert_eq(books_each(shelf.txn, BOOKS_BILLED, buffer_text(&key), dump_row, &rows), 0);
+    cr_assert_eq(rows.length, 0);
+    cr_assert_str_eq(billed(&shelf).quantity, "0");
+    take(&shelf, "B", INVOICE("B", "2026-03-01T00:00:00Z", ADJUSTMENT));
+
+    cr_assert_str_eq(billed(&shelf).quantity, "163.5");
+    cr_assert_str_eq(billed(&shelf).total, "0.10");
+    cr_assert_eq(billed(&shelf).adjustments, 1);
+    shelf_close(&shelf);
+}
+
 Test(billed, the_last_boundary_is_the_subscriptions_own_with_an_invoice_or_without)
 {
     int64_t minute = 0;
@@ -86,15 +117,6 @@ Test(billed, the_last_boundary_is_the_subscriptions_own_with_an_invoice_or_witho
     cr_assert_eq(minute, 29498500);
     cr_assert_eq(billed_last(shelf.txn, text_of("R"), &minute), BILLED_NOT);
     shelf_close(&shelf);
-}
-
-static int dump_row(void *context, struct text key, struct text value)
-{
-    buffer_add_json_string(context, key);
-    buffer_add_char(context, '=');
-    buffer_add_json_string(context, value);
-    buffer_add_char(context, '\n');
-    return 0;
 }
 
 /* Every row that invoices leave in the store. */
