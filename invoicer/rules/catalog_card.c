@@ -312,6 +312,7 @@ void catalog_check_card(struct catalog_check *check, const struct pointer *where
 {
     struct pointer type_place = pointer_member(where, "type");
     struct pointer key_place = pointer_member(where, "key");
+    struct pointer tax_place = pointer_member(where, "taxConfig");
     bool of_usage;
 
     if (!shape_check(check->issues, where, card, card_members, ARRAY_LEN(card_members)))
@@ -330,5 +331,6 @@ void catalog_check_card(struct catalog_check *check, const struct pointer *where
     check_cadence(check, where, card, plan);
     check_price_of(check, where, card, plan);
     check_discounts(check, where, card);
+    catalog_check_tax(check, &tax_place, json_object_get(card, "taxConfig"));
     check_entitlement(check, where, card);
 }

@@ -46,6 +46,8 @@ void catalog_check_price_lists(struct catalog_check *check, const struct pointer
 /* Which currency a subscription pays in, and writes it into it. */
 void catalog_check_currency_of(struct catalog_check *check, const struct pointer *where,
                                json_t *subscription, const json_t *plan);
+/* A plan's or a card's; NULL: it has none. */
+void catalog_check_tax(struct catalog_check *check, const struct pointer *where, json_t *tax);
 /* The models that ask something of their meter: catalog_matrix.c, for catalog_price.c alone. */
 void catalog_check_matrix(struct catalog_check *check, const struct pointer *where, json_t *price,
                           const struct catalog_priced *of);

@@ -239,6 +239,7 @@ void catalog_check_plan(struct catalog_check *check, const struct pointer *where
 {
     struct pointer phases = pointer_member(where, "phases");
     struct pointer alignment = pointer_member(where, "alignment");
+    struct pointer tax = pointer_member(where, "defaultTaxConfig");
 
     default_list(plan, "phases");
     if (!shape_check(check->issues, where, plan, plan_members, ARRAY_LEN(plan_members)))
@@ -247,6 +248,7 @@ void catalog_check_plan(struct catalog_check *check, const struct pointer *where
     check_currency(check, where, plan);
     check_payment(plan);
     check_pro_rating(check, where, plan);
+    catalog_check_tax(check, &tax, json_object_get(plan, "defaultTaxConfig"));
     if (json_object_get(plan, "alignment") &&
         !shape_check(check->issues, &alignment, json_object_get(plan, "alignment"),
                      alignment_members, ARRAY_LEN(alignment_members)))
