@@ -61,6 +61,27 @@ static void count(struct bench *bench, int64_t minute, const char *quantity, int
     cr_assert_eq(mirror_take(bench->shelf.txn, buffer_text(&key), buffer_text(&value)), 0);
 }
 
+/* Another plan: its second card is billed by the day. */
+static const char daily_plan[] =
+    "{\"key\":\"pro\",\"version\":2,\"name\":\"Pro\",\"currency\":\"USD\",\"billingCadence\":"
+    "\"P1M\",\"phases\":[{\"key\":\"p\",\"name\":\"P\",\"rateCards\":[{\"type\":\"usage_based\","
+    "\"key\":\"api\",\"featureKey\":\"api\",\"billingCadence\":\"P1M\",\"price\":{\"type\":"
+    "\"unit\",\"amount\":\"0.01\"}},{\"type\":\"usage_based\",\"key\":\"daily\",\"featureKey\":"
+    "\"api\",\"billingCadence\":\"P1D\",\"price\":{\"type\":\"unit\",\"amount\":\"1\"}}]}]}";
+
+/* The same from all closed periods as from those that were noted. */
+static void assert_same_from_all(struct bench *bench, const struct billing_boundary *boundary)
+{
+    struct invoice invoice;
+
+    cr_assert_eq(late_unsettle(bench->shelf.txn, text_of(ID)), 0);
+    cr_assert_eq(bills_build(bench->bills, bench->shelf.txn, &bench->subject, boundary,
+                             &bench->arena, &invoice),
+                 0);
+    cr_assert_eq(invoice.line_count, bench->invoice.line_count);
+    cr_assert_str_eq(invoice.digest, bench->invoice.digest);
+}
+
 /* Bills what is due by then, as a close does; how many invoices. */
 static int bill_until(struct bench *bench, const char *at)
 {
@@ -78,6 +99,7 @@ static int bill_until(struct bench *bench, const char *at)
             cr_assert_eq(billed_nothing(bench->shelf.txn, text_of(ID), instant_minute(done.at)), 0);
         } else {
             cr_assert_eq(r, 0);
+            assert_same_from_all(bench, &done);
             cr_assert_eq(billed_take_built(bench->shelf.txn, &bench->invoice, text_of("C"),
                                            text_of("{\"id\":1}")),
                          0);
@@ -214,5 +236,36 @@ Test(closed, a_glance_tells_what_is_due_without_the_record)
     cr_assert_eq(bills_glance(bench.shelf.txn, id, text_of(over), &terms, BILLS_ENDED_ANY), 0);
     count(&bench, FIRST, "1", 10);
     cr_assert_eq(bills_glance(bench.shelf.txn, id, text_of(over), &terms, BILLS_ENDED_LATE), 0);
+    bench_deinit(&bench);
+}
+
+/* Each invoice is built in both ways (bill_until): 18 months, usage of any day before or in them.
+ */
+Test(closed, invoices_are_the_same_whatever_came_late_and_when)
+{
+    uint64_t state = 11;
+    int adjustments = 0;
+    struct bench bench = {.bills = bills_new(1)};
+
+    arena_init(&bench.arena, 256 << 20);
+    shelf_open(&bench.shelf);
+    put_catalog(&bench, "plan/pro@2", daily_plan);
+    read_subject(&bench, "{\"id\":\"" ID "\",\"customerKey\":\"acme\",\"plan\":{\"key\":\"pro\","
+                         "\"version\":2},\"activeFrom\":\"2019-01-01T00:00:00Z\",\"cuts\":[0]}");
+    for (int month = 1; month <= 18; month++) {
+        char at[32], quantity[8];
+
+        for (int i = 0; i < 5; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            (void)snprintf(quantity, sizeof(quantity), "%d", (int)(state >> 40) % 5);
+            count(&bench, FIRST + (int64_t)((state >> 33) % (uint64_t)(month * 30)) * DAY, quantity,
+                  month * 10 + i);
+        }
+        (void)snprintf(at, sizeof(at), "%d-%02d-01T00:00:00Z", 2019 + month / 12, month % 12 + 1);
+        cr_assert_eq(bill_until(&bench, at), 1);
+        for (size_t i = 0; i < bench.invoice.line_count; i++)
+            adjustments += bench.invoice.lines[i].kind == INVOICE_ADJUSTMENT;
+    }
+    cr_assert_gt(adjustments, 20);
     bench_deinit(&bench);
 }
