@@ -167,6 +167,19 @@ Test(closed, a_period_is_looked_at_when_its_total_changes_and_not_when_it_is_sen
     bench_deinit(&bench);
 }
 
+/* Billed up to 2024-01-01. */
+Test(closed, the_last_closed_day_is_late_and_the_first_open_one_is_not)
+{
+    struct bench bench;
+
+    bench_init(&bench);
+    count(&bench, FIRST + 1826 * DAY, "1", 10);
+    cr_assert_eq(periods_looked_at(&bench), 0);
+    count(&bench, FIRST + 1825 * DAY, "1", 10);
+    cr_assert_eq(periods_looked_at(&bench), 1);
+    bench_deinit(&bench);
+}
+
 Test(closed, late_usage_is_adjusted_once)
 {
     struct bench bench;
