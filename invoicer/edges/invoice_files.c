@@ -11,7 +11,13 @@
 
 int invoice_files_open(const char *folder)
 {
-    if (mkdir(folder, 0777) && errno != EEXIST)
+    struct stat stat_of;
+
+    if ((mkdir(folder, 0777) && errno != EEXIST) || stat(folder, &stat_of))
+        return fault(FAULT_RETRY, "%s: %s", folder, strerror(errno));
+    if (!S_ISDIR(stat_of.st_mode))
+        return fault(FAULT_RETRY, "%s: %s", folder, strerror(ENOTDIR));
+    if (access(folder, W_OK | X_OK))
         return fault(FAULT_RETRY, "%s: %s", folder, strerror(errno));
     return 0;
 }

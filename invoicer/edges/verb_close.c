@@ -2,7 +2,8 @@
  * `close --at TIME`: runs a close and shows its invoices; on a terminal with a bar, else in a line.
  *
  * Exit status: 0 all is billed; 75 something is away or not there yet, and running it again goes
- * on; 80 some subscriptions could not be billed, the others are.
+ * on; 73 the folder of --out can't be written, nothing is billed; 80 some subscriptions could not be
+ * billed, the others are.
  */
 #include "common/base/fault.h"
 #include "common/io/log.h"
@@ -180,8 +181,6 @@ static int run(struct shown *shown, struct engine *engine, const struct close_re
     if (bar.is_shown)
         fprintf(stderr, "\r\033[K");
     if (!r && config->out)
-        r = invoice_files_open(config->out);
-    if (!r && config->out)
         render_csv_header(&shown->rows);
     if (!r)
         r = show_all(shown, engine, report->id);
@@ -233,6 +232,15 @@ static bool read_request(const struct invoicer_config *config, struct close_requ
     return true;
 }
 
+/* Before anything is billed: its invoices would be nowhere to be seen. */
+static bool can_write_files(const struct invoicer_config *config)
+{
+    if (!config->out || config->dry_run || invoice_files_open(config->out) == 0)
+        return true;
+    fprintf(stderr, "invoicer: --out %s\n", fault_text());
+    return false;
+}
+
 int verb_close(void *context, int argc, char **argv)
 {
     static struct close_report report; /* large */
@@ -245,6 +253,8 @@ int verb_close(void *context, int argc, char **argv)
     (void)argv;
     if (!read_request(shown.config, &request))
         return EX_USAGE;
+    if (!can_write_files(shown.config))
+        return EX_CANTCREAT;
     arena_init(&shown.arena, ARENA_BYTES_MAX);
     r = config_engine(shown.config, shown.config->dry_run ? ENGINE_LOOKS : ENGINE_ACTS, &engine);
     if (!r)

@@ -62,6 +62,12 @@ def a_close_waits_until_the_marks_have_passed_the_ends(rig):
 def what_is_due_is_billed(rig):
     preview = close(rig, FEBRUARY, "--dry-run")
     assert rig.invoices() == {}, "a dry run writes nothing"
+    # A folder that can't be is said before anything is billed.
+    file = rig.folder / "no-folder"
+    file.write_text("")
+    for wrong in (file, file / "below", "/proc/nothing"):
+        rig.run("close", "--at", FEBRUARY, "--out", wrong, status=73)
+    assert rig.invoices() == {}, rig.invoices()
     closed = close(rig, FEBRUARY, "--out", rig.folder / "out")
     expected = {f"{PAYG}-20260201T0000Z": "1.54", f"{PRO}-20260101T0000Z": "99.00",
                 f"{PRO}-20260201T0000Z": "124.00", f"{ulid(4)}-20260201T0000Z": "0.00"}
