@@ -357,8 +357,11 @@ void catalog_prefetch(const struct catalog *catalog, const struct text *ids, siz
             prefetch_object(held_at(subscriptions, numbers[i]), sizeof(struct catalog_held));
     }
     for (size_t i = 0; i < count; i++) {
-        if (numbers[i] != CATALOG_MAP_NONE)
-            __builtin_prefetch(held_at(subscriptions, numbers[i])->subscription.id.at);
+        if (numbers[i] != CATALOG_MAP_NONE) {
+            struct text id = held_at(subscriptions, numbers[i])->subscription.id;
+
+            prefetch_object(id.at, id.length);
+        }
     }
 }
 

@@ -195,47 +195,36 @@ void reader_take(struct reader *reader, size_t most, int timeout_ms)
 
 /* --- messages in our words --- */
 
-static size_t header_count(const rd_kafka_message_t *message)
+static void add_header(struct reader *reader, size_t at, struct kafka_header header)
 {
-    rd_kafka_headers_t *headers;
-
-    return rd_kafka_message_headers(message, &headers) ? 0 : rd_kafka_header_cnt(headers);
+    if (at == reader->header_room) {
+        reader->header_room = at ? at * 2 : 64;
+        reader->headers = realloc(reader->headers, reader->header_room * sizeof(*reader->headers));
+        assert(reader->headers);
+    }
+    reader->headers[at] = header;
 }
 
-static void make_header_room(struct reader *reader)
+/* Adds the message's headers to the reader's, behind `at`; returns how many. Asks librdkafka once a
+ * message: each time it allocates and parses them, also where there are none. */
+static size_t take_headers(struct reader *reader, size_t at, const rd_kafka_message_t *from)
 {
-    size_t needed = 0;
-
-    for (size_t i = 0; i < reader->taken_count; i++)
-        if (!reader->taken[i]->err)
-            needed += header_count(reader->taken[i]);
-    if (needed <= reader->header_room)
-        return;
-    reader->headers = realloc(reader->headers, needed * sizeof(*reader->headers));
-    assert(reader->headers);
-    reader->header_room = needed;
-}
-
-static void fill_headers(const rd_kafka_message_t *from, struct kafka_header *headers,
-                         struct kafka_message *message)
-{
+    struct kafka_header header;
     rd_kafka_headers_t *all;
     const void *value;
-    size_t length;
+    size_t count = 0, length;
 
-    message->headers = headers;
-    message->header_count = 0;
     if (rd_kafka_message_headers(from, &all))
-        return;
-    while (!rd_kafka_header_get_all(all, message->header_count,
-                                    &headers[message->header_count].name, &value, &length)) {
-        headers[message->header_count].value = text_from(value, length);
-        message->header_count++;
+        return 0;
+    while (!rd_kafka_header_get_all(all, count, &header.name, &value, &length)) {
+        header.value = text_from(value, length);
+        add_header(reader, at + count, header);
+        count++;
     }
+    return count;
 }
 
-static void fill(const rd_kafka_message_t *from, struct kafka_header *headers,
-                 struct kafka_message *message)
+static void fill(const rd_kafka_message_t *from, struct kafka_message *message)
 {
     rd_kafka_timestamp_type_t kind;
 
@@ -245,7 +234,18 @@ static void fill(const rd_kafka_message_t *from, struct kafka_header *headers,
     message->timestamp_ms = rd_kafka_message_timestamp(from, &kind);
     message->key = text_from(from->key, from->key_len);
     message->value = text_from(from->payload, from->len);
-    fill_headers(from, headers, message);
+}
+
+/* Once all are there: they may have moved. */
+static void give_headers(const struct reader *reader, struct kafka_message *messages, size_t count)
+{
+    const struct kafka_header *headers = reader->headers;
+
+    for (size_t i = 0; i < count; i++) {
+        messages[i].headers = headers;
+        if (headers)
+            headers += messages[i].header_count;
+    }
 }
 
 int reader_keep(struct reader *reader, reader_judge *judge, void *context,
@@ -253,7 +253,6 @@ int reader_keep(struct reader *reader, reader_judge *judge, void *context,
 {
     size_t kept = 0, headers = 0;
 
-    make_header_room(reader);
     for (size_t i = 0; i < reader->taken_count; i++) {
         int r = judge(context, reader->taken[i]);
 
@@ -261,10 +260,11 @@ int reader_keep(struct reader *reader, reader_judge *judge, void *context,
             return fault_pass(r);
         if (r == READER_SKIP)
             continue;
-        fill(reader->taken[i], reader->headers + headers, &messages[kept]);
-        headers += messages[kept].header_count;
-        kept++;
+        fill(reader->taken[i], &messages[kept]);
+        messages[kept].header_count = take_headers(reader, headers, reader->taken[i]);
+        headers += messages[kept++].header_count;
     }
+    give_headers(reader, messages, kept);
     return (int)kept;
 }
 
