@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 enum {
@@ -500,6 +501,18 @@ static int perform(const struct invocation *invocation)
     return run_command(invocation, command, words);
 }
 
+/* A core dump would hold clients' keys and the broker's password. The hard limit stays: `prlimit
+ * --core` allows one process a dump when somebody looks for a fault. */
+static void forbid_core_dumps(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit))
+        return;
+    limit.rlim_cur = 0;
+    (void)!setrlimit(RLIMIT_CORE, &limit);
+}
+
 int program_run(const struct program *program, int argc, char **argv)
 {
     struct invocation invocation = {.program = program};
@@ -507,6 +520,7 @@ int program_run(const struct program *program, int argc, char **argv)
 
     assert(program->command_count > 0);
     assert(!program->has_common_settings || program->config_size >= sizeof(struct common_config));
+    forbid_core_dumps();
     options_init(&invocation.options, program, NULL);
     invocation.flags = calloc((size_t)argc + 1, sizeof(invocation.flags[0]));
     invocation.arguments = calloc((size_t)argc + 1, sizeof(invocation.arguments[0]));

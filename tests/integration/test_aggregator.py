@@ -145,7 +145,9 @@ def test_the_ledger_balances_for_every_subscription():
         mine = [e for e in events if e["subscription"] == SUBSCRIPTIONS[3]]
         assert one["accepted"] == len(mine) and one["counted"] == len({e["id"] for e in mine}), one
         assert rig.rejected()[0]["headers"]["tollway_reason"] == "foreign_bytes"
-        assert a.get("/v1/ledger", key=None)[0] == 401
+        for path in ("/v1/ledger", "/internal/v1/ledger", "/internal/v1/ledger?partitions=0"):
+            assert [a.get(path, key=key)[0] for key in (None, KEY)] == [401, 401], path
+        assert a.request("POST", "/internal/v1/meters/api/query", {}, key=KEY)[0] == 401
         assert a.get("/v1/ledger?nonsense=1")[1]["code"] == "unknown_parameter"
 
 

@@ -5,6 +5,8 @@ import base64
 import gzip
 import json
 import pathlib
+import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -317,6 +319,29 @@ def test_keys():
     status, _, _ = RIG.request("POST", f"/v1/events?key={KEY}", json.dumps(good).encode(),
                                [("Content-Type", STRUCTURED)])
     assert status == 401
+
+
+def test_no_key_is_ever_logged():
+    RIG.stop()
+    RIG.settings.append("--log-level=debug")
+    RIG.start()
+    wrong = make_key("wrong")
+    refuses_whole(401, "unauthorized", event("k1"), key=wrong)
+    RIG.request("POST", f"/v1/events?key={wrong}", json.dumps(event("k2")).encode())
+    accepts(event("k3"))
+    log = (RIG.folder / "log").read_text()
+    assert "event=open" in log
+    for key in (KEY, wrong):
+        assert not [part for part in (key, key.split("_")[3]) if part in log], "a key's secret is in the log"
+
+
+def test_a_core_dump_would_hold_keys_and_is_not_made():
+    RIG.stop()
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    RIG.start()
+    limits = pathlib.Path(f"/proc/{RIG.process.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 ", limits), limits
 
 
 def test_a_client_that_goes_away_costs_nothing():

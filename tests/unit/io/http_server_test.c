@@ -360,6 +360,10 @@ static void check_limit(const char *format, int length, const char *wanted)
                 buffer_printf(&request, "A: %d\r\n", i);
             buffer_add_string(&request, "\r\n");
         }
+        if (*format == 't')
+            buffer_printf(&request,
+                          POST_TO_ECHO "Transfer-Encoding: chunked\r\n\r\n0\r\nT: %0*d\r\n\r\n",
+                          length, 7);
         answer = fixture_talk(&fixture, buffer_text(&request), step);
         cr_assert(contains(&answer, wanted), "%s %d by %zu: %.*s", format, length, step,
                   (int)answer.length, answer.at);
@@ -377,6 +381,12 @@ Test(http_server, request_line_headers_and_their_number_are_taken_up_to_their_li
     check_limit("headers", HEADERS + 1, "HTTP/1.1 431");
     check_limit("number", 64, "HTTP/1.1 200");
     check_limit("number", 65, "HTTP/1.1 431");
+}
+
+Test(http_server, trailers_are_passed_over_up_to_the_limit_of_headers)
+{
+    check_limit("trailers", 16 * 1024 - 1, "HTTP/1.1 200");
+    check_limit("trailers", 16 * 1024, "HTTP/1.1 431");
 }
 
 Test(http_server, a_slow_reader_gets_a_large_answer_whole)
