@@ -4,8 +4,8 @@
  * Lines end with CR LF; no header line is folded or without a name. The request line ends with
  * HTTP/1.0 or 1.1. There is one Host (HTTP/1.0 may have none), equal to the target's where that
  * names one. Transfer-Encoding is exactly `chunked`, and not on HTTP/1.0. GET and HEAD have no
- * body. Nobody is upgraded. At most one Content-Encoding, gzip or zstd. Expect asks for
- * 100-continue alone.
+ * body. Nobody is upgraded. At most one Authorization, one Content-Type, which a proxy might read
+ * otherwise than we do, and one Content-Encoding, gzip or zstd. Expect asks for 100-continue alone.
  */
 #include "common/io/http_check.h"
 
@@ -29,6 +29,8 @@ static const struct http_refusal long_headers = {431, "headers_too_large",
 static const struct http_refusal no_host = {400, "bad_request", "there is no Host header"};
 static const struct http_refusal several_hosts = {400, "bad_request",
                                                   "there are several Host headers"};
+static const struct http_refusal ambiguous = {
+    400, "bad_request", "Authorization or Content-Type is given twice: send one of each"};
 static const struct http_refusal bad_host = {400, "bad_request", "the Host header is malformed"};
 static const struct http_refusal other_host = {400, "bad_request",
                                                "the target's host is not the Host header's"};
@@ -186,7 +188,7 @@ bool http_cut_target(struct text target, struct text *authority, struct text *pa
 /* The headers that decide how the rest is read. */
 struct deciding {
     struct text host, transfer, coding, expect;
-    size_t hosts, transfers, codings, expects, upgrades;
+    size_t hosts, transfers, codings, expects, upgrades, types, credentials;
 };
 
 static void collect(struct text name, struct text value, const char *wanted, struct text *found,
@@ -201,7 +203,7 @@ static void collect(struct text name, struct text value, const char *wanted, str
 static struct deciding find_deciding(const struct http_head *head)
 {
     struct deciding found = {0};
-    struct text upgrade;
+    struct text unread;
 
     for (size_t i = 0; i < head->header_count; i++) {
         struct text name = head->headers[i].name;
@@ -215,7 +217,13 @@ static struct deciding find_deciding(const struct http_head *head)
             collect(name, value, "expect", &found.expect, &found.expects);
             break;
         case 7:
-            collect(name, value, "upgrade", &upgrade, &found.upgrades);
+            collect(name, value, "upgrade", &unread, &found.upgrades);
+            break;
+        case 12:
+            collect(name, value, "content-type", &unread, &found.types);
+            break;
+        case 13:
+            collect(name, value, "authorization", &unread, &found.credentials);
             break;
         case 16:
             collect(name, value, "content-encoding", &found.coding, &found.codings);
@@ -293,6 +301,8 @@ const struct http_refusal *http_check_head(struct http_head *head)
     refusal = check_host(head, &found);
     if (refusal)
         return refusal;
+    if (found.types > 1 || found.credentials > 1)
+        return &ambiguous;
     if (found.transfers && head->minor == 0)
         return &old_transfer;
     if (found.transfers > 1 ||

@@ -515,6 +515,8 @@ def test_no_request_hides_in_another(tollway):
                                                  b"\r\n\r\n" + hidden),
         "no host": post(b"X: y\r\n", rest=hidden),
         "two hosts": post(host, b"Host: b\r\n", rest=hidden),
+        "two keys": post(host, auth, b"Authorization: Bearer other\r\n", rest=hidden),
+        "two types": post(host, kind, b"content-type: text/plain\r\n", rest=hidden),
         "chunked in HTTP/1.0": post(host, te, rest=chunked, start=b"POST /v1/nothing HTTP/1.0\r\n"),
         "HTTP/1.2": post(host, rest=hidden, start=b"POST /v1/nothing HTTP/1.2\r\n"),
         "HTTP/2.0": post(host, rest=hidden, start=b"POST /v1/nothing HTTP/2.0\r\n"),
