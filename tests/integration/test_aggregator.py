@@ -438,6 +438,31 @@ def test_a_store_that_was_cut_short_is_set_aside_after_three_starts():
         assert a.digests() == before
 
 
+def test_a_full_map_grows_and_counts_nothing_twice():
+    with ready_rig() as rig:
+        a = rig.aggregator(settings=["--map-size=1MiB"]).start()
+        asking = threading.Event()
+
+        def ask():  # its readers hold the map
+            while not asking.wait(0.01):
+                assert query(a, {"groupBy": ["subscription"]})[0] in (200, 503)
+        reader = threading.Thread(target=ask)
+        reader.start()
+        events = []
+        for part in range(10):
+            more = traffic(60 + part, 5000)
+            rig.send(more)
+            events += more
+        await_ledger(a, len(events), 60)
+        asking.set()
+        reader.join()
+        assert queried_totals(a) == expected_totals(events)
+        size = sum(path.stat().st_size for path in a.data.glob(f"{rig.bucket}/p*/data.mdb"))
+        assert size > 4 << 20, f"{size} bytes: no map was full"
+        assert a.stop() == 0
+        assert a.inspect("verify")[0] == 0
+
+
 def test_a_stored_position_that_the_log_does_not_hold_stops_it():
     if os.environ.get("TOLLWAY_BROKERS"):
         print("skipped: needs the embedded broker, which forgets")

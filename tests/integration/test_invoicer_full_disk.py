@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The invoicer's disk is full in the middle of its work: the verb says so and ends with 73, 74 or 75,
+bills nothing wrong, and the same verb finishes the work once there is room. The disk is a small tmpfs,
+which only root can mount."""
+# limit: 300
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from invoicer_rig import Rig, catalog, ulid  # noqa: E402
+
+SUBSCRIPTIONS = 400
+FEBRUARY, MARCH = "2026-02-01T01:00:00Z", "2026-03-01T01:00:00Z"
+FULL = ("No space left", "bytes free", "Input/output error")
+
+
+class Disk:
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        self.mount("-t", "tmpfs", "-o", "size=100m", "tollway-test", folder)
+
+    def mount(self, *arguments):
+        subprocess.run(["mount", *map(str, arguments)], check=True)
+
+    def leave(self, room):
+        """So many bytes beside what is there."""
+        used = sum(path.stat().st_blocks * 512 for path in self.folder.rglob("*") if path.is_file())
+        self.mount("-o", f"remount,size={used + room}", self.folder)
+
+    def grow(self):
+        self.mount("-o", "remount,size=100m", self.folder)
+
+    def close(self):
+        subprocess.run(["umount", "-l", str(self.folder)], check=False)
+
+
+def prepare(rig):
+    rig.apply(catalog(SUBSCRIPTIONS))
+    rig.count([(ulid(i + 1), day, str(i)) for day in ("2026-01-05T00:00:00", "2026-02-05T00:00:00")
+               for i in range(0, SUBSCRIPTIONS, 3)])
+
+
+def attempt(rig, *arguments):
+    """True when it could be done; otherwise it has said that the disk is full."""
+    done = subprocess.run(rig.command(*arguments), capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode in (0, 65):
+        return True
+    assert done.returncode in (73, 74, 75) and any(sign in done.stderr for sign in FULL), \
+        (arguments, done.returncode, done.stderr[-1500:])
+    return False
+
+
+def fill(rig, disk):
+    """Tries with ever more room; returns how often it was too little."""
+    refused = 0
+    for at, room in ((FEBRUARY, 0), (FEBRUARY, 16), (FEBRUARY, 64), (FEBRUARY, 160), (FEBRUARY, 100000),
+                     (MARCH, 0), (MARCH, 32), (MARCH, 128), (MARCH, 100000)):
+        disk.leave(room * 1024)
+        refused += not attempt(rig, "close", "--at", at, "--wait", "20s", "--json")
+        for total in rig.invoices().values():
+            assert total, total
+    disk.grow()
+    return refused
+
+
+def a_full_disk_bills_the_same_in_the_end(calm, rig, disk):
+    refused = fill(rig, disk)
+    assert refused >= 2, f"the disk was full {refused} times only"
+    for at in (FEBRUARY, MARCH):
+        for each in (calm, rig):
+            each.json("close", "--at", at, "--wait", "60s")
+    assert rig.invoices() == calm.invoices() and len(calm.invoices()) >= SUBSCRIPTIONS
+    return refused
+
+
+def main():
+    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
+    if not brokers:
+        print("skipped: TOLLWAY_TEST_BROKERS is unset: run it with tests/run")
+        sys.exit(77)
+    if os.geteuid() != 0:
+        print("skipped: only root can mount a small disk")
+        sys.exit(77)
+    calm, rig = Rig(brokers), Rig(brokers)
+    disk = Disk(rig.folder / "disk")
+    try:
+        rig.data = disk.folder / "data"
+        prepare(calm)
+        prepare(rig)
+        refused = a_full_disk_bills_the_same_in_the_end(calm, rig, disk)
+        print(f"full {refused} times; {len(rig.invoices())} invoices as without")
+    finally:
+        disk.close()
+        calm.end()
+        rig.end()
+
+
+if __name__ == "__main__":
+    main()
