@@ -329,6 +329,8 @@ static int print_help(const struct program *program, const struct command *comma
     buffer_add_char(&arguments, 0);
     buffer_printf(&name, "%s%s%s%c", program->name, command && command->name[0] ? " " : "",
                   command ? command->name : "", 0);
+    /* argp misplaces what stands beside names longer than its column. The user's own goes first. */
+    (void)setenv("ARGP_HELP_FMT", "opt-doc-col=37", 0);
     argp = (struct argp){.options = options.list, .args_doc = arguments.at, .doc = doc.at};
     argp_help(&argp, stdout, form, name.at);
     return 0;

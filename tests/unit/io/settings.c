@@ -389,6 +389,18 @@ Test(settings, a_verb_that_stands_alone_has_its_own_settings_only)
     cr_assert(strstr(err, "--bucket isn't a setting of this command"), "%s", err);
 }
 
+/* The longest name, and what it does beside it in the same column as the others'. */
+Test(settings, help_stands_in_two_columns)
+{
+    const char *name, *text;
+
+    cr_assert_eq(run("serve --help"), 0);
+    name = strstr(out, "\n      --http-header-timeout=DURATION ");
+    text = strstr(out, "How long the head of a request");
+    cr_assert(name && text, "%s", out);
+    cr_assert_eq(text - name, 1 + 37, "%s", out);
+}
+
 Test(settings, an_example_stands_below_the_help_and_in_the_manual_as_it_is)
 {
     cr_assert_eq(run("try --help"), 0);
