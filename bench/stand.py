@@ -121,6 +121,15 @@ class Process:
         return self.ready_file.exists() and self.ready_file.read_text().strip()
 
     def get(self, path, key=None, body=None):
+        """On a kept connection, which the server may have closed for its idleness: then on a new one."""
+        if self.connection:
+            try:
+                return self.get_once(path, key, body)
+            except http.client.RemoteDisconnected:
+                pass
+        return self.get_once(path, key, body)
+
+    def get_once(self, path, key, body):
         if not self.connection:
             self.connection = http.client.HTTPConnection(urllib.parse.urlparse(self.url).netloc, timeout=600)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
