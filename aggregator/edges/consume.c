@@ -21,8 +21,12 @@ enum {
     CELLS_BYTES_MAX = 256 << 20, /* then commit: old events of many minutes take a chunk each */
     NEW_SERIES_MAX = 25000,      /* what is first met costs a commit most: ten times a counter */
     IDLE_PUBLISH_MS = 50,        /* a round's time for totals when nothing came */
-    BUSY_PUBLISH_MS = 2,         /* and at least when something came; at most a tenth */
-    BUSY_PUBLISH_SHARE = 10
+    BUSY_PUBLISH_MS = 2,         /* saved up to, out of a tenth, while something comes */
+    BUSY_PUBLISH_SHARE = 10,
+    COMMIT_SHARE = 2,        /* of the time when it keeps up: a half */
+    BEHIND_COMMIT_SHARE = 5, /* and when it doesn't: about a fifth */
+    BEHIND_COMMIT_MS = 1000, /* but this often */
+    WAIT_SHARE = 20          /* it keeps up when it waits for a message so much of the time */
 };
 enum { GAUGES = 6 };
 
@@ -39,7 +43,9 @@ struct consume {
     struct shard **shards;       /* by partition; NULL: not ours */
     struct published *published; /* by partition */
     struct kafka_message *messages;
-    int64_t round_ms;  /* how long the last commits took */
+    int64_t looked_ns; /* since when it is watched whether it keeps up */
+    int64_t waited_ns; /* for messages since then */
+    bool is_behind;
     int64_t tended_ns; /* when the totals last had their time */
     int32_t turn;      /* the partition whose totals come first */
     int64_t gauges_ms;
@@ -129,14 +135,33 @@ static int take(struct consume *consume, const struct kafka_message *message)
     return r ? fault_pass(r) : 0;
 }
 
-static bool is_due(const struct consume *consume, const struct shard *shard, int64_t now_ms)
+static int64_t at_most(int64_t value, int64_t most)
 {
-    int64_t interval_ms = consume->limits.commit_ms;
+    return value < most ? value : most;
+}
 
+/* How long what is counted may wait for its commit. A commit costs by the blocks that it touches,
+ * few events or many. Who is behind makes an event visible sooner by catching up than by
+ * committing. */
+static int64_t commit_interval_ms(const struct consume *consume)
+{
+    int64_t round_ms = 0, interval_ms = consume->limits.commit_ms;
+
+    for (int32_t i = 0; i < consume->setup->partitions; i++)
+        if (consume->shards[i] && consume->shards[i]->tally->pending > 0)
+            round_ms += consume->shards[i]->commit_ms;
+    if (interval_ms < COMMIT_SHARE * round_ms)
+        interval_ms = COMMIT_SHARE * round_ms;
+    if (consume->is_behind && interval_ms < BEHIND_COMMIT_MS)
+        interval_ms = at_most(interval_ms + BEHIND_COMMIT_SHARE * round_ms, BEHIND_COMMIT_MS);
+    return interval_ms;
+}
+
+static bool is_due(const struct consume *consume, const struct shard *shard, int64_t now_ms,
+                   int64_t interval_ms)
+{
     if (shard->tally->pending == 0)
         return false;
-    if (interval_ms < 2 * consume->round_ms) /* never more than half the time in commits */
-        interval_ms = 2 * consume->round_ms;
     return (int64_t)shard->tally->pending_events >= consume->limits.commit_events ||
            shard->tally->series.count - shard->tally->series_committed >= NEW_SERIES_MAX ||
            cells_bytes(&shard->tally->cells) >= CELLS_BYTES_MAX ||
@@ -146,8 +171,7 @@ static bool is_due(const struct consume *consume, const struct shard *shard, int
 
 static int commit_due(struct consume *consume)
 {
-    int64_t began_ms = monotonic_ms();
-    bool committed = false;
+    int64_t now_ms = monotonic_ms(), interval_ms = commit_interval_ms(consume);
 
     for (int32_t i = 0; i < consume->setup->partitions; i++) {
         struct shard *shard = consume->shards[i];
@@ -155,31 +179,28 @@ static int commit_due(struct consume *consume)
 
         if (!shard)
             continue;
-        if (is_due(consume, shard, began_ms)) {
+        if (is_due(consume, shard, now_ms, interval_ms)) {
             r = wait_on_retry(consume, shard_commit(shard));
             if (r)
                 return fault_pass(r);
             consumer_commit(consume->consumer, i, shard->vault.state.next_offset);
-            committed = true;
         }
     }
-    if (committed)
-        consume->round_ms = monotonic_ms() - began_ms;
     return 0;
 }
 
-/* Gives the partitions' totals their share of the time, each in its turn. */
+/* Gives the partitions' totals their share of the time, each in its turn. Rounds may be shorter
+ * than what is worth beginning with: then it gathers. */
 static int tend(struct consume *consume, bool is_idle)
 {
     int32_t partitions = consume->setup->partitions, first = consume->turn;
     int64_t now_ns = monotonic_ns();
     int64_t share_ns = (now_ns - consume->tended_ns) / BUSY_PUBLISH_SHARE;
-    int64_t least_ns = INT64_C(1000000) * (is_idle ? IDLE_PUBLISH_MS : BUSY_PUBLISH_MS);
     int64_t most_ns = INT64_C(1000000) * IDLE_PUBLISH_MS;
-    int64_t until_ns = now_ns + (share_ns < least_ns  ? least_ns
-                                 : share_ns > most_ns ? most_ns
-                                                      : share_ns);
+    int64_t until_ns = now_ns + (is_idle ? most_ns : at_most(share_ns, most_ns));
 
+    if (!is_idle && share_ns < INT64_C(1000000) * BUSY_PUBLISH_MS)
+        return 0;
     consume->tended_ns = now_ns;
     for (int32_t i = 0; i < partitions; i++) {
         int32_t number = (first + i) % partitions;
@@ -350,9 +371,24 @@ static int make_room(struct consume *consume)
 
 /* --- the thread --- */
 
+static int poll_messages(struct consume *consume)
+{
+    int64_t began_ns = monotonic_ns(), now_ns;
+    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
+
+    now_ns = monotonic_ns();
+    consume->waited_ns += now_ns - began_ns;
+    if (now_ns - consume->looked_ns >= consume->limits.commit_ms * INT64_C(1000000)) {
+        consume->is_behind = consume->waited_ns < (now_ns - consume->looked_ns) / WAIT_SHARE;
+        consume->looked_ns = now_ns;
+        consume->waited_ns = 0;
+    }
+    return count;
+}
+
 static int round_once(struct consume *consume)
 {
-    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
+    int count = poll_messages(consume);
     int r;
 
     if (count < 0)

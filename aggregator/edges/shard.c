@@ -272,6 +272,7 @@ int shard_commit(struct shard *shard)
     }
     if (r)
         return fault_pass(r);
+    shard->commit_ms = (monotonic_ns() - began_ns) / 1000000;
     observe(shard, &before, (int32_t)((monotonic_ns() - began_ns) / 1000));
     return 0;
 }
