@@ -1,4 +1,5 @@
 #include "common/io/log.h"
+#include "common/io/rlimits.h"
 #include "common/io/setting_kinds.h"
 #include "common/io/setting_pages.h"
 #include "common/io/setting_values.h"
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 
 enum {
@@ -394,6 +394,12 @@ static void start_log(const struct program *program, const struct common_config 
              strcmp(config->log_form, "json") == 0 ? LOG_JSON : LOG_LOGFMT);
 }
 
+static void begin_work(const struct program *program, const struct common_config *config)
+{
+    start_log(program, config);
+    rlimits_open_files(config->http_connections);
+}
+
 static int read_settings(struct setting_values *values, const struct invocation *invocation,
                          void *config, struct buffer *wrong)
 {
@@ -440,7 +446,7 @@ static int run_command(const struct invocation *invocation, const struct command
         r = print_config(&values);
     } else {
         if (program->has_common_settings && !command->stands_alone)
-            start_log(program, config);
+            begin_work(program, config);
         r = command->run(config, (int)(invocation->argument_count - words),
                          invocation->arguments + words);
     }
@@ -503,18 +509,6 @@ static int perform(const struct invocation *invocation)
     return run_command(invocation, command, words);
 }
 
-/* A core dump would hold clients' keys and the broker's password. The hard limit stays: `prlimit
- * --core` allows one process a dump when somebody looks for a fault. */
-static void forbid_core_dumps(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_CORE, &limit))
-        return;
-    limit.rlim_cur = 0;
-    (void)!setrlimit(RLIMIT_CORE, &limit);
-}
-
 int program_run(const struct program *program, int argc, char **argv)
 {
     struct invocation invocation = {.program = program};
@@ -522,7 +516,7 @@ int program_run(const struct program *program, int argc, char **argv)
 
     assert(program->command_count > 0);
     assert(!program->has_common_settings || program->config_size >= sizeof(struct common_config));
-    forbid_core_dumps();
+    rlimits_forbid_core_dumps();
     options_init(&invocation.options, program, NULL);
     invocation.flags = calloc((size_t)argc + 1, sizeof(invocation.flags[0]));
     invocation.arguments = calloc((size_t)argc + 1, sizeof(invocation.arguments[0]));

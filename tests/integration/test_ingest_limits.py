@@ -82,6 +82,44 @@ def test_connections_beyond_the_limit_are_turned_away():
         b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
 
 
+def restart_with_files(soft, hard, *settings):
+    """`hard` can't be raised again by another than root."""
+    RIG.stop()
+    RIG.settings = ["--topics-check=false", "--kafka-intake=false", *settings]
+    process = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); " \
+              "os.execv(sys.argv[1], sys.argv[1:])"
+    RIG.start(before=[sys.executable, "-c", process])
+
+
+def test_open_files_are_raised_to_what_the_system_allows():
+    restart_with_files(64, 600, "--http-connections=300")
+    held = [socket.create_connection(address(), 20) for _ in range(250)]
+    for connection in held:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert all(b" 200 " in connection.recv(4096) for connection in held)
+    for connection in held:
+        connection.close()
+    assert "few_open_files" not in (RIG.folder / "log").read_text()
+
+
+def test_too_few_open_files_are_told_and_cost_nobody_who_is_in():
+    restart_with_files(64, 120, "--http-connections=300")
+    assert (RIG.folder / "log").read_text().count("few_open_files") == 1
+    held = [socket.create_connection(address(), 20) for _ in range(200)]
+    for connection in held[:20]:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert all(b" 200 " in connection.recv(4096) for connection in held[:20])
+    for connection in held:
+        connection.close()
+
+    def is_let_in():
+        try:
+            return RIG.post([event("f")], BATCH)[0] == 202
+        except OSError:  # turned away
+            return False
+    wait_for("room for a connection", 60, is_let_in)
+
+
 def test_ten_thousand_events_a_request_where_the_setting_says_so():
     RIG.stop()
     RIG.settings = ["--topics-check=false", "--kafka-intake=false", "--request-events=10000",

@@ -150,11 +150,12 @@ class Rig:
         records = catalog(self.bucket) if records is None else records
         self.put("catalog", [{"key": k, "value": json.dumps(v)} for k, v in records])
 
-    def start(self, ready=True):
+    def start(self, ready=True, before=()):
+        """`before` is a command that runs ingest in its place."""
         ready_file = self.folder / "ready"
         ready_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [BIN / "ingest", "--brokers", self.brokers, "--bucket", self.bucket, "--listen",
+            [*before, BIN / "ingest", "--brokers", self.brokers, "--bucket", self.bucket, "--listen",
              "127.0.0.1:0", "--ready-file", ready_file, *self.settings],
             stderr=open(self.folder / "log", "a"))
         wait_for("ingest's address", 20, ready_file.exists)
