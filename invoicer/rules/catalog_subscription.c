@@ -293,8 +293,13 @@ static void check_billed(struct catalog_check *check, const struct pointer *wher
             issue_add(check->issues, &place, "subscription_billed",
                       "%s can't change any more: subscription %s has been invoiced", fixed[i], id);
     }
-    if (differs(old, subscription, "activeTo") &&
-        minute_of(subscription, "activeTo", INT64_MAX) < billed)
+    if (!differs(old, subscription, "activeTo"))
+        return;
+    if (minute_of(old, "activeTo", INT64_MAX) <= billed)
+        issue_add(check->issues, &end, "subscription_billed",
+                  "subscription %s ended by %s and has its last invoice: what goes on is a new one",
+                  id, shape_string(old, "activeTo"));
+    else if (minute_of(subscription, "activeTo", INT64_MAX) < billed)
         issue_add(check->issues, &end, "subscription_billed",
                   "activeTo lies before what subscription %s has been invoiced for", id);
 }

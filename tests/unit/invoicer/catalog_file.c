@@ -164,6 +164,32 @@ Test(catalog_file, what_was_invoiced_of_a_subscription_stays)
     catalog_state_deinit(&state);
 }
 
+/* Its last period was cut at its end: lengthened, it would be billed again from its begin. */
+Test(catalog_file, a_subscription_with_its_last_invoice_does_not_go_on)
+{
+    static const char *const id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    struct catalog_state state;
+    json_t *ended;
+
+    fine(&state);
+    ended = json_deep_copy(catalog_state_find(&state, "subscription", id));
+    json_object_set_new(ended, "activeTo", json_string("2026-02-02T00:00:00Z"));
+    catalog_state_put(&state, "subscription/01ARZ3NDEKTSV4RRFFQ69G5FAV", ended);
+    catalog_state_billed(&state, id, 29498400); /* 2026-02-01 */
+    check_subscription(&state, "\"activeFrom\":\"2026-01-01T00:00:00Z\"", "");
+
+    catalog_state_billed(&state, id, 29499840); /* 2026-02-02 */
+    check_subscription(&state, "\"activeFrom\":\"2026-01-01T00:00:00Z\"",
+                       "error /subscriptions/0/activeTo subscription_billed\n");
+    check_subscription(
+        &state, "\"activeFrom\":\"2026-01-01T00:00:00Z\",\"activeTo\":\"2026-03-01T00:00:00Z\"",
+        "error /subscriptions/0/activeTo subscription_billed\n");
+    check_subscription(
+        &state, "\"activeFrom\":\"2026-01-01T00:00:00Z\",\"activeTo\":\"2026-02-02T00:00:00Z\"",
+        "");
+    catalog_state_deinit(&state);
+}
+
 /* The change of one record by applying a file. */
 static struct catalog_change change_of(struct catalog_changes *changes, const char *key)
 {
