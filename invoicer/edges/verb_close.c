@@ -2,8 +2,8 @@
  * `close --at TIME`: runs a close and shows its invoices; on a terminal with a bar, else in a line.
  *
  * Exit status: 0 all is billed; 75 something is away or not there yet, and running it again goes
- * on; 73 the folder of --out can't be written, nothing is billed; 80 some subscriptions could not be
- * billed, the others are.
+ * on; 73 the folder of --out can't be written, nothing is billed; 80 some subscriptions could not
+ * be billed, the others are.
  */
 #include "common/base/fault.h"
 #include "common/io/log.h"
