@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from ingest_rig import (ADMIN_KEY, BATCH, ENDED, EXPIRED_KEY, KEY, OTHER, ROOT, STRUCTURED,  # noqa: E402
-                        SUBSCRIPTION, Rig, event, main, make_key)
+                        SUBSCRIPTION, Rig, event, key_record, main, make_key, wait_for)
 
 RIG = None
 
@@ -319,6 +319,20 @@ def test_keys():
     status, _, _ = RIG.request("POST", f"/v1/events?key={KEY}", json.dumps(good).encode(),
                                [("Content-Type", STRUCTURED)])
     assert status == 401
+
+
+def test_a_key_opens_from_its_record_on_until_it_is_revoked():
+    new = make_key("new")
+    name, record = key_record(new)
+    refuses_whole(401, "unauthorized", event("kn1"), key=new)
+
+    def is_let_in():
+        return RIG.post(event("kn2"), STRUCTURED, key=new)[0] == 202
+    RIG.put("catalog", [{"key": name, "value": json.dumps(record)}])
+    wait_for("a new key", 60, is_let_in)
+    RIG.put("catalog", [{"key": name, "value": None}])
+    wait_for("a revoked key to be refused", 60, lambda: not is_let_in())
+    refuses_whole(401, "unauthorized", event("kn3"), key=new)
 
 
 def test_no_key_is_ever_logged():
