@@ -95,8 +95,9 @@ const struct setting aggregator_settings[] = {
         .usual = "250ms",
         .least = 1,
         .most = 60000,
-        .help = "How often changed totals of a partition are published to <bucket>.counters. Less "
-                "writes more records.",
+        .help = "How often changed totals of a partition are published to <bucket>.counters, when "
+                "they are few. When more than a thousand change in a second, twenty times as "
+                "seldom: a close waits that long for them. Less writes more records.",
         .offset = offsetof(struct aggregator_config, publish_ms),
     },
     {

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <xxhash.h>
 
-enum { FLUSH_MS = 10000, COMMIT_ATTEMPTS = 3, CUTS_CHECK_MS = 500, SEAL_HELD_IDS = 1000000 };
+enum { FLUSH_MS = 10000, COMMIT_ATTEMPTS = 3, SEAL_HELD_IDS = 1000000 };
 
 bool shard_folder(const char *data, const char *bucket, int32_t partition,
                   char path[SHARD_PATH_MAX])
@@ -363,7 +363,7 @@ static int snapshot(struct shard *shard, int64_t now_ms)
     return 0;
 }
 
-/* Is there anything to say, or to say again? */
+/* Is there anything to say, or to say again? New cuts are waited for: they are said at once. */
 static bool is_publishing_due(struct shard *shard, int64_t now_ms)
 {
     const struct shard_setup *setup = shard->setup;
@@ -374,9 +374,11 @@ static bool is_publishing_due(struct shard *shard, int64_t now_ms)
         return false;
     take_overwritten(shard);
     publisher_note_cuts(&shard->publisher, shard->tally);
-    return has_news(shard) || since_ms >= setup->mark_ms ||
-           publisher->catalog_offset != publisher->mark.catalog_offset ||
-           publisher->published->offset < shard->vault.state.next_offset;
+    if (publisher->catalog_offset != publisher->mark.catalog_offset)
+        return true;
+    return windows_are_worth_it(&publisher->windows, since_ms, setup->publish_ms) &&
+           (has_news(shard) || since_ms >= setup->mark_ms ||
+            publisher->published->offset < shard->vault.state.next_offset);
 }
 
 static int publish(struct shard *shard, int64_t now_ms, int64_t until_ns)

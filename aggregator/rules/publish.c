@@ -3,7 +3,12 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { WINDOWS_FIRST_ROOM = 64 };
+enum {
+    WINDOWS_FIRST_ROOM = 64,
+    RECORDS_A_SECOND = 1000,
+    INTERVALS_MAX = 20,
+    UNIQUES_HELD_MAX = 100000 /* each takes memory, also when it was seen before */
+};
 
 void windows_deinit(struct windows *windows)
 {
@@ -59,6 +64,15 @@ void windows_add_unique(struct windows *windows, const struct changed_unique *un
     windows->uniques = grown(windows->uniques, windows->unique_count, &windows->unique_room,
                              sizeof(*windows->uniques));
     windows->uniques[windows->unique_count++] = *unique;
+}
+
+bool windows_are_worth_it(const struct windows *windows, int64_t since_ms, int64_t interval_ms)
+{
+    int64_t records = (int64_t)windows->count + windows->unique_count;
+
+    return since_ms >= interval_ms &&
+           (records * 1000 <= since_ms * RECORDS_A_SECOND ||
+            windows->unique_count >= UNIQUES_HELD_MAX || since_ms >= interval_ms * INTERVALS_MAX);
 }
 
 uint64_t cuts_hash(const uint16_t *cuts, size_t count)

@@ -248,6 +248,28 @@ Test(ledger, rows_are_read_back_as_they_were_and_only_those_that_changed_are_dir
     ledger_deinit(&ledger);
 }
 
+Test(windows, few_go_out_at_once_and_many_wait_for_twenty_intervals_at_most)
+{
+    struct windows windows = {0};
+
+    cr_assert(!windows_are_worth_it(&windows, 249, 250));
+    cr_assert(windows_are_worth_it(&windows, 250, 250));
+    for (uint32_t line = 0; line < 250; line++)
+        windows_add(&windows, (struct changed_window){.line = line, .from = 0, .to = 1440});
+    cr_assert(windows_are_worth_it(&windows, 250, 250));
+    windows_add_unique(&windows, &(struct changed_unique){.line = 1, .from = 0, .to = 1440});
+    cr_assert(!windows_are_worth_it(&windows, 250, 250), "251 records in a quarter of a second");
+    cr_assert(windows_are_worth_it(&windows, 251, 250));
+    for (uint32_t line = 250; line < 100000; line++)
+        windows_add(&windows, (struct changed_window){.line = line, .from = 0, .to = 1440});
+    cr_assert(!windows_are_worth_it(&windows, 4999, 250));
+    cr_assert(windows_are_worth_it(&windows, 5000, 250));
+    for (int i = 1; i < 100000; i++)
+        windows_add_unique(&windows, &(struct changed_unique){.line = 1, .from = 0, .to = 1440});
+    cr_assert(windows_are_worth_it(&windows, 250, 250), "unique values aren't held without end");
+    windows_deinit(&windows);
+}
+
 Test(runs, a_range_is_covered_once_in_order_by_whole_windows)
 {
     srand(7);
