@@ -26,7 +26,8 @@ enum {
     COMMIT_SHARE = 2,        /* of the time when it keeps up: a half */
     BEHIND_COMMIT_SHARE = 5, /* and when it doesn't: about a fifth */
     BEHIND_COMMIT_MS = 1000, /* but this often */
-    WAIT_SHARE = 20          /* it keeps up when it waits for a message so much of the time */
+    LOOK_MS = 1000, /* how long that is watched: longer than a commit and what came meanwhile */
+    WAIT_SHARE = 20 /* it keeps up when it waits for a message so much of the time */
 };
 enum { GAUGES = 6 };
 
@@ -378,7 +379,7 @@ static int poll_messages(struct consume *consume)
 
     now_ns = monotonic_ns();
     consume->waited_ns += now_ns - began_ns;
-    if (now_ns - consume->looked_ns >= consume->limits.commit_ms * INT64_C(1000000)) {
+    if (now_ns - consume->looked_ns >= LOOK_MS * INT64_C(1000000)) {
         consume->is_behind = consume->waited_ns < (now_ns - consume->looked_ns) / WAIT_SHARE;
         consume->looked_ns = now_ns;
         consume->waited_ns = 0;
