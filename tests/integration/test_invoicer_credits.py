@@ -11,7 +11,8 @@ import sys
 import time
 from fractions import Fraction as F
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / part) for part in ("support", "oracle")]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "oracle"))  # last: it has a calendar.py
 from invoicer_rig import Rig, plan, ulid, usage_card  # noqa: E402
 from rating import half_away  # noqa: E402
 
