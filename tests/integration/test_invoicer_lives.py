@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Random plans with phases, anchors and every pair of cadences are billed as a model of the rules says, fee by fee."""
+"""Random plans with phases, anchors and every pair of cadences are billed as a model of the rules says, fee by fee,
+and what comes in late is billed so that each period has paid what it would have paid at once."""
 # limit: 120
 import calendar
 import collections
 import datetime
+import json
 import os
 import pathlib
 import random
@@ -83,6 +85,7 @@ class Life:
         length = (min(self.end, END) - self.start).days
         self.usage = {self.start + days(days=rng.randrange(length)): rng.choice([1, 50, 1000, rng.randint(0, 9000)])
                       for _ in range(rng.randint(0, 40))}
+        self.late = {day: self.usage.pop(day) for day in list(self.usage) if rng.random() < 0.2}
 
     def record(self, customer):
         record = {"id": self.id, "customerKey": customer, "plan": {"key": self.plan["key"]},
@@ -166,15 +169,59 @@ def expected(life, until):
 
 # --- the comparison ---
 
+def line_of(line):
+    return (line["phaseKey"], line["rateCardKey"], line["period"]["from"], line["period"]["to"], F(line["total"]))
+
+
 def billed(rig):
+    """{subscription: {boundary: sorted lines}}"""
     found = collections.defaultdict(dict)
-    for listed in rig.json("invoices", "list"):
-        invoice = rig.json("invoices", "show", listed["id"])
-        lines = [(line["phaseKey"], line["rateCardKey"], line["period"]["from"], line["period"]["to"],
-                  F(line["total"])) for line in invoice["lines"]]
+    for file in (rig.folder / "out").glob("**/*.json"):
+        invoice = json.loads(file.read_text())
+        lines = sorted(map(line_of, invoice["lines"]), key=str)
         assert F(invoice["total"]) == sum(line[4] for line in lines), invoice
-        found[invoice["subscription"]][invoice["boundary"]] = sorted(lines, key=str)
+        found[invoice["subscription"]][invoice["boundary"]] = lines
     return found
+
+
+def close(rig, at):
+    rig.run("close", "--at", text(at), "--out", rig.folder / "out")
+
+
+def count(rig, lives, usage_of):
+    rig.count([(life.id, text(day)[:-1], quantity) for life in lives for day, quantity in usage_of(life).items()])
+
+
+def each_invoice_holds_what_is_due(rig, lives, rng):
+    count(rig, lives, lambda life: life.usage)
+    close(rig, BEGIN + datetime.timedelta(days=rng.randrange(400)))
+    close(rig, END)
+    found, boundaries = billed(rig), 0
+    for life in lives:
+        wanted = expected(life, END - datetime.timedelta(hours=1))
+        for boundary in sorted(wanted.keys() | found[life.id].keys()):
+            assert found[life.id].get(boundary) == wanted.get(boundary), (
+                life.id, boundary, "got", found[life.id].get(boundary), "wanted", wanted.get(boundary))
+        boundaries += len(wanted)
+    assert boundaries > LIVES, "next to nothing was billed"
+    print(f"{boundaries} invoices of {LIVES} subscriptions")
+
+
+def late_usage_is_made_up_for(rig, lives):
+    """By the horizon each has a boundary on which its adjustments stand."""
+    count(rig, lives, lambda life: life.late)
+    close(rig, HORIZON)
+    found = billed(rig)
+    for life in lives:
+        life.usage.update(life.late)
+        paid = collections.Counter()
+        for lines in found[life.id].values():
+            for *period, total in lines:
+                paid[tuple(period)] += total
+        for lines in expected(life, END - datetime.timedelta(hours=1)).values():
+            for *period, total in lines:
+                assert paid[tuple(period)] == total, (life.id, period, "got", paid[tuple(period)], "wanted", total)
+    print(f"{sum(len(life.late) for life in lives)} days came in late")
 
 
 def main():
@@ -193,18 +240,8 @@ def main():
                    "plans": [life.plan for life in lives],
                    "customers": [{"key": f"customer{number}"} for number in range(LIVES)],
                    "subscriptions": [life.record(f"customer{number}") for number, life in enumerate(lives)]})
-        rig.count([(life.id, text(day)[:-1], quantity) for life in lives for day, quantity in life.usage.items()])
-        rig.json("close", "--at", text(BEGIN + datetime.timedelta(days=rng.randrange(400))))
-        rig.json("close", "--at", text(END))
-        found, boundaries = billed(rig), 0
-        for life in lives:
-            wanted = expected(life, END - datetime.timedelta(hours=1))
-            for boundary in sorted(wanted.keys() | found[life.id].keys()):
-                assert found[life.id].get(boundary) == wanted.get(boundary), (
-                    life.id, boundary, "got", found[life.id].get(boundary), "wanted", wanted.get(boundary))
-            boundaries += len(wanted)
-        assert boundaries > LIVES, "next to nothing was billed"
-        print(f"{boundaries} invoices of {LIVES} subscriptions")
+        each_invoice_holds_what_is_due(rig, lives, rng)
+        late_usage_is_made_up_for(rig, lives)
     finally:
         rig.end()
 
