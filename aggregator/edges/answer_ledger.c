@@ -22,7 +22,7 @@ struct audit {
     struct answers *answers;
     struct http_request *request;
     struct answer_partitions partitions;
-    struct text filter[QUERY_VALUES_MAX];
+    struct text filter[QUERY_SUBSCRIPTIONS_MAX];
     size_t filter_count;
     int64_t *ends; /* of every partition of `usage`, asked before the counts are read */
     struct unread_stretch *unread; /* of every partition; of ours, what isn't counted yet */
@@ -287,8 +287,8 @@ static bool read_filter(struct http_request *request, struct audit *audit)
                                 "the ledger takes filterSubscription alone", NULL);
             return false;
         }
-        if (audit->filter_count == QUERY_VALUES_MAX) {
-            http_answer_problem(request, 400, "invalid_parameter", "more than 100 subscriptions",
+        if (audit->filter_count == QUERY_SUBSCRIPTIONS_MAX) {
+            http_answer_problem(request, 400, "invalid_parameter", "more than 1000 subscriptions",
                                 "/filterSubscription");
             return false;
         }

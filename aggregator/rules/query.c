@@ -259,17 +259,17 @@ static int read_value(struct reading *reading, const json_t *value, bool null_is
 
 /* A list, or one value in its place; null and [] filter nothing. What stands in it twice is one
  * value: it mustn't count twice. */
-static int read_values(struct reading *reading, const json_t *value, bool null_is_value,
-                       const char *pointer, struct query_list *list)
+static int read_values(struct reading *reading, const json_t *value, size_t most,
+                       bool null_is_value, const char *pointer, struct query_list *list)
 {
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
     struct text *texts;
 
     if (!value || json_is_null(value) || count == 0)
         return 0;
-    if (count > QUERY_VALUES_MAX)
-        return refuse(reading->problem, "invalid_parameter", pointer, "%zu values; the most is %d",
-                      count, QUERY_VALUES_MAX);
+    if (count > most)
+        return refuse(reading->problem, "invalid_parameter", pointer, "%zu values; the most is %zu",
+                      count, most);
     texts = arena_take(reading->arena, count * sizeof(*texts));
     if (!texts)
         return no_room(reading);
@@ -285,12 +285,13 @@ static int read_values(struct reading *reading, const json_t *value, bool null_i
     return 0;
 }
 
-static int read_list(struct reading *reading, const char *name, struct query_list *list)
+static int read_list(struct reading *reading, const char *name, size_t most,
+                     struct query_list *list)
 {
     char pointer[64];
 
     snprintf(pointer, sizeof(pointer), "/%s", name);
-    return read_values(reading, json_object_get(reading->object, name), false, pointer, list);
+    return read_values(reading, json_object_get(reading->object, name), most, false, pointer, list);
 }
 
 /* --- dimensions --- */
@@ -333,7 +334,7 @@ static int read_filters(struct reading *reading)
         filter->dimension = arena_copy(reading->arena, text_of(name));
         if (text_is_absent(filter->dimension))
             return no_room(reading);
-        r = read_values(reading, value, true, pointer, &filter->values);
+        r = read_values(reading, value, QUERY_VALUES_MAX, true, pointer, &filter->values);
         if (r)
             return r;
         reading->query->filter_count++;
@@ -353,7 +354,7 @@ static int read_group_by(struct reading *reading)
 {
     struct query *query = reading->query;
     struct query_list names = {.count = 0};
-    int r = read_list(reading, "groupBy", &names);
+    int r = read_list(reading, "groupBy", QUERY_VALUES_MAX, &names);
 
     for (size_t i = 0; !r && i < names.count; i++) {
         if (text_is(names.at[i], "subject"))
@@ -390,9 +391,10 @@ static int read_all(struct reading *reading)
     for (size_t i = 0; !r && i < ARRAY_LEN(readers); i++)
         r = readers[i](reading);
     if (!r)
-        r = read_list(reading, "subject", &reading->query->subjects);
+        r = read_list(reading, "subject", QUERY_VALUES_MAX, &reading->query->subjects);
     if (!r)
-        r = read_list(reading, "filterSubscription", &reading->query->subscriptions);
+        r = read_list(reading, "filterSubscription", QUERY_SUBSCRIPTIONS_MAX,
+                      &reading->query->subscriptions);
     return r;
 }
 

@@ -18,7 +18,12 @@
 
 #include <jansson.h>
 
-enum { QUERY_VALUES_MAX = 100, QUERY_CLIENT_ID_MAX = 36, QUERY_BODY_BYTES_MAX = 256 * 1024 };
+enum {
+    QUERY_VALUES_MAX = 100,
+    QUERY_SUBSCRIPTIONS_MAX = 1000,
+    QUERY_CLIENT_ID_MAX = 36,
+    QUERY_BODY_BYTES_MAX = 256 * 1024
+};
 
 struct query_list {
     const struct text *at; /* absent: null, the missing dimension */

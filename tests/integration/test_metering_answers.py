@@ -155,6 +155,9 @@ def test_24_a_list_is_an_or_and_parameters_are_an_and(tollway):
     assert total(subject=["a"], filterGroupBy={"method": ["GET"]}) == 4
     assert total(subject=["a"], filterGroupBy={"method": ["PUT"]}) is None
     assert total(subject=["nobody", "A", "e\u0301"]) is None
+    # A bucket has hundreds of subscriptions: as many can be named.
+    assert total(filterSubscription=[who, *(f"nobody{i}" for i in range(999))]) == everything
+    assert tollway.ask("api", {"filterSubscription": ["x"] * 1001})[1]["code"] == "invalid_parameter"
     # What stands in a list twice is one value.
     assert total(filterSubscription=[who, who]) == everything
     assert total(subject=["a", "a"]) == 6 and total(filterGroupBy={"method": [None, None]}) == 1
