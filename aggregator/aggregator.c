@@ -343,6 +343,15 @@ static void free_all(struct aggregator *aggregator)
     metrics_free(aggregator->metrics);
 }
 
+/* Nothing was opened that would have to be closed, and the catalog's thread may wait for a broker
+ * that isn't there, longer than who ended us does. */
+static _Noreturn void end_unbegun(const struct aggregator *aggregator)
+{
+    log_message(LOG_INFO, "ended", "status %d", aggregator->status);
+    log_end();
+    _exit(aggregator->status);
+}
+
 /* As many threads of libuv's pool for peers' questions as for clients': answer.h. */
 static void size_pool(int64_t query_threads)
 {
@@ -385,6 +394,8 @@ static int serve(void *config, int argc, char **argv)
         return r == FAULT_RETRY ? EX_UNAVAILABLE : EX_CONFIG;
     }
     uv_run(&aggregator.loop, UV_RUN_DEFAULT);
+    if (!aggregator.owned)
+        end_unbegun(&aggregator);
     free_all(&aggregator);
     uv_loop_close(&aggregator.loop);
     log_message(LOG_INFO, "ended", "status %d", aggregator.status);

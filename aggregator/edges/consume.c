@@ -17,6 +17,8 @@ enum {
     GAUGES_MS = 1000,
     GROUP_MAX = 96,
     SHORT_LOG_MS = 10000,
+    SETTLE_MS = 5000,   /* for all partitions that are handed over together */
+    TOGETHER_MS = 1000, /* one after the other without a longer pause */
     MAKE_ROOM_MS = 200,
     CELLS_BYTES_MAX = 256 << 20, /* then commit: old events of many minutes take a chunk each */
     NEW_SERIES_MAX = 25000,      /* what is first met costs a commit most: ten times a counter */
@@ -44,6 +46,7 @@ struct consume {
     struct shard **shards;       /* by partition; NULL: not ours */
     struct published *published; /* by partition */
     struct kafka_message *messages;
+    int64_t settled_ms, settle_until_ms;
     int64_t looked_ns; /* since when it is watched whether it keeps up */
     int64_t waited_ns; /* for messages since then */
     bool is_behind;
@@ -103,13 +106,29 @@ static int on_assigned(void *context, int32_t partition, int64_t *offset)
     return 0;
 }
 
+/* Of a broker that is gone, each partition would wait for as long as the first; what isn't sent in
+ * time the next owner sends. */
+static int settle(struct consume *consume, struct shard *shard)
+{
+    int64_t now_ms = monotonic_ms();
+    int r;
+
+    if (now_ms - consume->settled_ms > TOGETHER_MS)
+        consume->settle_until_ms = now_ms + SETTLE_MS;
+    r = shard_settle(shard, now_ms,
+                     consume->settle_until_ms > now_ms ? (int)(consume->settle_until_ms - now_ms)
+                                                       : 0);
+    consume->settled_ms = monotonic_ms();
+    return r ? fault_pass(r) : 0;
+}
+
 /* A partition that is lost may be somebody else's by now: what isn't committed is read again there.
  */
 static void on_revoked(void *context, int32_t partition, bool lost)
 {
     struct consume *consume = context;
     struct shard *shard = consume->shards[partition];
-    int r = lost ? 0 : shard_settle(shard, monotonic_ms());
+    int r = lost ? 0 : settle(consume, shard);
 
     if (r)
         log_fault(LOG_WARN, "handed_over_uncommitted");

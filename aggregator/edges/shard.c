@@ -243,7 +243,7 @@ static int64_t monotonic_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int shard_commit(struct shard *shard)
+static int commit(struct shard *shard, int flush_ms)
 {
     struct account_counts before = shard->tally->ledger.committed_sum;
     int64_t began_ns = monotonic_ns();
@@ -255,7 +255,7 @@ int shard_commit(struct shard *shard)
         return fault(FAULT_RETRY, "partition %d: a copy for %s isn't sent", shard->partition,
                      shard->setup->rejected_topic);
     if (shard->has_asides) {
-        r = producer_flush(shard->producer, FLUSH_MS);
+        r = producer_flush(shard->producer, flush_ms);
         if (r)
             return fault_pass(r);
         shard->has_asides = false;
@@ -275,6 +275,11 @@ int shard_commit(struct shard *shard)
     shard->commit_ms = (monotonic_ns() - began_ns) / 1000000;
     observe(shard, &before, (int32_t)((monotonic_ns() - began_ns) / 1000));
     return 0;
+}
+
+int shard_commit(struct shard *shard)
+{
+    return commit(shard, FLUSH_MS);
 }
 
 /* --- ids that are too many for the memory --- */
@@ -408,14 +413,14 @@ int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns)
     return 0;
 }
 
-int shard_settle(struct shard *shard, int64_t now_ms)
+int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms)
 {
-    int r = shard_commit(shard);
+    int r = commit(shard, flush_ms);
 
     if (r == 0)
         r = publisher_send(&shard->publisher, &shard->vault, shard->tally);
     if (r == 0)
-        r = producer_flush(shard->producer, FLUSH_MS);
+        r = producer_flush(shard->producer, flush_ms);
     if (r == 0 && shard->setup->snapshots &&
         shard->snapshot_offset < shard->vault.state.next_offset)
         r = snapshot(shard, now_ms);

@@ -86,5 +86,6 @@ MUST_USE int shard_free_ids(struct shard *shard, int64_t bytes, bool *freed);
 /* Publishes what is due, until that time of the monotonic clock; repeats the mark; writes a
  * snapshot when it is time. */
 MUST_USE int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns);
-/* Publishes at once and, with a folder for them, writes a snapshot: before handing over. */
-MUST_USE int shard_settle(struct shard *shard, int64_t now_ms);
+/* Publishes at once, waiting for Kafka at most flush_ms, and, with a folder for them, writes a
+ * snapshot: before handing over. */
+MUST_USE int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms);

@@ -463,6 +463,33 @@ def test_a_full_map_grows_and_counts_nothing_twice():
         assert a.inspect("verify")[0] == 0
 
 
+def test_without_a_broker_it_ends_all_the_same():
+    """In a time that doesn't grow with the number of partitions."""
+    if os.environ.get("TOLLWAY_BROKERS"):
+        print("skipped: needs a broker of its own to stop")
+        return
+    with ready_rig() as rig:
+        a = rig.aggregator(settings=["--mark-interval=250ms"]).start()
+        events = traffic(70, 500)
+        rig.send(events)
+        await_ledger(a, 500)
+        rig.broker.process.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        assert a.stop(seconds=30) == 0
+        assert a.log().count("partition_revoked") == 4
+        assert "handed_over_uncommitted" in a.log(), "the broker did answer"
+        rig.broker.process.send_signal(signal.SIGCONT)
+        a.start()
+        await_ledger(a, 500)
+        assert queried_totals(a) == expected_totals(events)
+        assert a.stop() == 0
+        rig.brokers = "127.0.0.1:1"
+        a.start(ready=False)
+        wait_for("its address", 20, a.ready.exists)
+        assert a.stop(seconds=8) == 0
+        assert "ended" in a.log().splitlines()[-1] or "ended" in a.log().splitlines()[-2]
+
+
 def test_a_stored_position_that_the_log_does_not_hold_stops_it():
     if os.environ.get("TOLLWAY_BROKERS"):
         print("skipped: needs the embedded broker, which forgets")
