@@ -162,8 +162,30 @@ static inline struct text take_text(struct cursor *cursor)
     return at ? text_from(at, length) : (struct text){NULL, 0};
 }
 
+/* Whether each of eight bytes is ASCII and none of them NUL. */
+static inline bool is_ascii(const char *at)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    return !((bytes | (bytes - ones)) & tops);
+}
+
+/* Of at least eight bytes; the last eight may overlap those before. */
+static bool is_long_ascii(struct text text)
+{
+    for (size_t i = 0; i + 8 < text.length; i += 8)
+        if (!is_ascii(text.at + i))
+            return false;
+    return is_ascii(text.at + text.length - 8);
+}
+
+/* Nearly all are ASCII. */
 static bool is_sound(struct text text)
 {
+    if (text.length >= 8 && is_long_ascii(text))
+        return true;
     return text_is_utf8(text) && !(text.length && memchr(text.at, '\0', text.length));
 }
 

@@ -153,7 +153,8 @@ static void assert_series(const struct usage_series *series, struct text subscri
     assert(series->dimension_count <= USAGE_DIMENSIONS_MAX);
     assert(series->subscription.length > 0 &&
            series->subscription.length <= USAGE_SUBSCRIPTION_MAX);
-    assert(text_equal(series->subscription, subscription));
+    assert(series->subscription.at == subscription.at ||
+           text_equal(series->subscription, subscription));
     assert(series->meter.length > 0 && series->meter.length <= USAGE_METER_MAX);
     assert(series->subject.length <= USAGE_TEXT_MAX);
     for (size_t i = 0; i < series->dimension_count; i++) {
@@ -165,13 +166,16 @@ static void assert_series(const struct usage_series *series, struct text subscri
     }
 }
 
-static bool fits(const struct usage_writer *writer, const struct usage_series *series, size_t count)
+/* Writes the sizes of all series, too. */
+static bool fits(const struct usage_writer *writer, const struct usage_series *series,
+                 size_t *sizes, size_t count)
 {
     size_t bytes = usage_writer_bytes(writer) + USAGE_EVENT_SIZE + count * USAGE_ENTRY_SIZE;
 
     for (size_t i = 0; i < count; i++) {
         assert_series(&series[i], series[0].subscription);
-        bytes += size_of_series(&series[i]);
+        sizes[i] = size_of_series(&series[i]);
+        bytes += sizes[i];
     }
     return bytes <= USAGE_BYTES_MAX && writer->event_count < USAGE_EVENTS_MAX &&
            writer->entry_count + count <= USAGE_ENTRIES_MAX &&
@@ -179,13 +183,13 @@ static bool fits(const struct usage_writer *writer, const struct usage_series *s
 }
 
 static uint16_t add_entry(struct usage_writer *writer, const struct usage_series *series,
-                          const union usage_value *value)
+                          size_t size, const union usage_value *value)
 {
     size_t start = writer->series.length;
     uint8_t bytes[USAGE_ENTRY_SIZE];
     uint16_t number;
 
-    put_series(&writer->series, series, size_of_series(series));
+    put_series(&writer->series, series, size);
     number = number_of_last(writer, start);
     if (series->aggregation == AGGREGATION_UNIQUE_COUNT) {
         memcpy(bytes, value->unique, sizeof(value->unique));
@@ -219,16 +223,17 @@ int usage_writer_add(struct usage_writer *writer, const struct usage_event *even
                      const struct usage_series *series, const union usage_value *values,
                      size_t entry_count)
 {
+    size_t sizes[USAGE_METERS_MAX];
     uint16_t first = 0;
 
     assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
     assert((event->flags & ~USAGE_FLAGS_KNOWN) == 0);
 
-    if (!fits(writer, series, entry_count))
+    if (!fits(writer, series, sizes, entry_count))
         return USAGE_WRITER_FULL;
 
     for (size_t i = 0; i < entry_count; i++) {
-        uint16_t number = add_entry(writer, &series[i], &values[i]);
+        uint16_t number = add_entry(writer, &series[i], sizes[i], &values[i]);
 
         if (i == 0)
             first = number;

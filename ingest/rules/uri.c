@@ -21,13 +21,27 @@ static bool is_hex(char c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* A bit for each of the 128 ASCII bytes that a URI is made of, # and % left out. */
+/* What a URI is made of, # and % left out. */
 static bool is_uri_byte(char c)
 {
-    static const uint64_t bits[2] = {0xAFFFFFD200000000, 0x47FFFFFEAFFFFFFF};
-    unsigned char byte = (unsigned char)c;
+    static const bool fits[256] = {
+        ['!'] = true, ['$'] = true, ['&'] = true, ['\''] = true, ['('] = true, [')'] = true,
+        ['*'] = true, ['+'] = true, [','] = true, ['-'] = true,  ['.'] = true, ['/'] = true,
+        ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true,  ['4'] = true, ['5'] = true,
+        ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true,  [':'] = true, [';'] = true,
+        ['='] = true, ['?'] = true, ['@'] = true, ['A'] = true,  ['B'] = true, ['C'] = true,
+        ['D'] = true, ['E'] = true, ['F'] = true, ['G'] = true,  ['H'] = true, ['I'] = true,
+        ['J'] = true, ['K'] = true, ['L'] = true, ['M'] = true,  ['N'] = true, ['O'] = true,
+        ['P'] = true, ['Q'] = true, ['R'] = true, ['S'] = true,  ['T'] = true, ['U'] = true,
+        ['V'] = true, ['W'] = true, ['X'] = true, ['Y'] = true,  ['Z'] = true, ['['] = true,
+        [']'] = true, ['_'] = true, ['a'] = true, ['b'] = true,  ['c'] = true, ['d'] = true,
+        ['e'] = true, ['f'] = true, ['g'] = true, ['h'] = true,  ['i'] = true, ['j'] = true,
+        ['k'] = true, ['l'] = true, ['m'] = true, ['n'] = true,  ['o'] = true, ['p'] = true,
+        ['q'] = true, ['r'] = true, ['s'] = true, ['t'] = true,  ['u'] = true, ['v'] = true,
+        ['w'] = true, ['x'] = true, ['y'] = true, ['z'] = true,  ['~'] = true,
+    };
 
-    return byte < 128 && (bits[byte / 64] >> (byte % 64) & 1);
+    return fits[(unsigned char)c];
 }
 
 static bool characters_fit(struct text text)
@@ -36,7 +50,7 @@ static bool characters_fit(struct text text)
 
     for (size_t i = 0; i < text.length; i++) {
         char c = text.at[i];
-        if (is_letter(c) || is_digit(c) || is_uri_byte(c)) /* the likely ones first */
+        if (is_uri_byte(c))
             continue;
         if (c == '#')
             fragments++;
