@@ -257,7 +257,11 @@ bool made_usage(const struct made *made, struct usage_writer *writer,
         written.flags = USAGE_NUMBERED;
         written.sequence = (uint64_t)event->number;
     } else {
-        memcpy(written.fingerprint.identity, event->random, sizeof(written.fingerprint.identity));
+        /* Mixed once more, as a hash is: the subscription comes from the low bits of `random`, and
+         * a partition's ids mustn't lie side by side in its table. */
+        uint64_t identity[2] = {mix(event->random[0]), event->random[1]};
+
+        memcpy(written.fingerprint.identity, identity, sizeof(written.fingerprint.identity));
         written.fingerprint.payload = event->tenths;
     }
     return usage_writer_add(writer, &written, &series, &value, 1) == 0;
