@@ -325,20 +325,51 @@ static uint64_t whole_units(uint64_t minor, int digits)
     }
 }
 
+static size_t format_zero(int digits, char text[MONEY_TEXT_MAX])
+{
+    size_t length = digits ? (size_t)digits + 2 : 1;
+
+    memcpy(text, "0.000000", 8);
+    text[length] = '\0';
+    return length;
+}
+
+/* What 64 bits hold, which is all but the sums of the largest. */
+static char *write_small(char *at, uint64_t size, int digits)
+{
+    uint64_t whole = whole_units(size, digits);
+
+    at = digits_write(at, whole, digits_count(whole));
+    if (digits) {
+        *at++ = '.';
+        at = digits_write(at, size - whole * digits_powers[digits], digits);
+    }
+    return at;
+}
+
+static char *write_large(char *at, uint128 size, int digits)
+{
+    uint128 whole = size / digits_powers[digits];
+
+    at = digits_write_wide(at, whole);
+    if (digits) {
+        *at++ = '.';
+        at = digits_write(at, (uint64_t)(size - whole * digits_powers[digits]), digits);
+    }
+    return at;
+}
+
 size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX])
 {
     uint128 size = size_of(money.minor);
-    uint64_t unit = digits_powers[currency->digits];
-    uint128 whole = size >> 64 ? size / unit : whole_units((uint64_t)size, currency->digits);
     char *at = text;
 
+    if (size == 0)
+        return format_zero(currency->digits, text);
     if (money.minor < 0)
         *at++ = '-';
-    at = digits_write_wide(at, whole);
-    if (currency->digits) {
-        *at++ = '.';
-        at = digits_write(at, (uint64_t)(size - whole * unit), currency->digits);
-    }
+    at = size >> 64 ? write_large(at, size, currency->digits)
+                    : write_small(at, (uint64_t)size, currency->digits);
     *at = '\0';
     return (size_t)(at - text);
 }

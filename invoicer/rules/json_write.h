@@ -56,6 +56,42 @@ static inline void json_write_money(struct buffer *json, const char *before, str
     json_close_quotes(json, money_format(money, currency, text));
 }
 
+/* `,"total":`, for what mostly is the amount again: the text at `amount_at` is copied then. */
+static inline void json_write_total(struct buffer *json, struct money total, struct money amount,
+                                    size_t amount_at, size_t amount_length,
+                                    const struct currency *currency)
+{
+    if (money_compare(total, amount) != 0) {
+        json_write_money(json, ",\"total\":", total, currency);
+        return;
+    }
+    buffer_add_string(json, ",\"total\":");
+    buffer_reserve(json, amount_length);
+    memcpy(json->at + json->length, json->at + amount_at, amount_length);
+    json->length += amount_length;
+}
+
+struct json_sums {
+    struct money amount, discount, credit, total;
+};
+
+/* The amount, the discount as the member `discount_name`, the credit where there is any as most
+ * lines never know one, and the total. */
+static inline void json_write_sums(struct buffer *json, const char *discount_name,
+                                   const struct json_sums *sums, const struct currency *currency)
+{
+    size_t amount_at, amount_length;
+
+    buffer_add_string(json, ",\"amount\":");
+    amount_at = json->length;
+    json_write_money(json, "", sums->amount, currency);
+    amount_length = json->length - amount_at;
+    json_write_money(json, discount_name, sums->discount, currency);
+    if (sums->credit.minor)
+        json_write_money(json, ",\"credit\":", sums->credit, currency);
+    json_write_total(json, sums->total, sums->amount, amount_at, amount_length, currency);
+}
+
 static inline void json_write_instant(struct buffer *json, const char *before,
                                       struct instant instant)
 {

@@ -28,6 +28,9 @@ static void add_description(const struct rated_line *line, const struct price *p
 void rated_write_open(const struct rated_line *line, const struct price *price,
                       const struct currency *currency, struct buffer *buffer)
 {
+    struct json_sums sums = {
+        .amount = line->amount, .discount = line->discount, .total = line->total};
+
     buffer_add_string(buffer, "{\"kind\":\"");
     buffer_add_string(buffer, rated_kind_name(line->kind));
     buffer_add_string(buffer, "\",\"tier\":");
@@ -41,9 +44,7 @@ void rated_write_open(const struct rated_line *line, const struct price *price,
         json_write_money(buffer, ",\"unitAmount\":", line->amount, currency);
     else
         json_write_decimal(buffer, ",\"unitAmount\":", line->unit_amount);
-    json_write_money(buffer, ",\"amount\":", line->amount, currency);
-    json_write_money(buffer, ",\"discount\":", line->discount, currency);
-    json_write_money(buffer, ",\"total\":", line->total, currency);
+    json_write_sums(buffer, ",\"discount\":", &sums, currency);
 }
 
 void rated_write(const struct rated_line *line, const struct price *price,

@@ -101,18 +101,6 @@ static void add_usage(struct buffer *buffer, const struct invoice *invoice,
     buffer_add_char(buffer, ']');
 }
 
-/* `credit` is written where there is any: most lines never know one. */
-static void add_sums(struct buffer *buffer, const char *discount_name, struct money amount,
-                     struct money discount, struct money credit, struct money total,
-                     const struct currency *currency)
-{
-    json_write_money(buffer, ",\"amount\":", amount, currency);
-    json_write_money(buffer, discount_name, discount, currency);
-    if (credit.minor)
-        json_write_money(buffer, ",\"credit\":", credit, currency);
-    json_write_money(buffer, ",\"total\":", total, currency);
-}
-
 static void add_credit(struct buffer *buffer, const struct invoice *invoice)
 {
     const struct currency *currency = invoice->subscription->plan->currency;
@@ -142,6 +130,7 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
                      const struct invoice_line *line)
 {
     const struct currency *currency = invoice->subscription->plan->currency;
+    const struct json_sums sums = {line->amount, line->discount, line->credit, line->total};
 
     json_write_text(buffer, "{\"id\":", line->id);
     buffer_add_string(buffer, ",\"kind\":\"");
@@ -155,8 +144,7 @@ static void add_line(struct buffer *buffer, const struct invoice *invoice,
     card_write_terms(line->card, line->price, buffer);
     if (line->kind != INVOICE_FEE)
         add_usage(buffer, invoice, line);
-    add_sums(buffer, ",\"discount\":", line->amount, line->discount, line->credit, line->total,
-             currency);
+    json_write_sums(buffer, ",\"discount\":", &sums, currency);
     buffer_add_string(buffer, ",\"details\":[");
     for (size_t i = 0; i < line->detail_count; i++) {
         buffer_add_string(buffer, i ? "," : "");
@@ -169,6 +157,8 @@ void render_json(const struct invoice *invoice, struct buffer *buffer)
 {
     const struct subscription *subscription = invoice->subscription;
     const struct plan *plan = subscription->plan;
+    const struct json_sums sums = {
+        .amount = invoice->amount, .discount = invoice->discount, .total = invoice->total};
 
     json_write_text(buffer, "{\"id\":", invoice->id);
     json_write_text(buffer, ",\"subscription\":", subscription->id);
@@ -181,8 +171,7 @@ void render_json(const struct invoice *invoice, struct buffer *buffer)
     add_instant(buffer, ",\"boundary\":", invoice->boundary.at);
     add_period(buffer, ",\"ended\":", plan, &invoice->boundary.ended);
     add_period(buffer, ",\"begins\":", plan, &invoice->boundary.begins);
-    add_sums(buffer, ",\"discountTotal\":", invoice->amount, invoice->discount, (struct money){0},
-             invoice->total, plan->currency);
+    json_write_sums(buffer, ",\"discountTotal\":", &sums, plan->currency);
     if (invoice_has_credit(invoice))
         add_credit(buffer, invoice);
     json_write_text(buffer, ",\"digest\":", text_of(invoice->digest));

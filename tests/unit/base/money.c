@@ -28,6 +28,14 @@ static void assert_money(struct money money, const char *currency, const char *e
     cr_assert_str_eq(text, expected);
 }
 
+Test(money, zero_has_its_currencys_places)
+{
+    assert_money((struct money){0}, "JPY", "0");
+    assert_money((struct money){0}, "EUR", "0.00");
+    assert_money((struct money){0}, "KWD", "0.000");
+    assert_money((struct money){0}, "CLF", "0.0000");
+}
+
 Test(money, rounds_half_away_from_zero_at_the_minor_unit)
 {
     static const char *const cases[][4] = {
