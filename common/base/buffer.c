@@ -157,6 +157,18 @@ static void add_escape(struct buffer *buffer, unsigned char c)
     }
 }
 
+/* How many of the bytes from `i` on are known to be plain: eight, or all that are left, for which
+ * the text's last eight are looked at; 0 where one of them may not be. */
+static size_t plain_from(struct text text, size_t i)
+{
+    const unsigned char *at = (const unsigned char *)text.at;
+    size_t left = text.length - i;
+
+    if (left >= 8)
+        return is_plain(at + i) ? 8 : 0;
+    return text.length >= 8 && is_plain(at + text.length - 8) ? left : 0;
+}
+
 void buffer_add_json_string(struct buffer *buffer, struct text text)
 {
     const unsigned char *at = (const unsigned char *)text.at;
@@ -168,10 +180,10 @@ void buffer_add_json_string(struct buffer *buffer, struct text text)
     }
     buffer_add_char(buffer, '"');
     while (i < text.length) {
-        size_t length;
+        size_t length = plain_from(text, i);
 
-        if (text.length - i >= 8 && is_plain(at + i)) {
-            i += 8;
+        if (length) {
+            i += length;
             continue;
         }
         length = at[i] < 0x80 ? 1 : utf8_length(at + i, text.length - i);

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 Test(text, absent_differs_from_empty)
@@ -118,6 +119,22 @@ Test(buffer, writes_any_bytes_as_a_json_string)
         cr_assert(text_is(buffer_text(&buffer), cases[i].json), "case %zu: %.*s", i,
                   (int)buffer.length, buffer.at);
     }
+}
+
+Test(buffer, escapes_a_quote_wherever_it_stands_in_a_json_string)
+{
+    for (size_t length = 1; length <= 20; length++)
+        for (size_t quote = 0; quote < length; quote++) {
+            CLEANUP(buffer_deinit) struct buffer buffer = {0};
+            char text[20], expected[24];
+
+            memset(text, 'x', length);
+            text[quote] = '"';
+            (void)snprintf(expected, sizeof(expected), "\"%.*s\\%.*s\"", (int)quote, text,
+                           (int)(length - quote), text + quote);
+            buffer_add_json_string(&buffer, text_from(text, length));
+            cr_assert(text_is(buffer_text(&buffer), expected), "%zu of %zu", quote, length);
+        }
 }
 
 Test(buffer, past_its_limit_is_our_mistake, .signal = SIGABRT)
