@@ -112,25 +112,25 @@ static bool is_walked(const struct walk *walk, const struct charge *charge, stru
            walk->cadence.seconds == card->cadence.seconds;
 }
 
-static int each_period(struct builder *builder, struct charge charge, struct window within,
+static int each_period(struct builder *builder, struct charge *charge, struct window within,
                        enum price_term term, charge_visit *visit)
 {
     struct walk *walk = &builder->walk;
-    const struct rate_card *card = card_of(&charge);
+    const struct rate_card *card = card_of(charge);
     int r = 0;
 
-    if (!is_walked(walk, &charge, within, term)) {
-        walk->plan = charge.plan;
-        walk->phase = charge.phase;
+    if (!is_walked(walk, charge, within, term)) {
+        walk->plan = charge->plan;
+        walk->phase = charge->phase;
         walk->within = within;
         walk->term = term;
         walk->is_once = card->is_once;
         walk->cadence = card->cadence;
-        r = walk_periods(builder, &charge);
+        r = walk_periods(builder, charge);
     }
     for (size_t i = 0; i < walk->count && r == 0; i++) {
-        charge.period = walk->periods[i];
-        r = visit(builder, &charge);
+        charge->period = walk->periods[i];
+        r = visit(builder, charge);
     }
     return r;
 }
@@ -148,7 +148,7 @@ static int each_of_term(struct builder *builder, const struct billing_period *pe
 
         if (!card_of(&charge)->has_price || card_of(&charge)->price.term != term)
             continue;
-        r = each_period(builder, charge, period->window, term, visit);
+        r = each_period(builder, &charge, period->window, term, visit);
     }
     return r;
 }
