@@ -154,10 +154,10 @@ static const struct setting audit_settings[] = {
     {
         .name = "dedup-horizon",
         .kind = SETTING_DURATION,
-        .usual = "P35D",
-        .least = 0,
+        .least = 1000,
         .most = 3155760000000,
-        .help = "The aggregators' own: how old an event may be at its arrival.",
+        .help = "The aggregators' own: how old an event may be at its arrival. They say it "
+                "themselves, but for those of earlier versions: then it is P35D if it isn't given.",
         .offset = offsetof(struct invoicer_config, horizon_ms),
     },
     JSON_SETTING,

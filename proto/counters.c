@@ -99,9 +99,12 @@ void counters_encode_mark(const struct counters_mark *mark, struct buffer *key,
     buffer_printf(value, ",\"accepted\":%llu,\"counted\":%llu,\"duplicate\":%llu,",
                   (unsigned long long)mark->accepted, (unsigned long long)mark->counted,
                   (unsigned long long)mark->duplicate);
-    buffer_printf(value, "\"conflict\":%llu,\"rejected\":%llu,\"late\":%llu}",
+    buffer_printf(value, "\"conflict\":%llu,\"rejected\":%llu,\"late\":%llu",
                   (unsigned long long)mark->conflict, (unsigned long long)mark->rejected,
                   (unsigned long long)mark->late);
+    if (mark->has_horizon)
+        buffer_printf(value, ",\"dedupHorizonMs\":%lld", (long long)mark->horizon_ms);
+    buffer_add_char(value, '}');
 }
 
 static bool read_number(struct text text, int64_t *number)
@@ -214,6 +217,13 @@ static bool read_string(const json_t *object, const char *name, char *string, si
     return true;
 }
 
+static bool read_horizon(const json_t *object, struct counters_mark *mark)
+{
+    mark->has_horizon = json_object_get(object, "dedupHorizonMs");
+    return !mark->has_horizon ||
+           (read_integer(object, "dedupHorizonMs", &mark->horizon_ms) && mark->horizon_ms >= 0);
+}
+
 static bool read_mark_members(const json_t *object, struct counters_mark *mark)
 {
     int64_t partition;
@@ -234,7 +244,7 @@ static bool read_mark_members(const json_t *object, struct counters_mark *mark)
            read_count(object, "duplicate", &mark->duplicate) &&
            read_count(object, "conflict", &mark->conflict) &&
            read_count(object, "rejected", &mark->rejected) &&
-           read_count(object, "late", &mark->late);
+           read_count(object, "late", &mark->late) && read_horizon(object, mark);
 }
 
 static const char *read_mark(struct text key, struct text value, struct counters_mark *mark)

@@ -27,7 +27,8 @@
  * (XXH3-64 of the 48 before, seeded with the XXH3-64 of the key: a value stands under its own key
  * or is foreign). A mark is JSON:
  *   {"partition","nextOffset","catalogOffset","watermark"(RFC 3339, greatest arrival),"digest"(32
- *    hex),"owner"(URL),"accepted","counted","duplicate","conflict","rejected","late"}
+ *    hex),"owner"(URL),"accepted","counted","duplicate","conflict","rejected","late",
+ *    "dedupHorizonMs"(absent in those of earlier versions)}
  *
  * Errors     counters_decode returns COUNTERS_FOREIGN for what isn't a record of ours.
  * Ownership  Decoded texts point into the key.
@@ -77,6 +78,8 @@ struct counters_mark {
     char digest[33]; /* 32 lower-case hexadecimal digits */
     char owner[COUNTERS_OWNER_MAX];
     uint64_t accepted, counted, duplicate, conflict, rejected, late; /* at most INT64_MAX */
+    bool has_horizon; /* marks of earlier versions don't say it */
+    int64_t horizon_ms;
 };
 
 enum counters_outcome { COUNTERS_FOREIGN = 1, COUNTERS_MARK, COUNTERS_TOTAL };

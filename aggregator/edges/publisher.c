@@ -419,7 +419,9 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault,
                                .duplicate = counts->duplicate,
                                .conflict = counts->conflict,
                                .rejected = counts->rejected,
-                               .late = counts->late};
+                               .late = counts->late,
+                               .has_horizon = true,
+                               .horizon_ms = tally->horizon_ms};
     digest_format(vault->state.digest, publisher->mark.digest);
     (void)snprintf(publisher->mark.owner, sizeof(publisher->mark.owner), "%s", publisher->owner);
 }

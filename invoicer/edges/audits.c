@@ -3,11 +3,14 @@
 #include "common/base/fault.h"
 #include "common/base/money.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/edges/mirror.h"
 #include "invoicer/rules/audit_count.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define USUAL_HORIZON_MS (INT64_C(35) * 86400000)
 
 enum { MESSAGES_AT_ONCE = 1000, POLL_MS = 1000, SILENT_POLLS_MAX = 30 };
 
@@ -277,8 +280,8 @@ static int read_log(struct audit *audit)
         abort();
     for (int32_t i = 0; i < request->partitions; i++)
         starts[i] = audit->ends[i] ? -2 : -1;
-    count =
-        audit_count_new(audit->wants, audit->check_count, request->partitions, request->horizon_ms);
+    count = audit_count_new(audit->wants, audit->check_count, request->partitions,
+                            request->horizons_ms);
     r = is_read(audit) ? 0
                        : follower_new(&request->kafka, request->usage_topic, starts,
                                       (size_t)request->partitions, &follower);
@@ -430,6 +433,27 @@ static void compare_all(struct audit *audit)
     }
     for (size_t i = 0; i < audit->invoice_count; i++)
         compare_invoice(audit, audit->invoices[i], &check);
+}
+
+int audits_horizons(struct store_txn *txn, int32_t partitions, int64_t *horizons_ms,
+                    bool *are_known)
+{
+    int64_t others = -1;
+    int r = 0;
+
+    for (int32_t i = 0; i < partitions && r == 0; i++) {
+        struct counters_mark mark;
+
+        r = mirror_mark(txn, i, &mark);
+        horizons_ms[i] = r == 0 && mark.has_horizon ? mark.horizon_ms : -1;
+        others = horizons_ms[i] >= 0 ? horizons_ms[i] : others;
+        r = r == MIRROR_NONE ? 0 : r;
+    }
+    *are_known = others >= 0;
+    for (int32_t i = 0; i < partitions; i++)
+        if (horizons_ms[i] < 0)
+            horizons_ms[i] = *are_known ? others : USUAL_HORIZON_MS;
+    return r ? fault_pass(r) : 0;
 }
 
 int audits_run(struct store_txn *txn, const struct audit_request *request, audit_progress *progress,

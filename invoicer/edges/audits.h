@@ -18,7 +18,7 @@ struct audit_request {
     struct kafka_config kafka;
     const char *usage_topic;
     int32_t partitions;
-    int64_t horizon_ms;
+    const int64_t *horizons_ms;         /* by partition */
     const char *invoice, *subscription; /* these alone; NULL: all */
 };
 
@@ -37,6 +37,12 @@ struct audit_report {
 };
 
 enum audits_outcome { AUDITS_NO_INVOICE = 1 };
+
+/* A horizon for each of the request's partitions: what the aggregators say in their marks. Those
+ * without one get what the others have; *are_known is false, and they the usual one, where none
+ * says it. */
+MUST_USE int audits_horizons(struct store_txn *txn, int32_t partitions, int64_t *horizons_ms,
+                             bool *are_known);
 
 /* Called now and then: messages read, of as many. */
 typedef void audit_progress(void *context, int64_t done, int64_t total);

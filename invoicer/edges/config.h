@@ -27,7 +27,7 @@ struct invoicer_config {
     bool draft;                                    /* plans show */
     const char *plan, *timing, *anchor, *customer; /* subscriptions; plan: backtest too */
     const char *from, *to, *page;                  /* backtest */
-    int64_t horizon_ms;                            /* audit */
+    int64_t horizon_ms;                            /* audit; 0: what the marks say */
 };
 
 /* What the bucket's topics must be; the specs point to the names. */

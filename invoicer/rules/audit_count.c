@@ -26,7 +26,7 @@ struct audit_count {
     struct audit_want *wants; /* by subscription */
     size_t count;
     int32_t partitions;
-    int64_t horizon_ms;
+    const int64_t *horizons_ms; /* by partition */
     uint64_t late;
     struct seen_slot *slots;
     size_t room, used; /* room: a power of two */
@@ -104,19 +104,20 @@ static struct seen seen_of(const struct usage_event *event)
     return seen;
 }
 
-static bool is_late(const struct audit_count *count, const struct usage_event *event)
+static bool is_late(int64_t horizon_ms, const struct usage_event *event)
 {
     int128 age = (int128)event->arrival_ms * 1000000 - event->time.ns;
 
-    return age > (int128)count->horizon_ms * 1000000;
+    return age > (int128)horizon_ms * 1000000;
 }
 
 /* The first of its identity is counted; without a time that may have been the day before. */
-static bool is_counted(struct audit_count *count, const struct usage_event *event)
+static bool is_counted(struct audit_count *count, int32_t partition,
+                       const struct usage_event *event)
 {
     struct seen seen = seen_of(event), before = seen;
 
-    if (is_late(count, event)) {
+    if (is_late(count->horizons_ms[partition], event)) {
         count->late++;
         return false;
     }
@@ -274,7 +275,7 @@ void audit_count_take(struct audit_count *count, int32_t partition, int64_t offs
             continue;
         if (!(event.flags & USAGE_NUMBERED) && first_of(count, subscription) == count->count)
             continue;
-        if (is_counted(count, &event))
+        if (is_counted(count, partition, &event))
             add_event(count, partition, offset, batch, &event);
     }
 }
@@ -286,7 +287,7 @@ static int by_subscription(const void *a, const void *b)
 }
 
 struct audit_count *audit_count_new(struct audit_want *wants, size_t count, int32_t partitions,
-                                    int64_t horizon_ms)
+                                    const int64_t *horizons_ms)
 {
     struct audit_count *made = calloc(1, sizeof(*made));
 
@@ -295,7 +296,7 @@ struct audit_count *audit_count_new(struct audit_want *wants, size_t count, int3
     if (count)
         qsort(wants, count, sizeof(*wants), by_subscription);
     *made = (struct audit_count){
-        .wants = wants, .count = count, .partitions = partitions, .horizon_ms = horizon_ms};
+        .wants = wants, .count = count, .partitions = partitions, .horizons_ms = horizons_ms};
     return made;
 }
 

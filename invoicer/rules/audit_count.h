@@ -36,9 +36,9 @@ struct audit_want {
 };
 
 struct audit_count;
-/* `wants` stand still until the end. */
+/* `wants` and a horizon for each partition stand still until the end. */
 struct audit_count *audit_count_new(struct audit_want *wants, size_t count, int32_t partitions,
-                                    int64_t horizon_ms);
+                                    const int64_t *horizons_ms);
 struct audit_count *audit_count_free(struct audit_count *count);
 /* A message of `usage`, in the order of each partition's log. */
 void audit_count_take(struct audit_count *count, int32_t partition, int64_t offset,

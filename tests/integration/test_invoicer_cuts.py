@@ -156,13 +156,16 @@ def main():
         assert MOVED not in periods or all(kind == "usage" for kind, _, _ in periods[MOVED])
         print("late usage too, and what was billed before isn't taken back", flush=True)
 
-        audit = invoicer(tollway, "audit", "--dedup-horizon", "P7300D")
+        audit = invoicer(tollway, "audit")  # the aggregator's horizon is what its marks say
         assert audit["differences"] == [] and audit["quantities"] > 100, audit
         assert audit["partitionsWithoutBeginning"] == 0, audit
-        # With a horizon that isn't the aggregators' own it differs, and says what it left out.
-        assert audit["late"] == 0, audit
-        audit = invoicer(tollway, "audit", status=65)
+        assert audit["late"] == 0 and audit["dedupHorizonSeconds"] == 7300 * 86400, audit
+        assert audit["hint"] is None, audit
+        # With a horizon that isn't the aggregators' own it differs, and says which it went by.
+        audit = invoicer(tollway, "audit", "--dedup-horizon", "P35D", status=65)
         assert audit["differences"] and audit["late"] == audit["events"] > 0, audit["late"]
+        assert audit["dedupHorizonSeconds"] == 35 * 86400, audit["dedupHorizonSeconds"]
+        assert "without --dedup-horizon" in audit["hint"], audit["hint"]
         print("the audit finds the same in the log, adjustments too:", audit["quantities"], "quantities",
               audit["amounts"], "amounts", flush=True)
 

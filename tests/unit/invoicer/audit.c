@@ -250,8 +250,10 @@ static struct audit_want want_of(const char *from, const char *to, int64_t next_
 
 static struct log log_of(struct audit_want *wants, size_t count)
 {
+    static const int64_t horizon_ms = INT64_C(35) * 86400000;
+
     return (struct log){usage_writer_new(), usage_reader_new(),
-                        audit_count_new(wants, count, 1, INT64_C(35) * 86400000), 0};
+                        audit_count_new(wants, count, 1, &horizon_ms), 0};
 }
 
 static void log_end(struct log *log)

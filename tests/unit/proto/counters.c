@@ -39,6 +39,8 @@ static struct counters_mark any_mark(void)
         .conflict = 1,
         .rejected = 1,
         .late = INT64_MAX,
+        .has_horizon = true,
+        .horizon_ms = 3024000000,
     };
 }
 
@@ -136,6 +138,8 @@ Test(counters, a_mark_is_read_as_it_was_written)
     cr_assert_eq(read.conflict, made.conflict);
     cr_assert_eq(read.rejected, made.rejected);
     cr_assert_eq(read.late, made.late);
+    cr_assert(read.has_horizon);
+    cr_assert_eq(read.horizon_ms, made.horizon_ms);
 }
 
 Test(counters, every_flipped_bit_of_a_total_is_foreign)
