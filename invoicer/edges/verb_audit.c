@@ -9,6 +9,7 @@
 #include "invoicer/edges/audits.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/mirror.h"
+#include "invoicer/edges/refuse.h"
 #include "invoicer/rules/grid.h"
 #include "invoicer/rules/json_write.h"
 
@@ -186,8 +187,8 @@ int verb_audit(void *context, int argc, char **argv)
     int r = run(config, argc > 0 ? argv[0] : NULL, &shown), status;
 
     if (r == AUDITS_NO_INVOICE) {
-        fprintf(stderr, "invoicer: there is no invoice %s\n", argv[0]);
-        return EX_DATAERR;
+        audit_report_deinit(&shown.report);
+        return refuse(config, "invoice_not_found", NULL, "there is no invoice %s", argv[0]);
     }
     if (!r && config->json)
         show_json(&shown);

@@ -8,6 +8,7 @@
 #include "invoicer/edges/backtests.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/mirror.h"
+#include "invoicer/edges/refuse.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -104,10 +105,8 @@ int verb_backtest(void *context, int argc, char **argv)
     r = run(config, range, &arena, &backtest);
     arena_deinit(&arena);
     free(backtest.rows);
-    if (r == BACKTESTS_NO_PLAN) {
-        fprintf(stderr, "invoicer: there is no plan %s\n", config->plan);
-        return EX_DATAERR;
-    }
+    if (r == BACKTESTS_NO_PLAN)
+        return refuse(config, "plan_not_found", NULL, "there is no plan %s", config->plan);
     if (r)
         return config_exit(r, "backtest_failed");
     return backtest.compared < backtest.count ? EXIT_PARTIAL : EX_OK;

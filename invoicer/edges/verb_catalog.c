@@ -6,6 +6,7 @@
 #include "invoicer/edges/catalog_books.h"
 #include "invoicer/edges/close.h"
 #include "invoicer/edges/config.h"
+#include "invoicer/edges/refuse.h"
 #include "invoicer/rules/catalog_diff.h"
 #include "invoicer/rules/catalog_file.h"
 #include "invoicer/rules/plan_life.h"
@@ -270,7 +271,7 @@ int verb_catalog_get(void *context, int argc, char **argv)
         if (text)
             printf("%s\n", text);
         else
-            fprintf(stderr, "invoicer: the catalog has no %s\n", argv[0]);
+            refuse(config, "record_not_found", NULL, "the catalog has no %s", argv[0]);
         r = text ? 0 : CATALOG_REFUSED;
         free(text);
         json_decref(file);

@@ -11,6 +11,7 @@
 #include "invoicer/edges/close.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/invoice_files.h"
+#include "invoicer/edges/refuse.h"
 #include "invoicer/rules/invoice_read.h"
 #include "invoicer/rules/render.h"
 
@@ -268,10 +269,9 @@ int verb_close(void *context, int argc, char **argv)
     arena_deinit(&shown.arena);
     buffer_deinit(&shown.json);
     buffer_deinit(&shown.rows);
-    if (r == ONLY_UNKNOWN) {
-        fprintf(stderr, "invoicer: there is no subscription %s\n", shown.config->only);
-        return EX_DATAERR;
-    }
+    if (r == ONLY_UNKNOWN)
+        return refuse(shown.config, "subscription_not_found", NULL, "there is no subscription %s",
+                      shown.config->only);
     if (r)
         return config_exit(r, "close_failed");
     return report.failed ? EXIT_PARTIAL : EX_OK;

@@ -6,6 +6,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/explain.h"
+#include "invoicer/edges/refuse.h"
 #include "invoicer/rules/invoice_read.h"
 #include "invoicer/rules/render.h"
 
@@ -154,15 +155,13 @@ static void write_shown(const struct invoicer_config *config, const struct invoi
     }
 }
 
-static int finish(int r, const char *id, const char *event)
+static int finish(const struct invoicer_config *config, int r, const char *id, const char *event)
 {
     if (r < 0)
         return config_exit(r, event);
-    if (r == SHOW_UNKNOWN) {
-        fprintf(stderr, "invoicer: there is no invoice %s; `invoicer invoices list` shows them\n",
-                id);
-        return EX_DATAERR;
-    }
+    if (r == SHOW_UNKNOWN)
+        return refuse(config, "invoice_not_found", NULL,
+                      "there is no invoice %s; `invoicer invoices list` shows them", id);
     return EX_OK;
 }
 
@@ -187,7 +186,7 @@ int verb_invoices_show(void *context, int argc, char **argv)
     }
     buffer_deinit(&text);
     arena_deinit(&arena);
-    return finish(r, argv[0], "invoices_show_failed");
+    return finish(config, r, argv[0], "invoices_show_failed");
 }
 
 struct search {
@@ -246,5 +245,5 @@ int verb_explain(void *context, int argc, char **argv)
     }
     buffer_deinit(&text);
     arena_deinit(&arena);
-    return finish(r, argv[0], "explain_failed");
+    return finish(config, r, argv[0], "explain_failed");
 }

@@ -8,6 +8,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/outbox.h"
+#include "invoicer/edges/refuse.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -227,10 +228,8 @@ int verb_keys_revoke(void *context, int argc, char **argv)
         r = revoke(engine, argv[0]);
     if (r < 0)
         return config_exit(r, "keys_revoke_failed");
-    if (r == KEYS_NOT_FOUND) {
-        fprintf(stderr, "invoicer: there is no key %s\n", argv[0]);
-        return EX_DATAERR;
-    }
+    if (r == KEYS_NOT_FOUND)
+        return refuse(config, "key_not_found", NULL, "there is no key %s", argv[0]);
     printf("key %s is revoked\n", argv[0]);
     return EX_OK;
 }

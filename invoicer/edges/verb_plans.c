@@ -1,6 +1,6 @@
 /*
  * `plans list|show|draft|publish|archive|delete` and `features archive` (plan_life.h): what is
- * refused goes to stderr, exit 65; nothing is written then.
+ * refused (refuse.h) ends with exit 65; nothing is written then.
  */
 #include "common/base/fault.h"
 #include "invoicer/edges/books.h"
@@ -8,16 +8,14 @@
 #include "invoicer/edges/close.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/outbox.h"
+#include "invoicer/edges/refuse.h"
 #include "invoicer/rules/plan_show.h"
 #include "invoicer/rules/shape.h"
 #include "proto/catalog.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum plans_outcome { PLANS_REFUSED = 1 };
 
 /* One verb's work: what it is asked, what stands, what it says. */
 struct work {
@@ -31,29 +29,6 @@ struct work {
     int64_t sequence; /* of the last write; -1: none */
     json_t *answer;
 };
-
-static int refuse(const struct work *work, const char *code, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-
-static int refuse(const struct work *work, const char *code, const char *format, ...)
-{
-    char detail[512];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(detail, sizeof(detail), format, arguments);
-    va_end(arguments);
-    if (work->config->json) {
-        json_t *error = json_pack("{s:{s:s,s:s}}", "error", "code", code, "detail", detail);
-
-        json_dumpf(error, stderr, JSON_COMPACT);
-        fputc('\n', stderr);
-        json_decref(error);
-    } else {
-        fprintf(stderr, "invoicer: %s: %s\n", code, detail);
-    }
-    return PLANS_REFUSED;
-}
 
 /* "pro", "pro@2" */
 static bool read_name(struct work *work)
@@ -276,7 +251,7 @@ static int show(struct work *work)
     if (!record)
         record = catalog_state_plan(&work->state, work->key, version);
     if (!record)
-        return refuse(work, "plan_not_found", "there is no plan %s", work->argument);
+        return refuse(work->config, "plan_not_found", NULL, "there is no plan %s", work->argument);
     work->answer = plan_shown(record, &work->state);
     return 0;
 }
@@ -286,7 +261,8 @@ static int show_draft(struct work *work)
     const json_t *record = catalog_state_find(&work->state, "draft", work->key);
 
     if (!record)
-        return refuse(work, "plan_draft_not_found", "plan %s has no draft", work->key);
+        return refuse(work->config, "plan_draft_not_found", NULL, "plan %s has no draft",
+                      work->key);
     work->answer = plan_shown(record, &work->state);
     return 0;
 }
@@ -308,7 +284,7 @@ int verb_plans_show(void *context, int argc, char **argv)
 
 /* --- draft --- */
 
-static int read_plan(const char *path, json_t **plan)
+static int read_plan(const struct invoicer_config *config, const char *path, json_t **plan)
 {
     json_error_t error;
 
@@ -316,8 +292,7 @@ static int read_plan(const char *path, json_t **plan)
                                    : json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (*plan)
         return 0;
-    fprintf(stderr, "invoicer: %s: line %d: %s\n", path, error.line, error.text);
-    return PLANS_REFUSED;
+    return refuse(config, "invalid_json", NULL, "%s: line %d: %s", path, error.line, error.text);
 }
 
 /* A plan of the file, given to the verb behind its key. */
@@ -345,7 +320,7 @@ static int draft_plan(struct drafting *drafting, const char *path)
 
     work->argument = key ? key : "";
     if (!key || !read_name(work) || work->version)
-        return refuse(work, "invalid_key",
+        return refuse(work->config, "invalid_key", NULL,
                       "%s isn't a plan: an object with a key, as in a catalog "
                       "file's plans",
                       path);
@@ -359,7 +334,7 @@ int verb_plans_draft(void *context, int argc, char **argv)
     int r;
 
     (void)argc;
-    if (read_plan(argv[0], &plan))
+    if (read_plan(context, argv[0], &plan))
         return EX_DATAERR;
     drafting.plan = plan;
     catalog_state_init(&drafting.work.state);
@@ -380,13 +355,13 @@ static int refuse_invalid(struct work *work, const json_t *errors)
 {
     const json_t *first = json_array_get(errors, 0);
     size_t more = json_array_size(errors) - 1;
+    int status = refuse(work->config, "plan_invalid", shape_string(first, "path"), "%s: %s",
+                        shape_string(first, "code"), shape_string(first, "message"));
 
-    refuse(work, "plan_invalid", "%s: %s: %s", shape_string(first, "path"),
-           shape_string(first, "code"), shape_string(first, "message"));
     if (more && !work->config->json)
         fprintf(stderr, "invoicer: and %zu more: `invoicer plans show --draft %s` has all\n", more,
                 work->key);
-    return PLANS_REFUSED;
+    return status;
 }
 
 /* The draft becomes the next version, and is gone. */
@@ -415,7 +390,7 @@ static int publish(struct work *work)
     int r;
 
     if (!record || work->version)
-        return refuse(work, "plan_draft_not_found", "plan %s has no draft to publish",
+        return refuse(work->config, "plan_draft_not_found", NULL, "plan %s has no draft to publish",
                       work->argument);
     errors = plan_validation_errors(record, &work->state);
     r = json_array_size(errors) ? refuse_invalid(work, errors) : publish_draft(work, record);
@@ -457,9 +432,11 @@ static int archive(struct work *work)
     }
     if (!r && !archived &&
         catalog_state_plan(&work->state, work->key, work->version ? work->version : newest))
-        return refuse(work, "plan_archived", "plan %s is archived already", work->argument);
+        return refuse(work->config, "plan_archived", NULL, "plan %s is archived already",
+                      work->argument);
     if (!r && !archived)
-        return refuse(work, "plan_not_found", "there is no published plan %s", work->argument);
+        return refuse(work->config, "plan_not_found", NULL, "there is no published plan %s",
+                      work->argument);
     return r ? fault_pass(r) : 0;
 }
 
@@ -469,7 +446,7 @@ static int delete_draft(struct work *work)
     int r;
 
     if (!record || work->version)
-        return refuse(work, "plan_draft_not_found",
+        return refuse(work->config, "plan_draft_not_found", NULL,
                       "plan %s has no draft: what is published can only be archived",
                       work->argument);
     r = remove_draft(work);
@@ -505,10 +482,11 @@ static int archive_feature(struct work *work)
     int r;
 
     if (!record || work->version)
-        return refuse(work, "feature_not_found", "there is no feature %s", work->argument);
+        return refuse(work->config, "feature_not_found", NULL, "there is no feature %s",
+                      work->argument);
     if (json_object_get(record, "archivedAt"))
-        return refuse(work, "feature_archived", "feature %s is archived since %s", work->key,
-                      shape_string(record, "archivedAt"));
+        return refuse(work->config, "feature_archived", NULL, "feature %s is archived since %s",
+                      work->key, shape_string(record, "archivedAt"));
     (void)instant_format(instant_from_seconds(instant_ms(work->at) / 1000), text);
     json_object_set_new(record, "archivedAt", json_string(text));
     r = put(work, "feature", work->key, record);

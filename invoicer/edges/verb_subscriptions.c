@@ -1,6 +1,6 @@
 /*
- * `subscriptions list|show|change|cancel|restore|delete`: what is refused goes to stderr with its
- * code, exit 65; nothing is written then.
+ * `subscriptions list|show|change|cancel|restore|delete`: what is refused (refuse.h) ends with
+ * exit 65; nothing is written then.
  */
 #include "common/base/fault.h"
 #include "invoicer/edges/amend.h"
@@ -9,7 +9,9 @@
 #include "invoicer/edges/catalog_books.h"
 #include "invoicer/edges/close.h"
 #include "invoicer/edges/config.h"
+#include "invoicer/edges/refuse.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,27 +229,26 @@ static void print_answer(const json_t *answer, bool is_dry)
     print_credit(answer);
 }
 
-static void print_refusal(const struct amendment *amendment, const struct text *id, bool as_json)
+/* The first that isn't a warning. */
+static const struct issue *first_error(const struct issues *issues)
 {
-    struct buffer text = {0};
+    size_t at = 0;
 
-    if (amendment->refusal.code && as_json) {
-        buffer_printf(&text, "{\"code\":\"%s\",\"message\":", amendment->refusal.code);
-        buffer_add_json_string(&text, text_of(amendment->refusal.detail));
-        buffer_add_string(&text, "}\n");
-    } else if (amendment->refusal.code) {
-        buffer_printf(&text, "invoicer: subscription %.*s: %s (%s)\n", (int)id->length, id->at,
-                      amendment->refusal.detail, amendment->refusal.code);
-    }
-    for (size_t i = 0; i < amendment->issues.count; i++) {
-        if (as_json)
-            issue_write_json(&amendment->issues.at[i], "subscription", &text);
-        else
-            issue_write_line(&amendment->issues.at[i], "subscription", &text);
-        buffer_add_char(&text, '\n');
-    }
-    fwrite(text.at ? text.at : "", 1, text.length, stderr);
-    buffer_deinit(&text);
+    while (at < issues->count && issues->at[at].is_warning)
+        at++;
+    return at < issues->count ? &issues->at[at] : NULL;
+}
+
+static int refuse_amendment(const struct invoicer_config *config, const struct amendment *amendment,
+                            const char *id)
+{
+    const struct issue *issue = first_error(&amendment->issues);
+
+    if (amendment->refusal.code)
+        return refuse(config, amendment->refusal.code, NULL, "subscription %s: %s", id,
+                      amendment->refusal.detail);
+    assert(issue); /* or what was it refused for? */
+    return refuse(config, issue->code, issue->pointer, "%s", issue->message);
 }
 
 /* An estimate's next subscription has no id: it isn't made. */
@@ -301,7 +302,7 @@ static int amend(const struct invoicer_config *config, enum change_action action
     if (!r)
         print_done(config, &amendment);
     else if (r == AMEND_REFUSED)
-        print_refusal(&amendment, &request.id, config->json);
+        r = refuse_amendment(config, &amendment, id);
     amendment_deinit(&amendment);
     if (r < 0)
         return config_exit(r, "subscription_failed");
@@ -407,10 +408,8 @@ static int list(const struct invoicer_config *config, const char *only)
     bills_free(listing.bills);
     if (r < 0)
         return config_exit(r, "subscriptions_failed");
-    if (only && listing.count == 0) {
-        fprintf(stderr, "invoicer: there is no subscription %s\n", only);
-        return EX_DATAERR;
-    }
+    if (only && listing.count == 0)
+        return refuse(config, "subscription_not_found", NULL, "there is no subscription %s", only);
     if (config->json)
         fputs(only ? "\n" : (listing.count ? "]\n" : "[]\n"), stdout);
     return EX_OK;

@@ -57,9 +57,7 @@ def act(rig, verb, name, at, *more, **how):
 
 
 def refused(rig, code, verb, name, at, *more):
-    done = subprocess.run(rig.command("subscriptions", verb, name, "--at", at, "--json", *more),
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 65 and json.loads(done.stderr)["code"] == code, (code, done)
+    return rig.refused(code, "subscriptions", verb, name, "--at", at, *more)
 
 
 def status(rig, name, at):
@@ -110,6 +108,7 @@ def a_change_to_a_lower_plan_gives_no_credit(rig):
 def what_cannot_be_done_is_refused_with_a_code(rig, following):
     now = "2026-04-17T00:00:00Z"
     refused(rig, "subscription_inactive", "change", STARTER, now, "--plan", "team")
+    refused(rig, "subscription_not_found", "show", ulid(99), now)
     refused(rig, "subscription_not_found", "change", ulid(99), now, "--plan", "team")
     refused(rig, "plan_unchanged", "change", following, now, "--plan", "team")
     refused(rig, "plan_not_found", "change", following, now, "--plan", "nothing")

@@ -83,7 +83,7 @@ def what_is_due_is_billed(rig):
 
 
 def one_subscription_is_billed_alone(rig):
-    rig.run("close", "--at", FEBRUARY, "--only", ulid(99), status=65)
+    rig.refused("subscription_not_found", "close", "--at", FEBRUARY, "--only", ulid(99))
     alone = close(rig, FEBRUARY, "--only", PRO)
     assert alone["billed"] == 0 and not alone["invoices"], alone
 
@@ -124,7 +124,7 @@ def a_backtest_prices_what_was_counted(rig):
     text = rig.run("backtest", "--plan", "payg", *january, "--page", page)
     assert "payg@2" in text and "subscriptions compared, 0 not" in text, text
     assert page.read_text().startswith("<!DOCTYPE html>")
-    rig.run("backtest", "--plan", "nothing", *january, status=65)
+    rig.refused("plan_not_found", "backtest", "--plan", "nothing", *january)
     rig.run("backtest", "--plan", "payg", *january[:3], january[1], status=64)
 
 
@@ -140,7 +140,10 @@ def an_explanation_leads_from_cents_to_offsets(rig):
     assert position["nextOffset"] == explained["log"]["nextOffset"] > 0
     text = rig.run("explain", name)
     assert "153.5 x 0.01 = 1.535, rounded 1.54 USD" in text and f"{rig.bucket}.usage partition" in text, text
-    rig.run("explain", "nothing", status=65)
+    rig.refused("invoice_not_found", "explain", "nothing")
+    rig.refused("invoice_not_found", "invoices", "show", "nothing")
+    rig.refused("invoice_not_found", "audit", "nothing")
+    rig.refused("record_not_found", "catalog", "get", "plan/nothing@1")
 
 
 def a_lost_folder_comes_back_from_the_topics(rig):

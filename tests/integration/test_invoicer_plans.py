@@ -52,7 +52,7 @@ def a_draft_may_be_wrong_and_is_not_published_then(rig):
     codes = [(error["path"], error["code"]) for error in shown["validationErrors"]]
     assert codes == [("/currency", "plan_currency_immutable"),
                      ("/phases/0/rateCards/1/featureKey", "rate_card_feature_not_found")], codes
-    rig.run("plans", "publish", "pro", status=65)
+    assert rig.refused("plan_invalid", "plans", "publish", "pro")["pointer"] == "/currency"
     assert listed(rig)["pro", None] == "draft" and ("pro", 2) not in listed(rig)
     assert "rate_card_feature_not_found" in rig.run("plans", "show", "--draft", "pro")
     subscribe(rig, 10)
@@ -66,7 +66,7 @@ def a_draft_is_edited_and_published_as_the_next_version(rig):
     published = rig.json("plans", "publish", "pro")
     assert (published["version"], published["status"]) == (2, "active"), published
     assert ("pro", None) not in listed(rig) and listed(rig)["pro", 2] == "active"
-    rig.run("plans", "publish", "pro", status=65)
+    rig.refused("plan_draft_not_found", "plans", "publish", "pro")
     subscribe(rig, 11)
     assert (version_of(rig, 10), version_of(rig, 11)) == (1, 2)
     assert rig.json("plans", "show", "pro")["name"] == "Pro, better"
@@ -74,7 +74,11 @@ def a_draft_is_edited_and_published_as_the_next_version(rig):
 
 
 def only_drafts_are_deleted(rig):
-    rig.run("plans", "delete", "pro", status=65)
+    rig.refused("plan_draft_not_found", "plans", "delete", "pro")
+    broken = rig.folder / "broken.json"
+    broken.write_text("{")
+    rig.refused("invalid_json", "plans", "draft", broken)
+    rig.refused("plan_not_found", "plans", "show", "nothing")
     draft(rig, {"key": "new_one", "name": "New"})
     rig.run("catalog", "apply", write(rig, {"subscriptions": [
         {"id": ulid(12), "customerKey": "customer0", "plan": {"key": "new_one"},
@@ -103,7 +107,7 @@ def an_archived_plan_is_sold_no_longer_and_billed_all_the_same(rig):
     rig.run("plans", "archive", "pro@2")
     subscribe(rig, 15, status=65, version=2)
     rig.run("plans", "archive", "pro")
-    rig.run("plans", "archive", "pro", status=65)
+    rig.refused("plan_archived", "plans", "archive", "pro")
     assert {status for (key, _), status in listed(rig).items() if key == "pro"} == {"archived"}
     subscribe(rig, 15, status=65)
     subscribe(rig, 10)  # stands already
@@ -117,7 +121,7 @@ def an_archived_plan_is_sold_no_longer_and_billed_all_the_same(rig):
 
 def an_archived_feature_takes_no_new_card(rig):
     rig.run("features", "archive", "api")
-    rig.run("features", "archive", "api", status=65)
+    rig.refused("feature_archived", "features", "archive", "api")
     assert rig.json("catalog", "get", "feature/api")["archivedAt"]
     again = json.loads(rig.apply(rig.json("catalog", "get")))
     assert not again["added"] and not again["changed"], again

@@ -96,6 +96,17 @@ class Rig:
     def json(self, *arguments, **more):
         return json.loads(self.run(*arguments, "--json", **more))
 
+    def refused(self, code, *arguments, status=65):
+        """What --json says is wrong, after one line for people; the error without its code."""
+        done = subprocess.run(self.command(*arguments, "--json"), capture_output=True, text=True, timeout=120,
+                              check=False)
+        assert done.returncode == status and done.stdout.count("\n") == 1, (arguments, done)
+        error = json.loads(done.stdout)["error"]
+        assert error.pop("code") == code and len(error["detail"]) > 10, (arguments, error)
+        assert set(error) <= {"pointer", "detail"}, error
+        assert [f"({code})" in line and error["detail"] in line for line in done.stderr.splitlines()] == [True], done
+        return error
+
     def apply(self, content, status=0):
         path = self.folder / "catalog.json"
         path.write_text(json.dumps(content))
