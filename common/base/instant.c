@@ -67,11 +67,6 @@ int64_t instant_day(struct instant instant)
     return divide_floored(instant.ns, SECONDS_DAY * NS_SECOND);
 }
 
-int instant_compare(struct instant a, struct instant b)
-{
-    return (a.ns > b.ns) - (a.ns < b.ns);
-}
-
 struct scan {
     const char *at, *end;
 };

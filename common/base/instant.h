@@ -31,7 +31,10 @@ int64_t instant_ms(struct instant instant);     /* floored */
 int64_t instant_minute(struct instant instant); /* minutes since the epoch, floored */
 struct instant instant_from_minute(int64_t minute);
 int64_t instant_day(struct instant instant); /* UTC days since the epoch, floored */
-int instant_compare(struct instant a, struct instant b);
+static inline int instant_compare(struct instant a, struct instant b)
+{
+    return (a.ns > b.ns) - (a.ns < b.ns);
+}
 MUST_USE int instant_parse(struct text text, struct instant *instant);
 /* Its minute, floored, for any year that RFC 3339 can write. */
 MUST_USE int instant_parse_minute(struct text text, int64_t *minute);
