@@ -384,6 +384,20 @@ static int take_nothing(struct store_txn *txn, const json_t *record)
     return 0;
 }
 
+int billed_take_parsed(struct store_txn *txn, struct text key, struct text json,
+                       const json_t *record)
+{
+    int r;
+
+    if (text_starts(key, "close/"))
+        r = store_put(txn, BOOKS_CLOSES, text_from(key.at + 6, key.length - 6), json);
+    else if (text_starts(key, "nothing/"))
+        r = take_nothing(txn, record);
+    else
+        r = take_invoice(txn, key, json, record);
+    return r ? fault_pass(r) : 0;
+}
+
 int billed_take(struct store_txn *txn, struct text key, struct text json)
 {
     json_t *record = json_loadb(json.at, json.length, 0, NULL);
@@ -393,12 +407,7 @@ int billed_take(struct store_txn *txn, struct text key, struct text json)
         json_decref(record);
         return fault(FAULT_STOP, "%.*s isn't a record of ours", (int)key.length, key.at);
     }
-    if (text_starts(key, "close/"))
-        r = store_put(txn, BOOKS_CLOSES, text_from(key.at + 6, key.length - 6), json);
-    else if (text_starts(key, "nothing/"))
-        r = take_nothing(txn, record);
-    else
-        r = take_invoice(txn, key, json, record);
+    r = billed_take_parsed(txn, key, json, record);
     json_decref(record);
     return r ? fault_pass(r) : 0;
 }

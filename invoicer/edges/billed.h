@@ -27,12 +27,17 @@
 #include "common/io/store.h"
 #include "invoicer/rules/invoice.h"
 
+#include <jansson.h>
+
 /* A key of BILLED up to its kind's letter. */
 void billed_key(struct buffer *key, struct text subscription, char kind);
 #define BILLED_LATEST "billed/latest" /* in STATE: the greatest boundary that is done with */
 
 /* Takes a record in: into INVOICES, CLOSES and BILLED. */
 MUST_USE int billed_take(struct store_txn *txn, struct text key, struct text json);
+/* The same for who has parsed it already: `record` is an object. */
+MUST_USE int billed_take_parsed(struct store_txn *txn, struct text key, struct text json,
+                                const json_t *record);
 
 /* The same for an invoice that a close just built and wrote as `json`: without reading it again. */
 MUST_USE int billed_take_built(struct store_txn *txn, const struct invoice *invoice,

@@ -78,13 +78,12 @@ bool follow_is_caught_up(const struct follow *follow)
 }
 
 /*
- * The record without its epoch, byte for byte: ours begin with it. NULL when it isn't one, or isn't
- * JSON.
+ * The record without its epoch, byte for byte, in *json, and parsed: ours begin with it. NULL when
+ * it isn't one, or isn't JSON.
  */
-static char *without_epoch(struct text value, int64_t *epoch)
+static json_t *without_epoch(struct text value, int64_t *epoch, struct buffer *json)
 {
     static const char before[] = "{\"epoch\":";
-    struct buffer text = {0};
     json_t *record;
     char *end, *copy;
 
@@ -93,26 +92,26 @@ static char *without_epoch(struct text value, int64_t *epoch)
     copy = text_copy(value);
     *epoch = strtoll(copy + strlen(before), &end, 10);
     if (*end == ',') {
-        buffer_add_char(&text, '{');
-        buffer_add_string(&text, end + 1);
+        buffer_add_char(json, '{');
+        buffer_add_string(json, end + 1);
     }
     free(copy);
-    record = json_loadb(text.at ? text.at : "", text.length, 0, NULL);
-    copy = json_is_object(record) ? text_copy(buffer_text(&text)) : NULL;
+    record = json_loadb(json->at ? json->at : "", json->length, 0, NULL);
+    if (json_is_object(record))
+        return record;
     json_decref(record);
-    buffer_deinit(&text);
-    return copy;
+    return NULL;
 }
 
 static int store_record(struct follow *follow, struct store_txn *txn, struct text key,
-                        struct text json, int64_t offset)
+                        struct text json, const json_t *record, int64_t offset)
 {
     int r;
 
     if (text_starts(key, "tenure/"))
         return 0;
     r = follow->topic == TOPIC_CATALOG ? books_catalog_put(txn, key, json, offset)
-                                       : billed_take(txn, key, json);
+                                       : billed_take_parsed(txn, key, json, record);
     return r ? fault_pass(r) : 0;
 }
 
@@ -148,11 +147,12 @@ static int write_again(struct follow *follow, struct store_txn *txn, struct text
 static int take_record(struct follow *follow, struct store_txn *txn,
                        const struct kafka_message *message, int64_t *epoch_seen)
 {
+    CLEANUP(buffer_deinit) struct buffer json = {.length = 0};
     int64_t epoch = 0;
-    char *json = without_epoch(message->value, &epoch);
+    json_t *record = without_epoch(message->value, &epoch, &json);
     int r = 0;
 
-    if (!json) {
+    if (!record) {
         log_message(LOG_WARN, "foreign_record", "%s at offset %lld isn't a record of ours",
                     follow->topic == TOPIC_CATALOG ? "catalog" : "invoices",
                     (long long)message->offset);
@@ -160,11 +160,11 @@ static int take_record(struct follow *follow, struct store_txn *txn,
     }
     if (epoch >= *epoch_seen) {
         *epoch_seen = epoch;
-        r = store_record(follow, txn, message->key, text_of(json), message->offset);
+        r = store_record(follow, txn, message->key, buffer_text(&json), record, message->offset);
     } else {
         r = write_again(follow, txn, message->key);
     }
-    free(json);
+    json_decref(record);
     return r ? fault_pass(r) : 0;
 }
 
