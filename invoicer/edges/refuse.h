@@ -12,6 +12,6 @@
 
 #include "invoicer/edges/config.h"
 
-/* Returns EX_DATAERR. `pointer`: where in the input, or NULL. */
+/* Returns EX_DATAERR, what most verbs exit with then. `pointer`: where in the input, or NULL. */
 int refuse(const struct invoicer_config *config, const char *code, const char *pointer,
            const char *format, ...) PRINTF_LIKE(4, 5);

@@ -8,6 +8,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/outbox.h"
+#include "invoicer/edges/refuse.h"
 
 #include <jansson.h>
 #include <openssl/rand.h>
@@ -56,10 +57,10 @@ static int compare(const struct invoicer_config *config, struct text json)
                    strcmp(hash, config->hash) != 0;
 
     if (differs)
-        fprintf(stderr,
-                "invoicer: bucket %s has %lld partitions, mode %s and hash %s, which are fixed for "
-                "good: use them, or another bucket\n",
-                config->common.bucket, (long long)partitions, mode ? mode : "none", hash);
+        refuse(config, "bucket_other", NULL,
+               "bucket %s has %lld partitions, mode %s and hash %s, which are fixed for "
+               "good: use them, or another bucket",
+               config->common.bucket, (long long)partitions, mode ? mode : "none", hash);
     json_decref(record);
     return differs ? BUCKET_OTHER : 0;
 }
