@@ -12,6 +12,7 @@
 #include "aggregator/edges/consume.h"
 #include "aggregator/edges/inspect.h"
 #include "aggregator/edges/measures.h"
+#include "aggregator/edges/restore.h"
 #include "common/base/fault.h"
 #include "common/io/http.h"
 #include "common/io/log.h"
@@ -98,6 +99,20 @@ static void on_failed(void *context, int code)
 
     aggregator->failed_with = code;
     uv_async_send(&aggregator->failure);
+}
+
+/* From a question's thread, whose fault says why. The next start reads all of the store and makes
+ * it anew from a snapshot or the log. */
+static void on_damaged(void *context, int32_t partition)
+{
+    struct aggregator *aggregator = context;
+    char folder[SHARD_PATH_MAX];
+
+    log_fault(LOG_ERROR, "store_damaged");
+    if (shard_folder(aggregator->config->data, aggregator->config->common.bucket, partition,
+                     folder))
+        restore_suspect(folder);
+    on_failed(aggregator, FAULT_STOP);
 }
 
 static void on_failure(uv_async_t *async)
@@ -317,7 +332,9 @@ static int begin(struct aggregator *aggregator)
                                            .threads_max = aggregator->config->query_threads,
                                            .bucket = common->bucket,
                                            .kafka = &aggregator->kafka_config,
-                                           .catalog = aggregator->feed};
+                                           .catalog = aggregator->feed,
+                                           .damaged = on_damaged,
+                                           .context = aggregator};
     answer_routes(&aggregator->answers, routes);
     r = http_server_new(&aggregator->loop, common->listen, routes, ANSWER_ROUTES, &limits,
                         &aggregator->server);

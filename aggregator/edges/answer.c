@@ -173,6 +173,8 @@ static int ask_ours(struct asking *asking)
             continue;
         r = asking->ops->scan(asking->context, &view);
         owned_release(asking->answers->owned, i);
+        if (r == FAULT_STOP)
+            asking->answers->damaged(asking->answers->context, i);
         if (r)
             return r;
     }

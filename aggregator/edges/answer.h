@@ -9,7 +9,9 @@
  * Any instance answers for any subscription: of its own partitions by read transactions on a thread
  * of libuv's pool, of the others by asking their owners there, with the client's own key. A
  * partition that nobody is known to own, or that moves meanwhile, is 503 with Retry-After; no
- * answer is ever without some of its partitions.
+ * answer is ever without some of its partitions. A store that a question finds damaged is no store
+ * to answer from, nor to count on: `damaged` is told, and has the process end and the store made
+ * anew.
  *
  * Clients' questions may take half of the pool's threads; more of them wait. The other half is for
  * peers' questions, which ask nobody: so two aggregators full of questions to each other both go
@@ -37,6 +39,9 @@ struct answers { /* all borrowed; must outlive the server */
     struct catalog_feed *catalog;
     struct owned *owned;
     struct peers *peers;
+    /* On a thread of the pool: a question found the partition's store damaged. */
+    void (*damaged)(void *context, int32_t partition);
+    void *context;
     /* The loop's own. */
     int64_t threads;                     /* that work on clients' questions */
     struct answer_job *waiting, *newest; /* for one, oldest first */
