@@ -16,7 +16,7 @@
  * its folder.
  */
 
-enum { PARTITIONS = 4 };
+enum { PARTITIONS = 4, PATIENCE_MS = 60000 };
 
 static char brokers[256];
 static char topic[64];
@@ -84,7 +84,15 @@ static void stop(void)
     unlink(properties);
 }
 
-TestSuite(kafka, .init = start, .fini = stop, .timeout = 120);
+TestSuite(kafka, .init = start, .fini = stop, .timeout = 400);
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static const char *const settings[] = {"cleanup.policy", "delete", "message.timestamp.type",
                                        "LogAppendTime", NULL};
@@ -290,9 +298,11 @@ Test(kafka, members_that_come_and_go_read_everything_once)
     make_topic();
     join(&first);
     for (int round = 0; round < 4; round++) {
+        int64_t until = now_ms() + PATIENCE_MS;
+
         join(&second);
-        for (int i = 0; i < 200 && second.owned_count < 2; i++) {
-            if (i % 5 == 0) {
+        for (int i = 0; second.owned_count < 2 && now_ms() < until; i++) {
+            if (i % 5 == 0 && all_at(end)) {
                 fill_partitions(end, end + 100);
                 end += 100;
             }
@@ -302,7 +312,7 @@ Test(kafka, members_that_come_and_go_read_everything_once)
         cr_assert_eq(second.owned_count, 2);
         consumer_free(second.consumer);
     }
-    for (int i = 0; i < 300 && !all_at(end); i++)
+    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(end) && now_ms() < until;)
         cr_assert_geq(poll_member(&first, 100), 0, "%s", fault_text());
 
     cr_assert(all_at(end));
@@ -315,14 +325,15 @@ Test(kafka, who_does_not_poll_for_long_is_told_that_its_partitions_are_lost)
 
     make_topic();
     join(&slow);
-    for (int i = 0; i < 100 && slow.owned_count < PARTITIONS; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS; slow.owned_count < PARTITIONS && now_ms() < until;)
         cr_assert_geq(poll_member(&slow, 100), 0, "%s", fault_text());
     join(&other);
-    for (int i = 0; i < 200 && other.owned_count < PARTITIONS; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS;
+         other.owned_count < PARTITIONS && now_ms() < until;)
         cr_assert_geq(poll_member(&other, 100), 0, "%s", fault_text());
     cr_assert_eq(other.owned_count, PARTITIONS);
 
-    for (int i = 0; i < 50 && slow.lost_count < PARTITIONS; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS; slow.lost_count < PARTITIONS && now_ms() < until;)
         cr_assert_geq(poll_member(&slow, 100), 0, "%s", fault_text());
     cr_assert_eq(slow.lost_count, PARTITIONS);
     consumer_free(slow.consumer);
@@ -333,7 +344,7 @@ static int poll_until_fault(struct member *member)
 {
     int r = 0;
 
-    for (int i = 0; i < 300 && r >= 0; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS; r >= 0 && now_ms() < until;)
         r = poll_member(member, 100);
     return r;
 }
@@ -345,7 +356,7 @@ Test(kafka, a_topic_made_anew_stops_its_reader)
     make_topic();
     fill_partitions(0, 500);
     join(&member);
-    for (int i = 0; i < 100 && !all_at(500); i++)
+    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(500) && now_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
     cr_assert_eq(kafka("topics --home %s -- --delete --topic %s", home(), topic), 0);
     make_topic();
@@ -363,7 +374,8 @@ Test(kafka, a_topic_with_another_number_of_partitions_stops_its_reader)
 
     make_topic();
     join(&member);
-    for (int i = 0; i < 100 && member.owned_count < PARTITIONS; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS;
+         member.owned_count < PARTITIONS && now_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
     cr_assert_eq(kafka("topics --home %s -- --alter --partitions 6 --topic %s", home(), topic), 0);
 
@@ -381,10 +393,12 @@ Test(kafka, a_member_whose_place_another_took_is_fenced)
     fclose(file);
     make_topic();
     join(&first);
-    for (int i = 0; i < 100 && first.owned_count < PARTITIONS; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS;
+         first.owned_count < PARTITIONS && now_ms() < until;)
         cr_assert_geq(poll_member(&first, 100), 0, "%s", fault_text());
     join(&second);
-    for (int i = 0; i < 100 && second.owned_count < PARTITIONS; i++)
+    for (int64_t until = now_ms() + PATIENCE_MS;
+         second.owned_count < PARTITIONS && now_ms() < until;)
         cr_assert_geq(poll_member(&second, 100), 0, "%s", fault_text());
 
     cr_assert_eq(poll_until_fault(&first), FAULT_FENCED);
