@@ -69,6 +69,8 @@ class Bash:
 
 
 class Fish:
+    """Asked without its editor, fish 4 also offers words that hold what was typed further on; the editor
+    shows those only where none begins so."""
     name = "fish"
 
     def __init__(self, folder):
@@ -79,7 +81,9 @@ class Fish:
                                f"source {line.split()[0]}.fish; complete -C {line!r}"],
                               cwd=self.folder, text=True, capture_output=True, check=False)
         assert not done.stderr, done.stderr
-        return done.stdout.splitlines()
+        offers = done.stdout.splitlines()
+        typed = line.rsplit(" ", 1)[1]
+        return [offer for offer in offers if offer.startswith(typed)] or offers
 
 
 class Zsh:
