@@ -38,6 +38,10 @@ TRICKY = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia", "Pacific/K
           "Asia/Beirut", "Asia/Gaza", "America/Caracas", "Asia/Pyongyang", "America/Anchorage"]
 
 
+# Zones named by their clock alone: since tzdata 2024b other names of places, but not in every distribution.
+CLOCKS = {"WET", "CET", "MET", "EET", "EST", "MST", "HST", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"}
+
+
 def instant(seconds):
     return (EPOCH + dt.timedelta(seconds=seconds)).isoformat() + "Z"
 
@@ -203,7 +207,7 @@ def compare(invoicer, rng, everything):
 def write_vectors():
     """Up to 2020: what lies ahead, governments change."""
     rng = random.Random(20)
-    for name in sorted(distinct(sorted(zoneinfo.available_timezones()))):
+    for name in sorted(distinct(sorted(zoneinfo.available_timezones() - CLOCKS))):
         zone = zoneinfo.ZoneInfo(name)
         changes = [s for s in rules.samples(zone, rng, 40) if FIRST < s < 1577836800]
         for cadence in rng.sample(rules.CADENCES[1:], 2):
