@@ -430,8 +430,10 @@ int vault_load(struct vault *vault, struct tally *tally, struct buffer *reason)
 int vault_verify(struct vault *vault, struct tally *tally, struct buffer *reason)
 {
     CLEANUP(load_deinit) struct load load = {.tally = tally, .reason = reason};
-    int r = load_begin(&load, vault);
+    int r = store_check(vault->store);
 
+    if (r == 0)
+        r = load_begin(&load, vault);
     if (r == 0)
         r = walk_level(
             &load, (struct level_walk){.level = LEVEL_MINUTE, .first_day = tally->first_open_day});

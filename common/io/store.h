@@ -81,5 +81,8 @@ MUST_USE int store_cursor_put(struct store_cursor *cursor, struct text key, stru
 /* Writes a compact copy of what is committed now beside `file`, syncs it and renames it to `file`.
  */
 MUST_USE int store_snapshot(struct store *store, const char *file);
+/* Reads every key of every table twice, walking and searching: FAULT_STOP unless both agree. LMDB's
+ * pages have no checksum, and it may end the process on one that is damaged. */
+MUST_USE int store_check(struct store *store);
 int64_t store_bytes_used(const struct store *store);
 int64_t store_bytes_mapped(const struct store *store);

@@ -67,6 +67,63 @@ static bool holds(struct store *store, const char *key, const char *value)
     return same;
 }
 
+/* Writes over the text's only place in the file. */
+static void overwrite(const char *text, const char *other)
+{
+    char path[96], page[4096];
+    FILE *file;
+    char *found;
+    long at = 0;
+
+    snprintf(path, sizeof(path), "%s/data.mdb", folder);
+    file = fopen(path, "r+");
+    while (fread(page, sizeof(page), 1, file) == 1 &&
+           !(found = memmem(page, sizeof(page), text, strlen(text))))
+        at += (long)sizeof(page);
+    cr_assert_not(feof(file), "a page holds it");
+    fseek(file, at + (found - page), SEEK_SET);
+    fputs(other, file);
+    fclose(file);
+}
+
+static int rows_walked(struct store *store)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    struct store_cursor *cursor = NULL;
+    struct text key = {0}, value;
+    int rows = 0;
+
+    cr_assert_eq(store_begin(store, STORE_READ, &txn), 0);
+    cr_assert_eq(store_cursor_new(txn, FIRST, &cursor), 0);
+    for (int r = store_cursor_seek(cursor, &key, &value); r == 0;
+         r = store_cursor_next(cursor, &key, &value))
+        rows++;
+    store_cursor_free(cursor);
+    return rows;
+}
+
+Test(store, a_row_that_is_met_on_a_walk_and_not_found_by_its_key_is_damage)
+{
+    struct store *store = open_store();
+    struct store_txn *txn = NULL;
+    char key[16];
+
+    cr_assert_eq(store_begin(store, STORE_WRITE, &txn), 0);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "key-%04d", i);
+        cr_assert_eq(store_put(txn, FIRST, text_of(key), text_of("a value")), 0);
+    }
+    cr_assert_eq(store_commit(&txn), 0);
+    cr_assert_eq(store_check(store), 0, "%s", fault_text());
+    store_close(store);
+
+    overwrite("key-0500", "key-9500");
+    store = open_store();
+    cr_assert_eq(rows_walked(store), 1000);
+    cr_assert_eq(store_check(store), FAULT_STOP);
+    store_close(store);
+}
+
 Test(store, what_is_committed_is_there_after_reopening)
 {
     struct store *store = open_store();
