@@ -3,19 +3,17 @@
 #include "common/base/fault.h"
 #include "invoicer/edges/billed.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/rules/hash128.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 struct late_record late_record_of(struct text json)
 {
-    XXH128_canonical_t digest;
     struct late_record record;
 
-    XXH128_canonicalFromHash(&digest, XXH3_128bits(json.at, json.length));
-    static_assert(sizeof(digest.digest) == sizeof(record.digest));
-    memcpy(record.digest, digest.digest, sizeof(record.digest));
+    static_assert(sizeof(record.digest) == HASH128_BYTES);
+    hash128(json, record.digest);
     return record;
 }
 

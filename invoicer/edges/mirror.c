@@ -4,6 +4,7 @@
 #include "common/io/log.h"
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/late.h"
+#include "invoicer/rules/hash128.h"
 #include "proto/topics.h"
 
 #include <assert.h>
@@ -11,7 +12,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum {
     MIRROR_MESSAGES_MAX = 1000,
@@ -191,13 +191,13 @@ static void prefix_of(struct text subscription, struct text meter, struct buffer
 
 static void key_of(const struct counters_total *total, struct buffer *key)
 {
-    XXH128_canonical_t digest;
+    uint8_t hash[HASH128_BYTES];
 
     prefix_of(total->subscription, total->meter, key);
     books_add_be64(key, total->from_minute);
     books_add_be64(key, total->to_minute);
-    XXH128_canonicalFromHash(&digest, XXH3_128bits(total->dimensions.at, total->dimensions.length));
-    buffer_add(key, digest.digest, sizeof(digest.digest));
+    hash128(total->dimensions, hash);
+    buffer_add(key, hash, sizeof(hash));
     if (total->is_unique)
         buffer_add(key, total->unique, sizeof(total->unique));
 }

@@ -2,11 +2,11 @@
 
 #include "common/base/fault.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/rules/hash128.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum { PENDING_KEY_MAX = 200 };
 
@@ -74,7 +74,7 @@ static int unpack(struct text value, struct message *message)
 /* A key as it is, so that neighbours stay neighbours in the store; a long one's hash. */
 static void pending_key(enum topic topic, struct text key, struct buffer *out)
 {
-    XXH128_canonical_t digest;
+    uint8_t hash[HASH128_BYTES];
 
     buffer_add_char(out, (char)topic);
     buffer_add_char(out, key.length > PENDING_KEY_MAX);
@@ -82,8 +82,8 @@ static void pending_key(enum topic topic, struct text key, struct buffer *out)
         buffer_add_text(out, key);
         return;
     }
-    XXH128_canonicalFromHash(&digest, XXH3_128bits(key.at, key.length));
-    buffer_add(out, digest.digest, sizeof(digest.digest));
+    hash128(key, hash);
+    buffer_add(out, hash, sizeof(hash));
 }
 
 static void sequence_key(int64_t sequence, struct buffer *key)

@@ -3,9 +3,8 @@
  */
 #include "invoicer/rules/card_json.h"
 
+#include "invoicer/rules/hash128.h"
 #include "invoicer/rules/json_write.h"
-
-#include <xxhash.h>
 
 void card_write_names(const struct rate_card *card, struct text phase_key, struct buffer *json)
 {
@@ -35,12 +34,10 @@ void card_write_terms(const struct rate_card *card, struct text price_version, s
 
 static struct card_digest digest_of(struct text text)
 {
-    XXH128_canonical_t canonical;
     struct card_digest digest;
 
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(text.at, text.length));
-    static_assert(sizeof(canonical.digest) == sizeof(digest.bytes));
-    memcpy(digest.bytes, canonical.digest, sizeof(digest.bytes));
+    static_assert(sizeof(digest.bytes) == HASH128_BYTES);
+    hash128(text, digest.bytes);
     return digest;
 }
 

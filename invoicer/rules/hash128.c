@@ -1,0 +1,13 @@
+#include "invoicer/rules/hash128.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+void hash128(struct text text, uint8_t bytes[HASH128_BYTES])
+{
+    XXH128_canonical_t canonical;
+
+    static_assert(sizeof(canonical.digest) == HASH128_BYTES);
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(text.at, text.length));
+    memcpy(bytes, canonical.digest, HASH128_BYTES);
+}
