@@ -3,7 +3,6 @@
 # limit: 300
 import datetime
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -13,7 +12,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import Rig, is_ready, plan, ulid, usage_card, wait_for  # noqa: E402
+from invoicer_rig import Rig, chosen_seed, given, is_ready, plan, ulid, usage_card, wait_for  # noqa: E402
 from test_invoicer_kills import count_calls, kill_after_a_time, kill_at_a_call  # noqa: E402
 
 STARTER, FREE, LATER = ulid(1), ulid(2), ulid(3)
@@ -264,12 +263,8 @@ def killed_closes_use_a_credit_as_calm_ones_do(rig, dice):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
-    seed = int(os.environ.get("TOLLWAY_TEST_SEED", time.time_ns() % 1000000))
-    print("seed", seed, flush=True)
+    brokers = given("TOLLWAY_TEST_BROKERS")
+    seed = chosen_seed()
     rig, rough = Rig(brokers), Rig(brokers)
     beside, address = rig.serve("beside")  # verbs needn't be elected, each anew
     try:

@@ -2,14 +2,13 @@
 """Closes on a real Kafka: what is billed, twice, late, rebuilt, beside a serve, and by two invoicers."""
 # limit: 300
 import json
-import os
 import pathlib
 import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from ingest_rig import tool  # noqa: E402
-from invoicer_rig import Rig, catalog, get, is_ready, ulid, wait_for  # noqa: E402
+from invoicer_rig import Rig, catalog, get, given, is_ready, ulid, wait_for  # noqa: E402
 
 PAYG, PRO, FREE = ulid(1), ulid(2), ulid(3)
 FEBRUARY, MARCH = "2026-02-01T01:00:00Z", "2026-03-01T01:00:00Z"
@@ -273,10 +272,7 @@ def write(rig, name):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
+    brokers = given("TOLLWAY_TEST_BROKERS")
     rig = Rig(brokers)
     try:
         for test in (a_bucket_is_what_it_was_made, a_catalog_is_applied_once, a_get_catalog_applied_again_changes_nothing,

@@ -4,16 +4,14 @@
 import collections
 import datetime
 import math
-import os
 import pathlib
 import random
 import sys
-import time
 from fractions import Fraction as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "oracle"))  # last: it has a calendar.py
-from invoicer_rig import Rig, plan, ulid, usage_card  # noqa: E402
+from invoicer_rig import Rig, chosen_seed, given, plan, ulid, usage_card  # noqa: E402
 from rating import half_away  # noqa: E402
 
 CHANGES = 24
@@ -105,12 +103,8 @@ def check_use(invoices, credit):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
-    seed = int(os.environ.get("TOLLWAY_TEST_SEED", time.time_ns() % 1000000))
-    print("seed", seed, flush=True)
+    brokers = given("TOLLWAY_TEST_BROKERS")
+    seed = chosen_seed()
     rng = random.Random(seed)
     changes = [Change(rng, number) for number in range(CHANGES)]
     rig = Rig(brokers)
@@ -137,9 +131,9 @@ def main():
             invoices[invoice["subscription"]].append(invoice)
         for name, credit in followers.items():
             check_use(invoices[name], credit)
-        given = sum(credit > 0 for credit in followers.values())
-        assert given, "no change gave a credit"
-        print(f"{given} credits of {CHANGES} changes")
+        credited = sum(credit > 0 for credit in followers.values())
+        assert credited, "no change gave a credit"
+        print(f"{credited} credits of {CHANGES} changes")
     finally:
         rig.end()
 

@@ -8,15 +8,13 @@ themselves, by their time alone. Needs a Kafka in TOLLWAY_TEST_BROKERS."""
 # limit: 300
 import datetime
 import json
-import os
 import pathlib
 import random
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import ulid  # noqa: E402
+from invoicer_rig import chosen_seed, ulid  # noqa: E402
 from stack import ROOT, Stack, brokers_or_skip  # noqa: E402
 
 CHANGED, ENDED, MOVED, SAME, BILLED = (ulid(number) for number in range(1, 6))
@@ -118,8 +116,7 @@ def check(tollway, usage, owners, at):
 
 def main():
     brokers = brokers_or_skip()
-    seed = int(os.environ.get("TOLLWAY_TEST_SEED", time.time_ns() % 1000000))
-    print("seed", seed, flush=True)
+    seed = chosen_seed()
     with Stack(brokers, CATALOG, TOLLWAY_DEDUP_HORIZON="P7300D") as tollway:
         usage = Usage(tollway, random.Random(seed))
         usage.send_all(0, 19)

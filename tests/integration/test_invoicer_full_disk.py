@@ -9,32 +9,13 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import Rig, catalog, ulid  # noqa: E402
+from invoicer_rig import Rig, catalog, given, ulid  # noqa: E402
+from small_disk import SmallDisk  # noqa: E402
 
 SUBSCRIPTIONS = 400
 FEBRUARY, MARCH = "2026-02-01T01:00:00Z", "2026-03-01T01:00:00Z"
+LARGE = "100m"
 FULL = ("No space left", "bytes free", "Input/output error")
-
-
-class Disk:
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        self.mount("-t", "tmpfs", "-o", "size=100m", "tollway-test", folder)
-
-    def mount(self, *arguments):
-        subprocess.run(["mount", *map(str, arguments)], check=True)
-
-    def leave(self, room):
-        """So many bytes beside what is there."""
-        used = sum(path.stat().st_blocks * 512 for path in self.folder.rglob("*") if path.is_file())
-        self.mount("-o", f"remount,size={used + room}", self.folder)
-
-    def grow(self):
-        self.mount("-o", "remount,size=100m", self.folder)
-
-    def close(self):
-        subprocess.run(["umount", "-l", str(self.folder)], check=False)
 
 
 def prepare(rig):
@@ -62,7 +43,7 @@ def fill(rig, disk):
         refused += not attempt(rig, "close", "--at", at, "--wait", "20s", "--json")
         for total in rig.invoices().values():
             assert total, total
-    disk.grow()
+    disk.resize(LARGE)
     return refused
 
 
@@ -77,15 +58,12 @@ def a_full_disk_bills_the_same_in_the_end(calm, rig, disk):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("skipped: TOLLWAY_TEST_BROKERS is unset: run it with tests/run")
-        sys.exit(77)
+    brokers = given("TOLLWAY_TEST_BROKERS")
     if os.geteuid() != 0:
         print("skipped: only root can mount a small disk")
         sys.exit(77)
     calm, rig = Rig(brokers), Rig(brokers)
-    disk = Disk(rig.folder / "disk")
+    disk = SmallDisk(rig.folder / "disk", LARGE)
     try:
         rig.data = disk.folder / "data"
         prepare(calm)

@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import Rig, catalog, ulid  # noqa: E402
+from invoicer_rig import Rig, catalog, chosen_seed, given, ulid  # noqa: E402
 
 SUBSCRIPTIONS = 240
 CALLS = ["fdatasync", "pwrite64", "writev", "pwritev"]
@@ -88,12 +88,8 @@ os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
-    seed = int(os.environ.get("TOLLWAY_TEST_SEED", time.time_ns() % 1000000))
-    print("seed", seed, flush=True)
+    brokers = given("TOLLWAY_TEST_BROKERS")
+    seed = chosen_seed()
     dice = random.Random(seed)
     calm, rough = Rig(brokers), Rig(brokers)
     try:

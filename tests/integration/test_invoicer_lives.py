@@ -6,17 +6,15 @@ import calendar
 import collections
 import datetime
 import json
-import os
 import pathlib
 import random
 import sys
-import time
 from fractions import Fraction as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "oracle"))  # last: it has a calendar.py
 import rating  # noqa: E402
-from invoicer_rig import Rig, plan, ulid, usage_card  # noqa: E402
+from invoicer_rig import Rig, chosen_seed, given, plan, ulid, usage_card  # noqa: E402
 
 UTC = datetime.timezone.utc
 LIVES = 24
@@ -225,12 +223,8 @@ def late_usage_is_made_up_for(rig, lives):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
-    seed = int(os.environ.get("TOLLWAY_TEST_SEED", time.time_ns() % 1000000))
-    print("seed", seed, flush=True)
+    brokers = given("TOLLWAY_TEST_BROKERS")
+    seed = chosen_seed()
     rng = random.Random(seed)
     lives = [Life(rng, number) for number in range(LIVES)]
     rig = Rig(brokers)

@@ -3,12 +3,11 @@
 # limit: 120
 import copy
 import json
-import os
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import PLANS, Rig, catalog, ulid  # noqa: E402
+from invoicer_rig import PLANS, Rig, catalog, given, ulid  # noqa: E402
 
 PRO = copy.deepcopy(PLANS[1])
 
@@ -138,10 +137,7 @@ def a_lost_folder_comes_back_the_same(rig):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
+    brokers = given("TOLLWAY_TEST_BROKERS")
     rig = Rig(brokers)
     try:
         for test in (what_a_file_says_is_published, a_draft_may_be_wrong_and_is_not_published_then,

@@ -3,7 +3,6 @@
 # limit: 120
 import collections
 import json
-import os
 import pathlib
 import random
 import subprocess
@@ -11,7 +10,7 @@ import sys
 from fractions import Fraction
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import BIN, Rig, minute, plan, ulid  # noqa: E402
+from invoicer_rig import BIN, Rig, given, minute, plan, ulid  # noqa: E402
 
 DIGITS = {"USD": 2, "EUR": 2, "JPY": 0}
 SCALE = {"USD": Fraction(1), "EUR": Fraction(9, 10), "JPY": Fraction(150)}
@@ -226,10 +225,7 @@ def nobody_changes_currency(rig):
 
 
 def main():
-    brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
-    if not brokers:
-        print("no TOLLWAY_TEST_BROKERS: tests/run starts a Kafka")
-        sys.exit(77)
+    brokers = given("TOLLWAY_TEST_BROKERS")
     rig, usage = Rig(brokers), Usage(20260101)
     try:
         rig.apply(catalog())

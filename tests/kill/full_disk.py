@@ -1,33 +1,15 @@
 """The aggregator's disk runs full under load: it says so, counts nothing wrong, and goes on by itself
 once there is room. The disk is a small tmpfs, which only root can mount."""
 import os
-import subprocess
 import time
 
 import count_kills
 import traffic
+from small_disk import SmallDisk
 from stage import await_that, check
 
 SMALL, LARGE = "2m", "200m"
 SIGNS = ("No space", "Input/output error", "bytes free")
-
-
-class Disk:
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        self.mount("-t", "tmpfs", "-o", f"size={SMALL}", "tollway-test", folder)
-
-    def mount(self, *arguments):
-        done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True,
-                              check=False)
-        check(done.returncode == 0, f"mount: {done.stderr}")
-
-    def grow(self):
-        self.mount("-o", f"remount,size={LARGE}", self.folder)
-
-    def close(self):
-        subprocess.run(["umount", "-l", str(self.folder)], check=False)
 
 
 def says_full(program):
@@ -38,7 +20,7 @@ def says_full(program):
 def run(stage, seed, _):
     if os.geteuid() != 0:
         return "skipped: only root can mount a small disk"
-    disk = Disk(stage.folder / "disk")
+    disk = SmallDisk(stage.folder / "disk", SMALL)
     try:
         ingest = stage.program("ingest").start()
         aggregator = stage.program("aggregator", None, "--data", disk.folder / "data").start()
@@ -51,7 +33,7 @@ def run(stage, seed, _):
               f"the aggregator ended with {aggregator.end()} on a full disk\n{aggregator.tail()}")
         load.stop()
         check(not load.problems, f"clients: {load.problems}")
-        disk.grow()
+        disk.resize(LARGE)
         if ended:
             aggregator.start()
         aggregator.await_ready(60)

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -14,6 +15,21 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("TOLLWAY_BUILD", ROOT / "build")) / "bin"
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def given(variable):
+    """What tests/run sets for a test that mentions the variable."""
+    value = os.environ.get(variable)
+    if not value:
+        print(f"no {variable}: tests/run starts a Kafka")
+        sys.exit(77)
+    return value
+
+
+def chosen_seed():
+    seed = int(os.environ.get("TOLLWAY_TEST_SEED", time.time_ns() % 1000000))
+    print("seed", seed, flush=True)
+    return seed
 
 
 def ulid(number):
