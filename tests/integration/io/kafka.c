@@ -301,7 +301,8 @@ Test(kafka, members_that_come_and_go_read_everything_once)
         int64_t until = now_ms() + PATIENCE_MS;
 
         join(&second);
-        for (int i = 0; second.owned_count < 2 && now_ms() < until; i++) {
+        for (int i = 0; (second.owned_count != 2 || first.owned_count != 2) && now_ms() < until;
+             i++) {
             if (i % 5 == 0 && all_at(end)) {
                 fill_partitions(end, end + 100);
                 end += 100;
@@ -309,6 +310,7 @@ Test(kafka, members_that_come_and_go_read_everything_once)
             cr_assert_geq(poll_member(&first, 20), 0, "%s", fault_text());
             cr_assert_geq(poll_member(&second, 20), 0, "%s", fault_text());
         }
+        cr_assert_eq(first.owned_count, 2);
         cr_assert_eq(second.owned_count, 2);
         consumer_free(second.consumer);
     }
