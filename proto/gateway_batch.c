@@ -3,8 +3,11 @@
  *
  * It is walked twice: on opening, to know that every number and length in it is right, so that one
  * broken batch is refused as a whole; and event by event afterwards, when nothing can be missing
- * any more. What is wrong with a text or a path costs its events alone.
+ * any more and nothing is checked again. What is wrong with a text or a path costs its events
+ * alone. Most events of a batch name the same paths in the same order as the one before: those
+ * are sorted as that one's were.
  */
+#include "common/base/digits.h"
 #include "proto/gateway_batch.h"
 #include "proto/wire.h"
 
@@ -38,6 +41,14 @@ struct gateway_path {
     uint16_t rank; /* among the sound ones in their order; those alike are neighbours */
 };
 
+/* The paths of the last event whose were in order, as it named them. */
+struct gateway_shape {
+    bool is_known;
+    size_t count;
+    const struct gateway_string *strings[GATEWAY_PROPERTIES_MAX];
+    uint8_t places[GATEWAY_PROPERTIES_MAX]; /* of each, among the sorted */
+};
+
 struct cursor {
     const uint8_t *at, *end;
     bool failed;
@@ -54,7 +65,8 @@ struct gateway_reader {
     size_t scratch_used, scratch_room;
     struct gateway_property properties[GATEWAY_PROPERTIES_MAX];
     char numbers[GATEWAY_PROPERTIES_MAX][GATEWAY_NUMBER_MAX];
-    struct cursor cursor;
+    struct gateway_shape shape;
+    const uint8_t *at; /* the next event */
     size_t events_left;
     struct text owners[GATEWAY_EVENTS_MAX];
 };
@@ -78,7 +90,7 @@ struct gateway_reader *gateway_reader_free(struct gateway_reader *reader)
     return NULL;
 }
 
-/* --- bytes --- */
+/* --- bytes that may be anything --- */
 
 /* Nothing can be taken any more. */
 static void fail(struct cursor *cursor)
@@ -145,8 +157,11 @@ static inline uint128 take_wide(struct cursor *cursor)
 /* Fails above `most`. */
 static inline uint64_t take_number(struct cursor *cursor, uint64_t most)
 {
-    uint128 value = take_wide(cursor);
+    uint128 value;
 
+    if (cursor->at < cursor->end && *cursor->at < 0x80 && *cursor->at <= most)
+        return *cursor->at++;
+    value = take_wide(cursor);
     if (value > most) {
         fail(cursor);
         return 0;
@@ -299,7 +314,8 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
                        const char **reason)
 {
     const char *why = check_frame(message);
-    struct cursor cursor = {0}, events;
+    struct cursor cursor = {0};
+    const uint8_t *events;
     size_t count;
 
     reader->events_left = 0;
@@ -311,7 +327,7 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
     cursor.end = (const uint8_t *)message.at + message.length - CHECKSUM_SIZE;
     read_strings(reader, &cursor);
     count = take_number(&cursor, GATEWAY_EVENTS_MAX);
-    events = cursor;
+    events = cursor.at;
     for (size_t i = 0; i < count && !cursor.failed; i++)
         check_event(reader, &cursor, &reader->owners[i]);
     if (cursor.failed || cursor.at != cursor.end) {
@@ -319,10 +335,45 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
         return GATEWAY_FOREIGN;
     }
     make_scratch(reader, message.length);
-    reader->cursor = events;
+    reader->shape.is_known = false;
+    reader->at = events;
     reader->events_left = count;
     *event_count = count;
     return 0;
+}
+
+/* --- bytes that opening has checked --- */
+
+static inline const uint8_t *read_bytes(struct gateway_reader *reader, size_t length)
+{
+    const uint8_t *at = reader->at;
+
+    reader->at += length;
+    return at;
+}
+
+static inline uint128 read_wide(struct gateway_reader *reader)
+{
+    const uint8_t *at = reader->at;
+    uint128 value = *at & 0x7f;
+
+    for (unsigned shift = 7; *at++ & 0x80; shift += 7)
+        value |= (uint128)(*at & 0x7f) << shift;
+    reader->at = at;
+    return value;
+}
+
+static inline uint64_t read_number(struct gateway_reader *reader)
+{
+    return *reader->at < 0x80 ? *reader->at++ : (uint64_t)read_wide(reader);
+}
+
+static inline struct gateway_string *read_string(struct gateway_reader *reader)
+{
+    size_t number = read_number(reader);
+
+    assert(number < reader->string_count);
+    return &reader->strings[number];
 }
 
 /* --- the next event --- */
@@ -333,12 +384,11 @@ static void note(struct gateway_event *event, enum gateway_fault fault)
         event->fault = fault;
 }
 
-/* Its text, absent when it isn't sound. */
-static struct text read_string(struct gateway_reader *reader, struct gateway_event *event)
+/* A string's text, absent when it isn't sound. */
+static inline struct text read_text(struct gateway_reader *reader, struct gateway_event *event)
 {
-    const struct gateway_string *string = take_string(reader, &reader->cursor);
+    const struct gateway_string *string = read_string(reader);
 
-    assert(string);
     if (string->is_sound)
         return string->text;
     note(event, GATEWAY_BAD_STRING);
@@ -399,78 +449,75 @@ static const struct gateway_path *path_of(struct gateway_reader *reader,
     return path && path->is_sound ? path : NULL;
 }
 
-/* Takes the last digit off; in 64 bits once it fits them, where dividing is cheap. */
-static inline char cut_digit(uint128 *rest)
-{
-    uint64_t low = (uint64_t)*rest;
-    uint128 whole = *rest;
-
-    if (whole <= UINT64_MAX) {
-        *rest = low / 10;
-        return (char)('0' + (char)(low % 10));
-    }
-    *rest = whole / 10;
-    return (char)('0' + (char)(whole % 10));
-}
-
 /* Spells mantissa × 10^-scale as JSON: "-0.05". */
 static struct text spell(uint128 zigzag, unsigned scale, char text[GATEWAY_NUMBER_MAX])
 {
     bool is_negative = zigzag & 1;
-    uint128 rest = (zigzag >> 1) + (is_negative ? 1 : 0);
-    size_t at = GATEWAY_NUMBER_MAX;
-    unsigned count = 0;
+    uint128 mantissa = (zigzag >> 1) + (is_negative ? 1 : 0), whole = mantissa;
+    uint64_t power = digits_powers[scale];
+    char *at = text;
 
-    while (rest || count <= scale) {
-        if (count == scale && scale > 0)
-            text[--at] = '.';
-        text[--at] = cut_digit(&rest);
-        count++;
-    }
     if (is_negative)
-        text[--at] = '-';
-    return text_from(text + at, GATEWAY_NUMBER_MAX - at);
+        *at++ = '-';
+    if (scale > 0)
+        whole = mantissa <= UINT64_MAX ? (uint64_t)mantissa / power : mantissa / power;
+    at = digits_write_wide(at, whole);
+    if (scale > 0) {
+        *at++ = '.';
+        at = digits_write(at, (uint64_t)(mantissa - whole * power), (int)scale);
+    }
+    return text_from(text, (size_t)(at - text));
+}
+
+static void read_value(struct gateway_reader *reader, struct gateway_event *event, char *number,
+                       struct gateway_property *property)
+{
+    unsigned scale;
+
+    property->kind = (enum gateway_kind) * read_bytes(reader, 1);
+    property->text = (struct text){NULL, 0};
+    if (property->kind == GATEWAY_STRING)
+        property->text = read_text(reader, event);
+    if (property->kind == GATEWAY_DECIMAL) {
+        scale = *read_bytes(reader, 1);
+        property->text = spell(read_wide(reader), scale, number);
+    }
 }
 
 /* Returns its path; NULL, which is noted, when it has none. */
 static const struct gateway_path *read_property(struct gateway_reader *reader,
-                                                struct gateway_event *event, char *number,
-                                                struct gateway_property *property)
+                                                struct gateway_event *event, size_t index)
 {
-    struct gateway_string *string = take_string(reader, &reader->cursor);
-    const struct gateway_path *path;
-    unsigned scale;
+    struct gateway_string *string = read_string(reader);
+    const struct gateway_path *path = path_of(reader, string);
 
-    assert(string);
-    path = path_of(reader, string);
     if (!path)
         note(event, string->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
-    property->path = path ? &path->path : NULL;
-    property->kind = (enum gateway_kind)take_byte(&reader->cursor);
-    property->text = (struct text){NULL, 0};
-    if (property->kind == GATEWAY_STRING)
-        property->text = read_string(reader, event);
-    if (property->kind == GATEWAY_DECIMAL) {
-        scale = take_byte(&reader->cursor);
-        property->text = spell(take_wide(&reader->cursor), scale, number);
-    }
+    reader->shape.strings[index] = string;
+    reader->properties[index].path = path ? &path->path : NULL;
+    read_value(reader, event, reader->numbers[index], &reader->properties[index]);
     return path;
 }
 
+/* A property's path, and which of the event's it was. */
+struct placed {
+    const struct gateway_path *path;
+    uint8_t index;
+};
+
 /* Moves the last of `count` properties to its place among those before it. */
-static void insert(struct gateway_property *properties, const struct gateway_path **paths,
-                   size_t count)
+static void insert(struct gateway_property *properties, struct placed *placed, size_t count)
 {
     struct gateway_property last = properties[count - 1];
-    const struct gateway_path *path = paths[count - 1];
+    struct placed moved = placed[count - 1];
     size_t at = count - 1;
 
-    for (; at > 0 && paths[at - 1]->rank > path->rank; at--) {
+    for (; at > 0 && placed[at - 1].path->rank > moved.path->rank; at--) {
         properties[at] = properties[at - 1];
-        paths[at] = paths[at - 1];
+        placed[at] = placed[at - 1];
     }
     properties[at] = last;
-    paths[at] = path;
+    placed[at] = moved;
 }
 
 /* Whether `a` leads to or through what `b` leads to. `a` sorts before `b`. */
@@ -483,24 +530,68 @@ static bool collide(const struct catalog_path *a, const struct catalog_path *b)
     return true;
 }
 
-static void read_properties(struct gateway_reader *reader, struct gateway_event *event)
+/* The properties are in order: the next event may have the same. */
+static void keep_shape(struct gateway_shape *shape, const struct placed *placed, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        shape->places[placed[i].index] = (uint8_t)i;
+    shape->count = count;
+    shape->is_known = true;
+}
+
+static void sort_properties(struct gateway_reader *reader, struct gateway_event *event,
+                            struct placed *placed)
 {
     struct gateway_property *properties = reader->properties;
-    size_t count = take_number(&reader->cursor, GATEWAY_PROPERTIES_MAX);
-    const struct gateway_path *paths[GATEWAY_PROPERTIES_MAX];
+    size_t count = event->property_count;
 
-    for (size_t i = 0; i < count; i++)
-        paths[i] = read_property(reader, event, reader->numbers[i], &properties[i]);
-    event->properties = properties;
-    event->property_count = count;
-    if (event->fault != GATEWAY_SOUND)
-        return;
     for (size_t i = 1; i < count; i++)
-        insert(properties, paths, i + 1);
+        insert(properties, placed, i + 1);
     for (size_t i = 1; i < count; i++) {
         if (collide(properties[i - 1].path, properties[i].path))
             note(event, GATEWAY_PATHS_COLLIDE);
     }
+    if (event->fault == GATEWAY_SOUND)
+        keep_shape(&reader->shape, placed, count);
+}
+
+static void read_unlike(struct gateway_reader *reader, struct gateway_event *event)
+{
+    struct placed placed[GATEWAY_PROPERTIES_MAX];
+
+    reader->shape.is_known = false;
+    for (size_t i = 0; i < event->property_count; i++)
+        placed[i] = (struct placed){read_property(reader, event, i), (uint8_t)i};
+    if (event->fault == GATEWAY_SOUND)
+        sort_properties(reader, event, placed);
+}
+
+/* Reads properties whose paths are those of the last event. False, with nothing read, when they
+ * aren't. */
+static bool read_alike(struct gateway_reader *reader, struct gateway_event *event)
+{
+    const struct gateway_shape *shape = &reader->shape;
+    const uint8_t *begin = reader->at;
+    size_t count = event->property_count;
+
+    if (!shape->is_known || count != shape->count)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (read_string(reader) != shape->strings[i]) {
+            reader->at = begin;
+            return false;
+        }
+        read_value(reader, event, reader->numbers[i], &reader->properties[shape->places[i]]);
+    }
+    return true;
+}
+
+static void read_properties(struct gateway_reader *reader, struct gateway_event *event)
+{
+    event->properties = reader->properties;
+    event->property_count = read_number(reader);
+    if (!read_alike(reader, event))
+        read_unlike(reader, event);
 }
 
 const struct text *gateway_batch_owners(const struct gateway_reader *reader)
@@ -508,34 +599,39 @@ const struct text *gateway_batch_owners(const struct gateway_reader *reader)
     return reader->owners;
 }
 
+static struct text read_id(struct gateway_reader *reader, struct gateway_event *event)
+{
+    size_t length = read_number(reader);
+    struct text id = text_from(read_bytes(reader, length), length);
+
+    if (is_sound(id))
+        return id;
+    note(event, GATEWAY_BAD_STRING);
+    return (struct text){NULL, 0};
+}
+
 bool gateway_batch_next(struct gateway_reader *reader, struct gateway_event *event)
 {
-    struct cursor *cursor = &reader->cursor;
     uint8_t flags;
 
     if (reader->events_left == 0)
         return false;
     reader->events_left--;
     *event = (struct gateway_event){.fault = GATEWAY_SOUND};
-    flags = take_byte(cursor);
-    event->id = take_text(cursor);
-    if (!is_sound(event->id)) {
-        event->id = (struct text){NULL, 0};
-        note(event, GATEWAY_BAD_STRING);
-    }
-    event->type = read_string(reader, event);
-    event->source = read_string(reader, event);
+    flags = *read_bytes(reader, 1);
+    event->id = read_id(reader, event);
+    event->type = read_text(reader, event);
+    event->source = read_text(reader, event);
     if (flags & FLAG_SUBSCRIPTION)
-        event->subscription = read_string(reader, event);
+        event->subscription = read_text(reader, event);
     if (flags & FLAG_SUBJECT)
-        event->subject = read_string(reader, event);
+        event->subject = read_text(reader, event);
     event->has_time = flags & FLAG_TIME;
     if (event->has_time)
-        event->time.ns = wire_load_i64(take(cursor, sizeof(int64_t)));
+        event->time.ns = wire_load_i64(read_bytes(reader, sizeof(int64_t)));
     event->has_sequence = flags & FLAG_SEQUENCE;
     if (event->has_sequence)
-        event->sequence = take_number(cursor, UINT64_MAX);
+        event->sequence = read_number(reader);
     read_properties(reader, event);
-    assert(!cursor->failed);
     return true;
 }

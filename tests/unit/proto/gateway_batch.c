@@ -235,6 +235,65 @@ static void add_number(struct buffer *batch, size_t number)
     buffer_add_char(batch, (char)number);
 }
 
+/* Properties of the strings {t, $.b, $.a, $.a.c, x}, and what they say; NULL: its fault. */
+static const struct shaped {
+    const char *properties;
+    size_t length;
+    const char *json;
+    enum gateway_fault fault;
+} shaped[] = {
+    {"\x02\x01\x02\x02\x03\x04", 6, "{\"a\":\"x\",\"b\":true}", GATEWAY_SOUND},
+    {"\x02\x01\x04\x01\x0b\x02\x00", 7, "{\"a\":null,\"b\":-0.6}", GATEWAY_SOUND},
+    {"\x02\x02\x01\x01\x02", 5, "{\"a\":false,\"b\":true}", GATEWAY_SOUND},
+    {"\x02\x01\x02\x03\x02", 5, "{\"a\":{\"c\":true},\"b\":true}", GATEWAY_SOUND},
+    {"\x02\x02\x02\x03\x02", 5, NULL, GATEWAY_PATHS_COLLIDE},
+    {"\x02\x01\x02\x04\x02", 5, NULL, GATEWAY_BAD_PATH},
+    {"\x01\x02\x02", 3, "{\"a\":true}", GATEWAY_SOUND},
+    {"\x00", 1, "{}", GATEWAY_SOUND},
+};
+
+enum { SHAPED = sizeof(shaped) / sizeof(shaped[0]) };
+
+/* Each behind each. */
+static const struct shaped *shaped_at(size_t index)
+{
+    return &shaped[index % 2 ? index / 2 % SHAPED : index / 2 / SHAPED];
+}
+
+static void expect_shaped(const struct gateway_event *event, const struct shaped *wanted)
+{
+    CLEANUP(buffer_deinit) struct buffer json = {0};
+    CLEANUP(buffer_deinit) struct buffer whole = {0};
+
+    cr_assert_eq(event->fault, wanted->fault);
+    if (wanted->fault != GATEWAY_SOUND)
+        return;
+    gateway_event_json(event, &json);
+    buffer_printf(
+        &whole,
+        "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"t\",\"type\":\"t\",\"data\":%s}",
+        wanted->json);
+    cr_assert(text_equal(buffer_text(&json), buffer_text(&whole)), "%.*s", (int)json.length,
+              json.at);
+}
+
+Test(gateway, an_event_reads_alike_whatever_paths_those_before_it_had)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+    struct gateway_event event;
+
+    buffer_add_string(&batch, "TWG1\x05\x01t\x03$.b\x03$.a\x05$.a.c\x01x");
+    add_number(&batch, 2 * SHAPED * SHAPED);
+    for (size_t i = 0; i < 2 * SHAPED * SHAPED; i++) {
+        buffer_add(&batch, "\x00\x01\x31\x00\x00", 5);
+        buffer_add(&batch, shaped_at(i)->properties, shaped_at(i)->length);
+    }
+    seal(&batch);
+    cr_assert_eq(gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason), 0);
+    for (size_t i = 0; gateway_batch_next(reader, &event); i++)
+        expect_shaped(&event, shaped_at(i));
+}
+
 /* `count` events without id, of type and source 0, the i-th with one property: path i, if there. */
 static void build(struct buffer *batch, size_t strings, size_t events)
 {
