@@ -26,6 +26,9 @@ enum {
     FLAG_SEQUENCE = 8,
     FLAGS_KNOWN = 15,
     VARINT_BYTES_MAX = 19, /* of 128 bits */
+    /* A decimal's text may be so many times as long as its property, which has four bytes or more:
+     * "-0.000000000063" has four, and each further one adds at most three digits. */
+    NUMBER_GROWTH_MAX = 4,
 };
 
 struct gateway_string {
@@ -64,7 +67,8 @@ struct gateway_reader {
     char *scratch; /* where paths are unquoted: as long as the message */
     size_t scratch_used, scratch_room;
     struct gateway_property properties[GATEWAY_PROPERTIES_MAX];
-    char numbers[GATEWAY_PROPERTIES_MAX][GATEWAY_NUMBER_MAX];
+    char *numbers; /* where the batch's decimals are spelled, one behind the other */
+    size_t numbers_used, numbers_room;
     struct gateway_shape shape;
     const uint8_t *at; /* the next event */
     size_t events_left;
@@ -86,6 +90,7 @@ struct gateway_reader *gateway_reader_free(struct gateway_reader *reader)
         return NULL;
     free(reader->strings);
     free(reader->scratch);
+    free(reader->numbers);
     free(reader);
     return NULL;
 }
@@ -296,18 +301,26 @@ static const char *check_frame(struct text message)
     return NULL;
 }
 
+/* What was in it is lost. */
+static void make_room(char **bytes, size_t *room, size_t wanted)
+{
+    if (wanted <= *room)
+        return;
+    free(*bytes);
+    *bytes = malloc(wanted);
+    if (!*bytes)
+        abort();
+    *room = wanted;
+}
+
 static void make_scratch(struct gateway_reader *reader, size_t length)
 {
     reader->path_count = 0;
     reader->ranked_count = 0;
     reader->scratch_used = 0;
-    if (length <= reader->scratch_room)
-        return;
-    free(reader->scratch);
-    reader->scratch = malloc(length);
-    if (!reader->scratch)
-        abort();
-    reader->scratch_room = length;
+    reader->numbers_used = 0;
+    make_room(&reader->scratch, &reader->scratch_room, length);
+    make_room(&reader->numbers, &reader->numbers_room, length * NUMBER_GROWTH_MAX);
 }
 
 int gateway_batch_open(struct gateway_reader *reader, struct text message, size_t *event_count,
@@ -449,13 +462,12 @@ static const struct gateway_path *path_of(struct gateway_reader *reader,
     return path && path->is_sound ? path : NULL;
 }
 
-/* Spells mantissa × 10^-scale as JSON: "-0.05". */
-static struct text spell(uint128 zigzag, unsigned scale, char text[GATEWAY_NUMBER_MAX])
+/* Spells mantissa × 10^-scale as JSON, "-0.05"; returns its end. */
+static char *spell(uint128 zigzag, unsigned scale, char *at)
 {
     bool is_negative = zigzag & 1;
     uint128 mantissa = (zigzag >> 1) + (is_negative ? 1 : 0), whole = mantissa;
     uint64_t power = digits_powers[scale];
-    char *at = text;
 
     if (is_negative)
         *at++ = '-';
@@ -466,22 +478,29 @@ static struct text spell(uint128 zigzag, unsigned scale, char text[GATEWAY_NUMBE
         *at++ = '.';
         at = digits_write(at, (uint64_t)(mantissa - whole * power), (int)scale);
     }
-    return text_from(text, (size_t)(at - text));
+    return at;
 }
 
-static void read_value(struct gateway_reader *reader, struct gateway_event *event, char *number,
+static struct text read_decimal(struct gateway_reader *reader)
+{
+    unsigned scale = *read_bytes(reader, 1);
+    char *begin = reader->numbers + reader->numbers_used;
+    size_t length = (size_t)(spell(read_wide(reader), scale, begin) - begin);
+
+    reader->numbers_used += length;
+    assert(reader->numbers_used <= reader->numbers_room);
+    return text_from(begin, length);
+}
+
+static void read_value(struct gateway_reader *reader, struct gateway_event *event,
                        struct gateway_property *property)
 {
-    unsigned scale;
-
     property->kind = (enum gateway_kind) * read_bytes(reader, 1);
     property->text = (struct text){NULL, 0};
     if (property->kind == GATEWAY_STRING)
         property->text = read_text(reader, event);
-    if (property->kind == GATEWAY_DECIMAL) {
-        scale = *read_bytes(reader, 1);
-        property->text = spell(read_wide(reader), scale, number);
-    }
+    else if (property->kind == GATEWAY_DECIMAL)
+        property->text = read_decimal(reader);
 }
 
 /* Returns its path; NULL, which is noted, when it has none. */
@@ -495,7 +514,7 @@ static const struct gateway_path *read_property(struct gateway_reader *reader,
         note(event, string->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
     reader->shape.strings[index] = string;
     reader->properties[index].path = path ? &path->path : NULL;
-    read_value(reader, event, reader->numbers[index], &reader->properties[index]);
+    read_value(reader, event, &reader->properties[index]);
     return path;
 }
 
@@ -572,16 +591,17 @@ static bool read_alike(struct gateway_reader *reader, struct gateway_event *even
 {
     const struct gateway_shape *shape = &reader->shape;
     const uint8_t *begin = reader->at;
-    size_t count = event->property_count;
+    size_t count = event->property_count, numbers_used = reader->numbers_used;
 
     if (!shape->is_known || count != shape->count)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (read_string(reader) != shape->strings[i]) {
             reader->at = begin;
+            reader->numbers_used = numbers_used;
             return false;
         }
-        read_value(reader, event, reader->numbers[i], &reader->properties[shape->places[i]]);
+        read_value(reader, event, &reader->properties[shape->places[i]]);
     }
     return true;
 }

@@ -23,8 +23,10 @@
  * proto/README.md says the same with an example; proto/reference/gateway_batch.py writes it.
  *
  * Errors     gateway_batch_open refuses the batch as a whole when it isn't one; behind that, an
- * event can be faulty alone: gateway_event.fault. Ownership  Texts point into the message or are
- * the reader's, and live until the next call. Threads    Any, each reader by one at a time.
+ * event can be faulty alone: gateway_event.fault.
+ * Ownership  Texts point into the message or are the reader's, and live until the next open;
+ * properties until the next event.
+ * Threads    Any, each reader by one at a time.
  */
 #pragma once
 
@@ -39,7 +41,6 @@ enum {
     GATEWAY_PATHS_MAX = 256,     /* different ones of a batch */
     GATEWAY_PROPERTIES_MAX = 64, /* of an event */
     GATEWAY_SCALE_MAX = 12,
-    GATEWAY_NUMBER_MAX = 44, /* bytes of a decimal's text, with the NUL */
 };
 
 enum gateway_kind {

@@ -372,12 +372,17 @@ def test_the_gateways_batch_is_taken_over_http_too():
     sys.path.insert(0, str(ROOT / "proto" / "reference"))
     import gateway_batch
     batch = gateway_batch.Batch()
-    batch.add(id="gw1", type="request", source="gw", subscription=OTHER, properties={"$.total": 31})
+    for total, http_status in ((31, 200), (32, 404)):
+        batch.add(id=f"gw{total}", type="request", source="gw", subscription=OTHER,
+                  properties={"$.total": total, "$.http.status": http_status})
     batch.add(id="gw2", type="request", source="gw", subscription="nobody", properties={"$.total": 1})
     status, answer, _ = RIG.post(batch.encode(), gateway_batch.CONTENT_TYPE)
-    assert status == 202 and answer["accepted"] == 1, answer
+    assert status == 202 and answer["accepted"] == 2, answer
     assert answer["rejected"][0]["code"] == "unknown_subscription"
-    assert counted("31")[0]["subscription"] == OTHER
+    for total, http_status in (("31", "200"), ("32", "404")):
+        [found] = counted(total)
+        assert found["subscription"] == OTHER
+        assert found["entries"][0]["dimensions"]["status"] == http_status
     refuses_whole(400, "invalid_batch", batch.encode()[:-1], gateway_batch.CONTENT_TYPE)
 
 

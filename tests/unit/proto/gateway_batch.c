@@ -294,6 +294,37 @@ Test(gateway, an_event_reads_alike_whatever_paths_those_before_it_had)
         expect_shaped(&event, shaped_at(i));
 }
 
+static void add_decimal(struct buffer *batch, unsigned scale, const char *mantissa)
+{
+    buffer_add(batch, "\x00\x01\x31\x00\x00\x01\x01\x04", 8);
+    buffer_add_char(batch, (char)scale);
+    buffer_add_string(batch, mantissa);
+}
+
+Test(gateway, texts_live_as_long_as_their_batch)
+{
+    static const char *const spelled[] = {"-0.000000000063", "0.000000000001", "-64", "31",
+                                          "-170141183460469231731687303715884.105728"};
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+    struct text texts[ARRAY_LEN(spelled)];
+    struct gateway_event event;
+
+    buffer_add_string(&batch, "TWG1\x02\x01t\x03$.a\x05");
+    add_decimal(&batch, 12, "\x7d");
+    add_decimal(&batch, 12, "\x02");
+    add_decimal(&batch, 0, "\x7f");
+    add_decimal(&batch, 0, "\x3e");
+    add_decimal(&batch, 6,
+                "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x03");
+    seal(&batch);
+    cr_assert_eq(gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason), 0);
+    for (size_t i = 0; gateway_batch_next(reader, &event); i++)
+        texts[i] = event.properties[0].text;
+
+    for (size_t i = 0; i < ARRAY_LEN(spelled); i++)
+        cr_assert(text_is(texts[i], spelled[i]), "%.*s", (int)texts[i].length, texts[i].at);
+}
+
 /* `count` events without id, of type and source 0, the i-th with one property: path i, if there. */
 static void build(struct buffer *batch, size_t strings, size_t events)
 {
