@@ -47,6 +47,7 @@ struct gateway_path {
 /* The paths of the last event whose were in order, as it named them. */
 struct gateway_shape {
     bool is_known;
+    uint32_t number; /* how many were kept */
     size_t count;
     const struct gateway_string *strings[GATEWAY_PROPERTIES_MAX];
     uint8_t places[GATEWAY_PROPERTIES_MAX]; /* of each, among the sorted */
@@ -349,6 +350,7 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
     }
     make_scratch(reader, message.length);
     reader->shape.is_known = false;
+    reader->shape.number = 0;
     reader->at = events;
     reader->events_left = count;
     *event_count = count;
@@ -555,6 +557,7 @@ static void keep_shape(struct gateway_shape *shape, const struct placed *placed,
     for (size_t i = 0; i < count; i++)
         shape->places[placed[i].index] = (uint8_t)i;
     shape->count = count;
+    shape->number++;
     shape->is_known = true;
 }
 
@@ -612,6 +615,8 @@ static void read_properties(struct gateway_reader *reader, struct gateway_event 
     event->property_count = read_number(reader);
     if (!read_alike(reader, event))
         read_unlike(reader, event);
+    if (event->fault == GATEWAY_SOUND)
+        event->shape = reader->shape.number;
 }
 
 const struct text *gateway_batch_owners(const struct gateway_reader *reader)

@@ -66,6 +66,7 @@ enum gateway_fault {
 
 struct gateway_event {
     enum gateway_fault fault; /* unless SOUND, only `id` may be used, when it isn't absent */
+    uint32_t shape;           /* another of the batch that has it has the same paths; 0: unsound */
     struct text id, type, source;
     struct text subscription, subject; /* absent: none */
     bool has_time, has_sequence;

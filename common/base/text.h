@@ -51,6 +51,12 @@ static inline bool text_equal(struct text a, struct text b)
     return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
 }
 
+/* Whether they are one text, and not two alike: enough where each stands once. */
+static inline bool text_is_same(struct text a, struct text b)
+{
+    return a.at == b.at && a.length == b.length;
+}
+
 static inline bool text_is(struct text text, const char *string)
 {
     return text_equal(text, text_of(string));

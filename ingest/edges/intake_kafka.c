@@ -208,6 +208,7 @@ static void take_gateway(struct intake_kafka *kafka, const struct kafka_message 
     struct refused refused[REFUSAL_COUNT] = {{.first = {.code = REFUSAL_NONE}}};
     struct refusal *refusal = &reading->refusal;
     struct gateway_event gateway;
+    struct event_form form;
     const char *reason = "";
     size_t count, index = 0;
 
@@ -218,11 +219,11 @@ static void take_gateway(struct intake_kafka *kafka, const struct kafka_message 
         reject(kafka, record, refusal, text_of(NULL), run);
         return;
     }
+    event_form_init(&form, &reading->document);
     for (; gateway_batch_next(intake->gateway, &gateway); index++) {
         event_prefetch_gateway(intake->admission.catalog, intake->gateway, index, count);
         refusal->code = REFUSAL_NONE;
-        reading->outcome =
-            event_from_gateway(&reading->document, &gateway, &reading->event, refusal);
+        reading->outcome = event_from_gateway(&form, &gateway, &reading->event, refusal);
         if (!take_event(kafka, reading, arrival_ms, run))
             note_refused(refused, index, refusal);
     }

@@ -261,6 +261,7 @@ static void take_gateway(struct taking *taking)
 {
     struct intake *intake = taking->intake;
     struct gateway_event gateway;
+    struct event_form form;
     const char *reason = "";
     size_t count = 0;
 
@@ -272,11 +273,11 @@ static void take_gateway(struct taking *taking)
         refuse_too_many(taking);
         return;
     }
+    event_form_init(&form, &intake_reading(intake, 0)->document);
     for (size_t i = 0; gateway_batch_next(intake->gateway, &gateway); i++) {
         struct intake_reading *reading = intake_reading(intake, 0);
         event_prefetch_gateway(intake->admission.catalog, intake->gateway, i, count);
-        reading->outcome =
-            event_from_gateway(&reading->document, &gateway, &reading->event, &reading->refusal);
+        reading->outcome = event_from_gateway(&form, &gateway, &reading->event, &reading->refusal);
         take_event(taking, reading);
     }
 }

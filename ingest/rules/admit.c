@@ -22,6 +22,7 @@ struct weighing {
     const struct event *event;
     struct arena *arena;
     struct refusal *refusal;
+    const struct event_places *places;
     struct instant time; /* the event's, or the arrival */
     struct instant arrival;
 };
@@ -232,15 +233,13 @@ static void take_unique(struct weighing *weighing, const struct catalog_meter *m
         fingerprint_unique(&weighing->admission->key, text, unique);
 }
 
-static void take_value(struct weighing *weighing, const struct catalog_meter *meter,
+/* `index` is the value's node. */
+static void take_value(struct weighing *weighing, const struct catalog_meter *meter, uint32_t index,
                        union usage_value *value)
 {
-    uint32_t index;
-
     memset(value, 0, sizeof(*value));
     if (meter->aggregation == AGGREGATION_COUNT)
         return;
-    index = event_property(weighing->event, &meter->value);
     if (index == JSON_NONE || json_at(weighing->event->document, index)->kind == NODE_NULL)
         refuse_value(weighing, meter, REFUSAL_MISSING_VALUE, "is missing or null: send it");
     else if (meter->aggregation == AGGREGATION_UNIQUE_COUNT)
@@ -260,9 +259,8 @@ static void refuse_dimension(struct weighing *weighing, const struct catalog_dim
 }
 
 static struct text take_dimension(struct weighing *weighing,
-                                  const struct catalog_dimension *dimension)
+                                  const struct catalog_dimension *dimension, uint32_t index)
 {
-    uint32_t index = event_property(weighing->event, &dimension->path);
     const struct json_node *node;
     struct text text;
     int outcome;
@@ -286,7 +284,9 @@ static struct text take_dimension(struct weighing *weighing,
     return text;
 }
 
-static bool take_dimensions(struct weighing *weighing, struct fingerprint_entry *entry)
+/* `nodes` are those of the dimensions. */
+static bool take_dimensions(struct weighing *weighing, const uint32_t *nodes,
+                            struct fingerprint_entry *entry)
 {
     size_t count = entry->meter->dimension_count;
     struct text *dimensions;
@@ -297,7 +297,7 @@ static bool take_dimensions(struct weighing *weighing, struct fingerprint_entry 
     if (!dimensions)
         return false;
     for (size_t i = 0; i < count; i++)
-        dimensions[i] = take_dimension(weighing, &entry->meter->dimensions[i]);
+        dimensions[i] = take_dimension(weighing, &entry->meter->dimensions[i], nodes[i]);
     entry->dimensions = dimensions;
     return true;
 }
@@ -316,20 +316,42 @@ static void insert(struct fingerprint_entry *entries, size_t count,
     entries[at] = *entry;
 }
 
-static bool take_entries(struct weighing *weighing, const struct catalog_meter *const *meters,
-                         size_t meter_count, struct admitted *found)
+static void find_places(const struct catalog *catalog, const struct event *event,
+                        struct event_places *places)
 {
-    struct fingerprint_entry *entries = arena_take(weighing->arena, meter_count * sizeof(*entries));
+    uint32_t *node = places->nodes;
+
+    places->meters = catalog_meters_of(catalog, event->type, &places->meter_count);
+    for (size_t i = 0; i < places->meter_count; i++) {
+        const struct catalog_meter *meter = places->meters[i];
+        bool has_value = meter->aggregation != AGGREGATION_COUNT;
+
+        *node++ = has_value ? event_property(event, &meter->value) : JSON_NONE;
+        for (size_t j = 0; j < meter->dimension_count; j++)
+            *node++ = event_property(event, &meter->dimensions[j].path);
+    }
+    places->are_known = true;
+}
+
+static bool take_entries(struct weighing *weighing, struct admitted *found)
+{
+    const struct event_places *places = weighing->places;
+    const uint32_t *node = places->nodes;
+    struct fingerprint_entry *entries =
+        arena_take(weighing->arena, places->meter_count * sizeof(*entries));
     size_t count = 0;
 
     if (!entries)
         return false;
-    for (size_t i = 0; i < meter_count; i++) {
-        struct fingerprint_entry entry = {.meter = meters[i]};
-        if (instant_compare(weighing->time, meters[i]->from) < 0)
+    for (size_t i = 0; i < places->meter_count; i++) {
+        struct fingerprint_entry entry = {.meter = places->meters[i]};
+        const uint32_t *own = node;
+
+        node += 1 + entry.meter->dimension_count;
+        if (instant_compare(weighing->time, entry.meter->from) < 0)
             continue;
-        take_value(weighing, meters[i], &entry.value);
-        if (!take_dimensions(weighing, &entry))
+        take_value(weighing, entry.meter, own[0], &entry.value);
+        if (!take_dimensions(weighing, own + 1, &entry))
             return false;
         insert(entries, count++, &entry);
     }
@@ -374,21 +396,22 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
           struct arena *arena, struct admitted *admitted, struct refusal *refusal)
 {
     struct instant arrival = instant_from_ms(arrival_ms);
+    struct event_places own, *places = event->places ? event->places : &own;
     struct weighing weighing = {
         .admission = admission,
         .event = event,
         .arena = arena,
         .refusal = refusal,
+        .places = places,
         .time = event->time_is_absent ? arrival : event->time,
         .arrival = arrival,
     };
     struct admitted found = {.subject = event->subject};
-    size_t meter_count = 0;
-    const struct catalog_meter *const *meters =
-        catalog_meters_of(admission->catalog, event->type, &meter_count);
 
+    if (!event->places || !places->are_known)
+        find_places(admission->catalog, event, places);
     take_sequence(&weighing, &found.event);
-    if (meter_count == 0) {
+    if (places->meter_count == 0) {
         refuse(refusal, arena, REFUSAL_UNKNOWN_TYPE, text_of("/type"),
                "no meter of this bucket has this eventType: correct the type, or apply a meter to "
                "the catalog first");
@@ -396,7 +419,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     }
     found.subscription = subscription_of(&weighing);
     check_future(&weighing);
-    if (!take_entries(&weighing, meters, meter_count, &found))
+    if (!take_entries(&weighing, &found))
         return no_room(&weighing);
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;

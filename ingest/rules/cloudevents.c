@@ -466,12 +466,14 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
     return 0;
 }
 
-int cloudevents_check(struct json_document *document, struct event *event, struct refusal *refusal)
+int cloudevents_check(struct json_document *document, struct event *event, struct text passed,
+                      struct refusal *refusal)
 {
     struct reading reading = {.document = document, .event = event, .refusal = refusal};
 
     event->id = checked(&reading, ATTRIBUTE_ID, event->id);
-    take_source(&reading, checked(&reading, ATTRIBUTE_SOURCE, event->source));
+    if (text_is_absent(passed) || !text_is_same(event->source, passed))
+        take_source(&reading, checked(&reading, ATTRIBUTE_SOURCE, event->source));
     event->type = checked(&reading, ATTRIBUTE_TYPE, event->type);
     event->subject = checked(&reading, ATTRIBUTE_SUBJECT, event->subject);
     event->subscription = checked(&reading, ATTRIBUTE_SUBSCRIPTION, event->subscription);

@@ -14,16 +14,26 @@
 #include "common/base/instant.h"
 #include "ingest/rules/json_scan.h"
 #include "ingest/rules/refusal.h"
-#include "proto/catalog.h"
+#include "proto/gateway_batch.h"
 
 enum {
     EVENT_ID_BYTES_MAX = 256,    /* id and subscription */
     EVENT_TEXT_BYTES_MAX = 1024, /* other attributes, dimensions, UNIQUE_COUNT values */
     EVENT_ATTRIBUTES_MAX = 64,   /* of binary mode: an HTTP request has no more headers */
+    EVENT_PLACES_MAX = USAGE_METERS_MAX * (1 + USAGE_DIMENSIONS_MAX),
+};
+
+/* Which meters an event's type has, and where in the document what they look at stands. */
+struct event_places {
+    bool are_known;
+    const struct catalog_meter *const *meters;
+    size_t meter_count;
+    uint32_t nodes[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions; or none */
 };
 
 struct event {
     const struct json_document *document;
+    struct event_places *places; /* of all that are like it, found with the first; NULL: its own */
     struct text id, source, type;
     struct text subject, subscription; /* absent: none */
     struct instant time;               /* unless time_is_absent */
@@ -55,13 +65,23 @@ struct event_binary {
 MUST_USE int event_from_binary(struct json_document *document, const struct event_binary *binary,
                                struct event *event, struct refusal *refusal);
 
-/* One event of the gateway's batch. */
-struct gateway_event;
-MUST_USE int event_from_gateway(struct json_document *document, const struct gateway_event *gateway,
+/* What the last event of a gateway's batch left for those like it: its document, whose nodes get
+ * other values where the paths are the same, and what was found out about its texts. */
+struct event_form {
+    struct json_document *document;
+    uint32_t shape; /* of the nodes; 0: none */
+    uint32_t data, properties[GATEWAY_PROPERTIES_MAX];
+    struct text type, source; /* `places` are the type's; the source is well-formed */
+    struct event_places places;
+};
+/* Before each batch. The document must be used for nothing else until its end. */
+void event_form_init(struct event_form *form, struct json_document *document);
+
+/* The next event of the gateway's batch. */
+MUST_USE int event_from_gateway(struct event_form *form, const struct gateway_event *gateway,
                                 struct event *event, struct refusal *refusal);
 
 /* Fetches what weighing the batch's events will look for; called before each. */
-struct gateway_reader;
 void event_prefetch_gateway(const struct catalog *catalog, const struct gateway_reader *reader,
                             size_t index, size_t event_count);
 

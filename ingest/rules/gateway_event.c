@@ -2,14 +2,19 @@
  * An event of the gateway's batch: its attributes as they are, its data as the document that its
  * JSON would give. Properties come sorted by path, none inside another, so each follows the last
  * one from where their paths part: what is open below that is closed, what is new is opened.
+ *
+ * An event of the last one's shape would get the same nodes: it only puts its values into them.
  */
 #include "proto/gateway_batch.h"
 #include "ingest/rules/cloudevents.h"
 
 #include <assert.h>
 
+enum { FIRST_MEMBER = 1 }; /* its node: the id, where there is one */
+
 struct branch {
     struct json_document *document;
+    uint32_t *nodes; /* of the properties, which are given to them one by one */
     uint32_t open[CATALOG_PATH_STEPS_MAX + 1]; /* data, then an object for each step but the last */
     size_t depth;                              /* objects open below data */
     const struct catalog_path *path;           /* of the last property; NULL: none yet */
@@ -66,6 +71,7 @@ static void add_property(struct branch *branch, const struct gateway_property *p
 {
     const struct catalog_path *path = property->path;
     struct json_place place;
+    uint32_t node = JSON_NONE;
 
     assert(path->count > 0);
     close_to(branch, common_steps(branch->path, path));
@@ -73,9 +79,10 @@ static void add_property(struct branch *branch, const struct gateway_property *p
         open_step(branch, path->steps[branch->depth]);
     place = (struct json_place){.parent = branch->open[branch->depth],
                                 .name = path->steps[path->count - 1]};
-    if (branch->is_full ||
-        json_add(branch->document, &place, kind_of(property->kind), property->text) == JSON_NONE)
-        branch->is_full = true;
+    if (!branch->is_full)
+        node = json_add(branch->document, &place, kind_of(property->kind), property->text);
+    branch->is_full = node == JSON_NONE;
+    *branch->nodes++ = node;
     branch->path = path;
 }
 
@@ -122,12 +129,45 @@ static void refuse_fault(const struct gateway_event *gateway, struct arena *aren
                "two properties have one path, or one lies inside the other: send one of them");
 }
 
-int event_from_gateway(struct json_document *document, const struct gateway_event *gateway,
+static void put_values(struct event_form *form, const struct gateway_event *gateway)
+{
+    json_put(form->document, FIRST_MEMBER, NODE_STRING, gateway->id);
+    for (size_t i = 0; i < gateway->property_count; i++) {
+        const struct gateway_property *property = &gateway->properties[i];
+
+        json_put(form->document, form->properties[i], kind_of(property->kind), property->text);
+    }
+}
+
+static void build_anew(struct event_form *form, const struct gateway_event *gateway,
+                       struct refusal *refusal)
+{
+    struct branch branch = {.document = form->document, .nodes = form->properties};
+
+    build(&branch, gateway);
+    refuse_fault(gateway, form->document->strings, refusal);
+    if (branch.is_full)
+        refuse(refusal, form->document->strings, REFUSAL_TOO_LONG, text_of(""),
+               "the event has more properties than it may: leave some out");
+    form->shape = branch.is_full ? 0 : gateway->shape;
+    form->data = branch.open[0];
+    form->places.are_known = false;
+}
+
+void event_form_init(struct event_form *form, struct json_document *document)
+{
+    form->document = document;
+    form->shape = 0;
+    form->type = form->source = text_of(NULL);
+    form->places.are_known = false;
+}
+
+int event_from_gateway(struct event_form *form, const struct gateway_event *gateway,
                        struct event *event, struct refusal *refusal)
 {
-    struct branch branch = {.document = document};
     struct event found = {
-        .document = document,
+        .document = form->document,
+        .places = &form->places,
         .id = gateway->id,
         .source = gateway->source,
         .type = gateway->type,
@@ -140,17 +180,19 @@ int event_from_gateway(struct json_document *document, const struct gateway_even
     };
     int r;
 
-    build(&branch, gateway);
-    refuse_fault(gateway, document->strings, refusal);
-    if (branch.is_full)
-        refuse(refusal, document->strings, REFUSAL_TOO_LONG, text_of(""),
-               "the event has more properties than it may: leave some out");
+    if (form->shape && form->shape == gateway->shape)
+        put_values(form, gateway);
+    else
+        build_anew(form, gateway, refusal);
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;
-    found.data = branch.open[0];
-    r = cloudevents_check(document, &found, refusal);
+    found.data = form->data;
+    r = cloudevents_check(form->document, &found, form->source, refusal);
     if (r)
         return r;
+    form->source = gateway->source;
+    form->places.are_known = form->places.are_known && text_is_same(form->type, gateway->type);
+    form->type = gateway->type;
     *event = found;
     return 0;
 }

@@ -88,6 +88,16 @@ MUST_USE static inline uint32_t json_add(struct json_document *document,
     return index;
 }
 void json_close(struct json_document *document, uint32_t container);
+/* Gives a scalar another value. */
+static inline void json_put(struct json_document *document, uint32_t index, enum node_kind kind,
+                            struct text text)
+{
+    struct json_node *node = &document->nodes[index];
+
+    node->kind = kind;
+    node->is.at = text.at;
+    node->length = (uint32_t)text.length;
+}
 
 static inline const struct json_node *json_at(const struct json_document *document, uint32_t index)
 {
