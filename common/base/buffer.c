@@ -41,14 +41,9 @@ void buffer_grow(struct buffer *buffer, size_t more)
 
 void buffer_add_int(struct buffer *buffer, int64_t number)
 {
-    uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    int count = digits_count(size);
+    char *at = buffer_open(buffer, DIGITS_MAX);
 
-    if (number < 0)
-        buffer_add_char(buffer, '-');
-    buffer_reserve(buffer, DIGITS_MAX);
-    (void)digits_write(buffer->at + buffer->length, size, count);
-    buffer->length += (size_t)count;
+    buffer_close(buffer, digits_write_int(at, number));
 }
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)

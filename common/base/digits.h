@@ -46,6 +46,16 @@ static inline char *digits_write(char *at, uint64_t number, int count)
     return at + count;
 }
 
+/* All of them, behind a sign where it is below 0: at most DIGITS_MAX bytes. */
+static inline char *digits_write_int(char *at, int64_t number)
+{
+    uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+    if (number < 0)
+        *at++ = '-';
+    return digits_write(at, size, digits_count(size));
+}
+
 /* All digits of an amount: at most 2^127, so of what is above 10^19 there are 64 bits. */
 static inline char *digits_write_wide(char *at, uint128 number)
 {

@@ -126,3 +126,38 @@ static inline void buffer_add_char(struct buffer *buffer, char c)
 {
     buffer_add(buffer, &c, 1);
 }
+
+/*
+ * Room for `most` bytes that are written in place, small piece by small piece: the place stays in a
+ * register, where each buffer_add reads and writes the buffer's length anew. Nothing else may be
+ * added before buffer_close is told where they end.
+ */
+static inline char *buffer_open(struct buffer *buffer, size_t most)
+{
+    buffer_reserve(buffer, most);
+    return buffer->at + buffer->length;
+}
+
+static inline void buffer_close(struct buffer *buffer, const char *end)
+{
+    size_t length = (size_t)(end - buffer->at);
+
+    assert(length <= buffer->room);
+    buffer->length = length;
+}
+
+/* Bytes at a place that has room for them; each returns their end. */
+static inline char *text_write(char *at, struct text text)
+{
+    if (text.length)
+        memcpy(at, text.at, text.length);
+    return at + text.length;
+}
+
+static inline char *string_write(char *at, const char *string)
+{
+    size_t length = strlen(string);
+
+    memcpy(at, string, length);
+    return at + length;
+}

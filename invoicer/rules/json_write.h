@@ -25,77 +25,97 @@ static inline void json_write_int(struct buffer *json, const char *before, int64
     buffer_add_int(json, number);
 }
 
-/* Room for a text of at most `most` bytes in quotes, the first of which is written. */
-static inline char *json_open_quotes(struct buffer *json, const char *before, size_t most)
+/* --- at a place that has room (buffer_open) --- */
+
+enum {
+    JSON_DECIMAL_MAX = DECIMAL_TEXT_MAX + 2,
+    JSON_MONEY_MAX = MONEY_TEXT_MAX + 2,
+    JSON_INSTANT_MAX = INSTANT_TEXT_MAX + 2,
+};
+
+static inline char *json_put_decimal(char *at, const char *before, struct decimal decimal)
 {
-    buffer_add_string(json, before);
-    buffer_reserve(json, most + 2);
-    json->at[json->length++] = '"';
-    return json->at + json->length;
+    at = string_write(at, before);
+    *at++ = '"';
+    at += decimal_format(decimal, at);
+    *at++ = '"';
+    return at;
 }
 
-static inline void json_close_quotes(struct buffer *json, size_t length)
+static inline char *json_put_money(char *at, const char *before, struct money money,
+                                   const struct currency *currency)
 {
-    json->length += length;
-    json->at[json->length++] = '"';
+    at = string_write(at, before);
+    *at++ = '"';
+    at += money_format(money, currency, at);
+    *at++ = '"';
+    return at;
 }
 
-static inline void json_write_decimal(struct buffer *json, const char *before,
-                                      struct decimal decimal)
+static inline char *json_put_instant(char *at, const char *before, struct instant instant)
 {
-    char *text = json_open_quotes(json, before, DECIMAL_TEXT_MAX);
-
-    json_close_quotes(json, decimal_format(decimal, text));
-}
-
-static inline void json_write_money(struct buffer *json, const char *before, struct money money,
-                                    const struct currency *currency)
-{
-    char *text = json_open_quotes(json, before, MONEY_TEXT_MAX);
-
-    json_close_quotes(json, money_format(money, currency, text));
-}
-
-/* `,"total":`, for what mostly is the amount again: the text at `amount_at` is copied then. */
-static inline void json_write_total(struct buffer *json, struct money total, struct money amount,
-                                    size_t amount_at, size_t amount_length,
-                                    const struct currency *currency)
-{
-    if (money_compare(total, amount) != 0) {
-        json_write_money(json, ",\"total\":", total, currency);
-        return;
-    }
-    buffer_add_string(json, ",\"total\":");
-    buffer_reserve(json, amount_length);
-    memcpy(json->at + json->length, json->at + amount_at, amount_length);
-    json->length += amount_length;
+    at = string_write(at, before);
+    *at++ = '"';
+    at += instant_format(instant, at);
+    *at++ = '"';
+    return at;
 }
 
 struct json_sums {
     struct money amount, discount, credit, total;
 };
 
-/* The amount, the discount as the member `discount_name`, the credit where there is any as most
- * lines never know one, and the total. */
+enum { JSON_SUMS_MAX = 4 * (JSON_MONEY_MAX + 20) };
+
+/* `,"amount":…`, the discount as the member `discount_name`, the credit where there is any as most
+ * lines never know one, and the total: mostly the amount again, whose text is copied then. */
+static inline char *json_put_sums(char *at, const char *discount_name, const struct json_sums *sums,
+                                  const struct currency *currency)
+{
+    const char *amount = at = string_write(at, ",\"amount\":");
+    size_t length;
+
+    at = json_put_money(at, "", sums->amount, currency);
+    length = (size_t)(at - amount);
+    at = json_put_money(at, discount_name, sums->discount, currency);
+    if (sums->credit.minor)
+        at = json_put_money(at, ",\"credit\":", sums->credit, currency);
+    at = string_write(at, ",\"total\":");
+    if (money_compare(sums->total, sums->amount) == 0)
+        return text_write(at, text_from(amount, length));
+    return json_put_money(at, "", sums->total, currency);
+}
+
+/* --- to the buffer's end --- */
+
+static inline void json_write_decimal(struct buffer *json, const char *before,
+                                      struct decimal decimal)
+{
+    char *at = buffer_open(json, strlen(before) + JSON_DECIMAL_MAX);
+
+    buffer_close(json, json_put_decimal(at, before, decimal));
+}
+
+static inline void json_write_money(struct buffer *json, const char *before, struct money money,
+                                    const struct currency *currency)
+{
+    char *at = buffer_open(json, strlen(before) + JSON_MONEY_MAX);
+
+    buffer_close(json, json_put_money(at, before, money, currency));
+}
+
 static inline void json_write_sums(struct buffer *json, const char *discount_name,
                                    const struct json_sums *sums, const struct currency *currency)
 {
-    size_t amount_at, amount_length;
+    char *at = buffer_open(json, JSON_SUMS_MAX);
 
-    buffer_add_string(json, ",\"amount\":");
-    amount_at = json->length;
-    json_write_money(json, "", sums->amount, currency);
-    amount_length = json->length - amount_at;
-    json_write_money(json, discount_name, sums->discount, currency);
-    if (sums->credit.minor)
-        json_write_money(json, ",\"credit\":", sums->credit, currency);
-    json_write_total(json, sums->total, sums->amount, amount_at, amount_length, currency);
+    buffer_close(json, json_put_sums(at, discount_name, sums, currency));
 }
 
 static inline void json_write_instant(struct buffer *json, const char *before,
                                       struct instant instant)
 {
-    char *text = json_open_quotes(json, before, INSTANT_TEXT_MAX);
+    char *at = buffer_open(json, strlen(before) + JSON_INSTANT_MAX);
 
-    json_close_quotes(json, instant_format(instant, text));
+    buffer_close(json, json_put_instant(at, before, instant));
 }

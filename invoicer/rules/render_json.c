@@ -6,20 +6,27 @@
  */
 #include "invoicer/rules/render.h"
 
+#include "common/base/digits.h"
 #include "invoicer/rules/card_json.h"
 #include "invoicer/rules/json_write.h"
 #include "invoicer/rules/rate_json.h"
 #include "invoicer/rules/render_words.h"
 
-enum { WINDOWS_KNOWN = 64, WINDOW_TEXT_MAX = 96, MINUTES_DAY = 1440 };
+enum {
+    WINDOWS_KNOWN = 64,
+    WINDOW_TEXT_MAX = 96,
+    WINDOW_MAX = WINDOW_TEXT_MAX + JSON_DECIMAL_MAX + 16, /* with braces and its quantity */
+    LINE_NUMBERS_MAX = WINDOW_MAX + JSON_SUMS_MAX + 2 * JSON_DECIMAL_MAX + JSON_MONEY_MAX +
+                       2 * DIGITS_MAX + 120, /* all of a line's but those of its windows */
+};
 
 /* null: it has no end yet. */
-static void add_instant(struct buffer *buffer, const char *before, struct instant instant)
+static char *put_instant(char *at, const char *before, struct instant instant)
 {
-    if (render_is_open(instant))
-        json_write_text(buffer, before, text_of(NULL));
-    else
-        json_write_instant(buffer, before, instant);
+    if (!render_is_open(instant))
+        return json_put_instant(at, before, instant);
+    at = string_write(at, before);
+    return string_write(at, "null");
 }
 
 /* A window's text, kept: the lines of an invoice, and invoices of a close, have the same ones. */
@@ -33,42 +40,53 @@ struct known_window {
 static struct known_window *place_of(struct window window)
 {
     static _Thread_local struct known_window known[WINDOWS_KNOWN];
-    uint64_t first = (uint64_t)instant_minute(window.from) / MINUTES_DAY;
-    uint64_t days = (uint64_t)instant_minute(window.to) / MINUTES_DAY - first;
+    const uint64_t day = UINT64_C(86400000000000);
+    uint64_t first = (uint64_t)window.from.ns / day;
+    uint64_t days = (uint64_t)(window.to.ns - window.from.ns) / day;
 
     return &known[(first + 37 * days) % WINDOWS_KNOWN];
 }
 
-/* `"from":…,"to":…` */
-static void add_window(struct buffer *buffer, struct window window)
+/* `"from":…,"to":…`; wants room for WINDOW_TEXT_MAX bytes. */
+static char *put_window(char *at, struct window window)
 {
     struct known_window *known = place_of(window);
-    size_t before = buffer->length;
 
-    if (known->length && instant_compare(known->window.from, window.from) == 0 &&
-        instant_compare(known->window.to, window.to) == 0) {
-        buffer_add(buffer, known->text, known->length);
-        return;
+    if (known->length == 0 || instant_compare(known->window.from, window.from) != 0 ||
+        instant_compare(known->window.to, window.to) != 0) {
+        char *end = put_instant(known->text, "\"from\":", window.from);
+
+        end = put_instant(end, ",\"to\":", window.to);
+        known->window = window;
+        known->length = (size_t)(end - known->text);
     }
-    add_instant(buffer, "\"from\":", window.from);
-    add_instant(buffer, ",\"to\":", window.to);
-    known->window = window;
-    known->length = buffer->length - before;
-    memcpy(known->text, buffer->at + before, known->length);
+    memcpy(at, known->text, WINDOW_TEXT_MAX); /* all of it: a few moves in place */
+    return at + known->length;
+}
+
+static void add_instant(struct buffer *buffer, const char *before, struct instant instant)
+{
+    char *at = buffer_open(buffer, strlen(before) + JSON_INSTANT_MAX);
+
+    buffer_close(buffer, put_instant(at, before, instant));
 }
 
 static void add_period(struct buffer *buffer, const char *before, const struct plan *plan,
                        const struct billing_period *period)
 {
+    char *at;
+
     buffer_add_string(buffer, before);
     if (period->phase == PERIODS_NONE) {
         buffer_add_string(buffer, "null");
         return;
     }
     json_write_text(buffer, "{\"phase\":", plan->phases[period->phase].key);
-    buffer_add_char(buffer, ',');
-    add_window(buffer, period->window);
-    buffer_add_char(buffer, '}');
+    at = buffer_open(buffer, WINDOW_MAX);
+    *at++ = ',';
+    at = put_window(at, period->window);
+    *at++ = '}';
+    buffer_close(buffer, at);
 }
 
 static void add_position(struct buffer *buffer, const struct invoice_position *position)
@@ -78,27 +96,36 @@ static void add_position(struct buffer *buffer, const struct invoice_position *p
     buffer_add_char(buffer, '}');
 }
 
-static void add_usage(struct buffer *buffer, const struct invoice *invoice,
-                      const struct invoice_line *line)
+static char *put_billed(char *at, const struct invoice_line *line, const struct currency *currency)
 {
-    json_write_decimal(buffer, ",\"quantity\":", line->usage.quantity);
-    if (line->card->price.kind == PRICE_PERCENTAGE)
-        buffer_printf(buffer, ",\"events\":%llu", (unsigned long long)line->usage.events);
-    if (line->kind == INVOICE_ADJUSTMENT) {
-        json_write_decimal(buffer, ",\"billedQuantity\":", line->billed_quantity);
-        json_write_money(buffer, ",\"billedTotal\":", line->billed_total,
-                         invoice->subscription->plan->currency);
-    }
-    buffer_add_string(buffer, ",\"windows\":[");
-    for (size_t i = 0; i < line->usage.window_count; i++) {
-        const struct invoice_window *window = &line->usage.windows[i];
+    if (line->kind != INVOICE_ADJUSTMENT)
+        return at;
+    at = json_put_decimal(at, ",\"billedQuantity\":", line->billed_quantity);
+    return json_put_money(at, ",\"billedTotal\":", line->billed_total, currency);
+}
 
-        buffer_add_string(buffer, i ? ",{" : "{");
-        add_window(buffer, window->window);
-        json_write_decimal(buffer, ",\"quantity\":", window->quantity);
-        buffer_add_char(buffer, '}');
+static char *put_windows(char *at, const struct invoice_usage *usage)
+{
+    at = string_write(at, ",\"windows\":[");
+    for (size_t i = 0; i < usage->window_count; i++) {
+        at = string_write(at, i ? ",{" : "{");
+        at = put_window(at, usage->windows[i].window);
+        at = json_put_decimal(at, ",\"quantity\":", usage->windows[i].quantity);
+        *at++ = '}';
     }
-    buffer_add_char(buffer, ']');
+    *at++ = ']';
+    return at;
+}
+
+static char *put_usage(char *at, const struct invoice_line *line, const struct currency *currency)
+{
+    at = json_put_decimal(at, ",\"quantity\":", line->usage.quantity);
+    if (line->card->price.kind == PRICE_PERCENTAGE) {
+        at = string_write(at, ",\"events\":");
+        at = digits_write(at, line->usage.events, digits_count(line->usage.events));
+    }
+    at = put_billed(at, line, currency);
+    return put_windows(at, &line->usage);
 }
 
 static void add_credit(struct buffer *buffer, const struct invoice *invoice)
@@ -126,26 +153,40 @@ static void add_detail(struct buffer *buffer, const struct invoice_line *line,
     buffer_add_char(buffer, '}');
 }
 
-static void add_line(struct buffer *buffer, const struct invoice *invoice,
-                     const struct invoice_line *line)
+/* What the line is about. */
+static void add_subject(struct buffer *buffer, const struct invoice_line *line)
 {
-    const struct currency *currency = invoice->subscription->plan->currency;
-    const struct json_sums sums = {line->amount, line->discount, line->credit, line->total};
+    char *at;
 
     json_write_text(buffer, "{\"id\":", line->id);
     buffer_add_string(buffer, ",\"kind\":\"");
     buffer_add_string(buffer, invoice_line_kind_name(line->kind));
     buffer_add_char(buffer, '"');
     card_write_names(line->card, line->phase_key, buffer);
-    json_write_int(buffer, ",\"period\":{\"index\":", line->period.index);
-    buffer_add_char(buffer, ',');
-    add_window(buffer, line->period.window);
-    buffer_add_char(buffer, '}');
+    at = buffer_open(buffer, LINE_NUMBERS_MAX);
+    at = string_write(at, ",\"period\":{\"index\":");
+    at = digits_write_int(at, line->period.index);
+    *at++ = ',';
+    at = put_window(at, line->period.window);
+    *at++ = '}';
+    buffer_close(buffer, at);
     card_write_terms(line->card, line->price, buffer);
+}
+
+static void add_line(struct buffer *buffer, const struct invoice *invoice,
+                     const struct invoice_line *line)
+{
+    const struct currency *currency = invoice->subscription->plan->currency;
+    const struct json_sums sums = {line->amount, line->discount, line->credit, line->total};
+    char *at;
+
+    add_subject(buffer, line);
+    at = buffer_open(buffer, LINE_NUMBERS_MAX + line->usage.window_count * WINDOW_MAX);
     if (line->kind != INVOICE_FEE)
-        add_usage(buffer, invoice, line);
-    json_write_sums(buffer, ",\"discount\":", &sums, currency);
-    buffer_add_string(buffer, ",\"details\":[");
+        at = put_usage(at, line, currency);
+    at = json_put_sums(at, ",\"discount\":", &sums, currency);
+    at = string_write(at, ",\"details\":[");
+    buffer_close(buffer, at);
     for (size_t i = 0; i < line->detail_count; i++) {
         buffer_add_string(buffer, i ? "," : "");
         add_detail(buffer, line, &line->details[i], currency);
