@@ -5,6 +5,7 @@
 
 #include "invoicer/rules/hash128.h"
 #include "invoicer/rules/json_write.h"
+#include "invoicer/rules/rate_json.h"
 
 void card_write_names(const struct rate_card *card, struct text phase_key, struct buffer *json)
 {
@@ -51,6 +52,87 @@ struct card_digest card_digest_terms(const struct rate_card *card, struct text p
     return digest_of(buffer_text(&terms));
 }
 
+/* --- details --- */
+
+static size_t place_of(const struct rated_line *detail)
+{
+    size_t tier = detail->tier ? detail->tier - 1 : 0;
+
+    return 2 * tier + (detail->kind == RATED_FLAT);
+}
+
+/* NULL: none that says the same. */
+static const struct card_detail *kept_for(const struct card_kept *kept,
+                                          const struct rated_line *detail)
+{
+    size_t place = place_of(detail);
+
+    if (detail->kind == RATED_MINIMUM || place >= kept->detail_count ||
+        decimal_compare(kept->details[place].unit_amount, detail->unit_amount) != 0)
+        return NULL;
+    return &kept->details[place];
+}
+
+void card_write_detail(const struct rate_card *card, const struct rated_line *detail,
+                       const struct currency *currency, struct buffer *json)
+{
+    const struct card_detail *kept = kept_for(&card->kept, detail);
+    const struct json_sums sums = {
+        .amount = detail->amount, .discount = detail->discount, .total = detail->total};
+    char *at;
+
+    if (!kept) {
+        rated_write_open(detail, &card->price, currency, json);
+        return;
+    }
+    at = buffer_open(json,
+                     kept->before.length + kept->behind.length + DECIMAL_TEXT_MAX + JSON_SUMS_MAX);
+    at = text_write(at, kept->before);
+    at += decimal_format(detail->quantity, at);
+    at = text_write(at, kept->behind);
+    buffer_close(json, json_put_sums(at, ",\"discount\":", &sums, currency));
+}
+
+static struct rated_line detail_at(const struct price *price, size_t place)
+{
+    struct rated_line line = {.kind = place % 2 ? RATED_FLAT : RATED_USAGE,
+                              .unit_amount = price->amount};
+
+    if (price->tier_count) {
+        const struct price_tier *tier = &price->tiers[place / 2];
+
+        line.tier = place / 2 + 1;
+        line.unit_amount = place % 2 ? tier->flat : tier->unit;
+    }
+    return line;
+}
+
+/* Not of a matrix, which can have a thousand values. */
+static bool keep_details(const struct price *price, const struct currency *currency,
+                         struct arena *arena, struct card_kept *kept)
+{
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+    size_t count = price->kind == PRICE_MATRIX ? 0 : price->tier_count ? 2 * price->tier_count : 2;
+    struct card_detail *details = arena_take(arena, count * sizeof(*details));
+
+    for (size_t i = 0; details && i < count; i++) {
+        struct rated_line line = detail_at(price, i);
+
+        details[i].unit_amount = line.unit_amount;
+        buffer_clear(&text);
+        rated_write_before(&line, price, &text);
+        details[i].before = arena_copy(arena, buffer_text(&text));
+        buffer_clear(&text);
+        rated_write_behind(&line, currency, &text);
+        details[i].behind = arena_copy(arena, buffer_text(&text));
+        if (text_is_absent(details[i].before) || text_is_absent(details[i].behind))
+            return false;
+    }
+    kept->details = details;
+    kept->detail_count = count;
+    return details;
+}
+
 bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_card *card,
                struct arena *arena)
 {
@@ -70,7 +152,8 @@ bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_c
     card_write_terms(card, kept.version, &text);
     kept.terms = arena_copy(arena, buffer_text(&text));
     kept.terms_digest = digest_of(buffer_text(&text));
-    if (text_is_absent(kept.version) || text_is_absent(kept.names) || text_is_absent(kept.terms))
+    if (text_is_absent(kept.version) || text_is_absent(kept.names) || text_is_absent(kept.terms) ||
+        !keep_details(&card->price, plan->currency, arena, &kept))
         return false;
     card->kept = kept;
     return true;

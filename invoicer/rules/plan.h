@@ -22,12 +22,20 @@ struct card_digest {
     unsigned char bytes[16]; /* XXH3-128 */
 };
 
+/* What the details of one kind and tier say alike, around their quantity. */
+struct card_detail {
+    struct decimal unit_amount; /* theirs */
+    struct text before, behind;
+};
+
 /* What the lines of a card have in common (card_json.h); absent where it wasn't read with a plan.
  */
 struct card_kept {
     struct text version; /* {plan}@{version}/{phase}/{card} */
     struct text names, terms;
     struct card_digest terms_digest;
+    const struct card_detail *details; /* by tier: of its usage, of its flat price */
+    size_t detail_count;
 };
 
 struct rate_card {

@@ -31,6 +31,11 @@ void rated_write(const struct rated_line *line, const struct price *price,
 /* The same without its last brace: members can follow. */
 void rated_write_open(const struct rated_line *line, const struct price *price,
                       const struct currency *currency, struct buffer *buffer);
+/* What stands in it before its quantity's digits and behind them, up to its amount. */
+void rated_write_before(const struct rated_line *line, const struct price *price,
+                        struct buffer *buffer);
+void rated_write_behind(const struct rated_line *line, const struct currency *currency,
+                        struct buffer *buffer);
 /* "First 1,000", "Over 10,000", "Packages of 100", "Minimum spend": what a detail line is. */
 void rated_describe(const struct rated_line *line, const struct price *price,
                     struct buffer *buffer);

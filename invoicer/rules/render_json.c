@@ -9,7 +9,6 @@
 #include "common/base/digits.h"
 #include "invoicer/rules/card_json.h"
 #include "invoicer/rules/json_write.h"
-#include "invoicer/rules/rate_json.h"
 #include "invoicer/rules/render_words.h"
 
 enum {
@@ -147,7 +146,7 @@ static void add_credit(struct buffer *buffer, const struct invoice *invoice)
 static void add_detail(struct buffer *buffer, const struct invoice_line *line,
                        const struct rated_line *detail, const struct currency *currency)
 {
-    rated_write_open(detail, &line->card->price, currency, buffer);
+    card_write_detail(line->card, detail, currency, buffer);
     if (line->card->price.kind == PRICE_MATRIX && detail->kind == RATED_USAGE)
         buffer_printf(buffer, ",\"value\":%zu", detail->value);
     buffer_add_char(buffer, '}');
