@@ -187,26 +187,32 @@ static int64_t guess_index(const struct recurrence *recurrence, struct instant i
 }
 
 /* From the guess to the truth; where the calendar ends no boundary is passed any more. */
-int64_t recurrence_index(const struct recurrence *recurrence, struct instant instant)
+int64_t recurrence_find(const struct recurrence *recurrence, struct instant instant,
+                        struct window *period)
 {
     int64_t index = guess_index(recurrence, instant);
-    struct instant next;
+    struct window found;
 
     assert(!duration_is_zero(recurrence->cadence));
     assert(recurrence->months >= 0);
 
-    while (instant_compare(recurrence_boundary(recurrence, index), instant) > 0)
-        index--;
-    next = recurrence_boundary(recurrence, index + 1);
-    while (next.ns != INT64_MAX && instant_compare(next, instant) <= 0) {
-        index++;
-        next = recurrence_boundary(recurrence, index + 1);
+    found.from = recurrence_boundary(recurrence, index);
+    while (instant_compare(found.from, instant) > 0)
+        found.from = recurrence_boundary(recurrence, --index);
+    found.to = recurrence_boundary(recurrence, index + 1);
+    while (found.to.ns != INT64_MAX && instant_compare(found.to, instant) <= 0) {
+        found.from = found.to;
+        found.to = recurrence_boundary(recurrence, ++index + 1);
     }
+    *period = found;
     return index;
 }
 
-struct window recurrence_period(const struct recurrence *recurrence, int64_t index)
+int64_t recurrence_index(const struct recurrence *recurrence, struct instant instant)
 {
-    return (struct window){recurrence_boundary(recurrence, index),
-                           recurrence_boundary(recurrence, index + 1)};
+    struct window period;
+
+    if (recurrence->months == 0 && instant_compare(instant, recurrence->anchor) == 0)
+        return 0;
+    return recurrence_find(recurrence, instant, &period);
 }

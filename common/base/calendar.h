@@ -39,7 +39,8 @@ struct recurrence {
 
 /* Boundary n. */
 struct instant recurrence_boundary(const struct recurrence *recurrence, int64_t index);
-/* The last boundary that lies at or before the instant: the period that holds it. */
+/* The last boundary that lies at or before the instant: the number of the period that holds it. */
 int64_t recurrence_index(const struct recurrence *recurrence, struct instant instant);
-/* Period n, from boundary n to n + 1; empty where a zone skipped a whole day (Apia, 2011-12-30). */
-struct window recurrence_period(const struct recurrence *recurrence, int64_t index);
+/* The same with the period: from that boundary to the next one. */
+int64_t recurrence_find(const struct recurrence *recurrence, struct instant instant,
+                        struct window *period);

@@ -84,16 +84,22 @@ static struct recurrence recurrence_of(const struct subscription *subscription, 
     };
 }
 
-/* The recurrence's period that holds the instant, cut to the phase. */
-static struct window period_at(const struct recurrence *recurrence, struct window phase,
-                               struct instant at)
+/* The recurrence's period that holds the instant, cut to the phase, and its number from the one
+ * that holds the phase's start. */
+static struct card_period period_at(const struct recurrence *recurrence, struct window phase,
+                                    struct instant at)
 {
-    struct window window = recurrence_period(recurrence, recurrence_index(recurrence, at));
+    struct card_period period;
 
-    if (instant_compare(window.from, phase.from) < 0)
-        window.from = phase.from;
-    window.to = earlier(window.to, phase.to);
-    return window;
+    period.index = recurrence_find(recurrence, at, &period.window);
+    if (instant_compare(period.window.from, phase.from) <= 0) {
+        period.window.from = phase.from;
+        period.index = 0;
+    } else {
+        period.index -= recurrence_index(recurrence, phase.from);
+    }
+    period.window.to = earlier(period.window.to, phase.to);
+    return period;
 }
 
 /* The billing period that holds the instant; none after the subscription's end. */
@@ -105,7 +111,7 @@ static struct billing_period billing_period_at(const struct subscription *subscr
         struct recurrence recurrence = recurrence_of(subscription, i, subscription->plan->cadence);
 
         if (instant_compare(at, phase.from) >= 0 && instant_compare(at, phase.to) < 0)
-            return (struct billing_period){(int)i, period_at(&recurrence, phase, at)};
+            return (struct billing_period){(int)i, period_at(&recurrence, phase, at).window};
     }
     return (struct billing_period){.phase = PERIODS_NONE};
 }
@@ -194,10 +200,7 @@ bool periods_card_at(const struct subscription *subscription, size_t phase,
         return true;
     }
     recurrence = recurrence_of(subscription, phase, card->cadence);
-    *period = (struct card_period){
-        .index = recurrence_index(&recurrence, at) - recurrence_index(&recurrence, window.from),
-        .window = period_at(&recurrence, window, at),
-    };
+    *period = period_at(&recurrence, window, at);
     return true;
 }
 

@@ -171,9 +171,9 @@ static int write_periods(const struct periods_question *question, const struct f
     const struct recurrence *recurrence = &question->recurrence;
     CLEANUP(grid_deinit) struct grid grid = {0};
     size_t start = answer->length;
-    struct numbered_period period = {.index = recurrence_index(recurrence, question->from)};
+    struct numbered_period period;
 
-    period.window = recurrence_period(recurrence, period.index);
+    period.index = recurrence_find(recurrence, question->from, &period.window);
     form->begin(&grid, answer);
     for (int64_t i = 0; i < question->count; i++) {
         if (period.window.from.ns == INT64_MIN || period.window.to.ns == INT64_MAX) {
