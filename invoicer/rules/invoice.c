@@ -1,9 +1,9 @@
 /*
  * invoice.c - builds one invoice.
  *
- * What falls due is listed twice by the same walk, once to count the lines and once to fill them.
- * Fees come from the billing period that begins, for every charge that starts in it; arrears from
- * the one that ended, for every charge that ended in it, its last moment included.
+ * What falls due is listed first, then made into lines. Fees come from the billing period that
+ * begins, for every charge that starts in it; arrears from the one that ended, for every charge
+ * that ended in it, its last moment included.
  */
 #include "invoicer/rules/invoice.h"
 
@@ -13,16 +13,12 @@
 #include <assert.h>
 #include <string.h>
 
-/* The periods of a card that fall due, kept for the next card: most of a plan's share a cadence. */
-struct walk {
+/* One charge of a plan's rate card: what a line is about. */
+struct charge {
     const struct plan *plan;
     size_t phase;
-    struct window within;
-    enum price_term term;
-    bool is_once;
-    struct duration cadence;
-    struct card_period *periods;
-    size_t count, room;
+    const struct rate_card *card;
+    struct card_period period;
 };
 
 struct builder {
@@ -30,134 +26,112 @@ struct builder {
     const struct billing_boundary *boundary;
     const struct invoice_sources *sources;
     struct arena *arena;
-    struct invoice_line *lines; /* NULL while counting */
+    struct charge *charges; /* that fall due */
+    size_t charge_count, charge_room;
+    struct invoice_line *lines;
     size_t count;
     struct rated_line *scratch; /* for one rating */
     size_t scratch_room;
-    struct walk walk;
     struct buffer id; /* of the line under work */
 };
 
 /* --- what falls due --- */
 
-/* One charge of a plan's rate card: what a line is about. */
-struct charge {
-    const struct plan *plan;
-    size_t phase, card;
-    struct card_period period;
-};
+enum { CHARGES_USUAL = 16 };
 
-static const struct rate_card *card_of(const struct charge *charge)
+static int list_charge(struct builder *builder, const struct charge *charge)
 {
-    return &charge->plan->phases[charge->phase].cards[charge->card];
-}
+    if (builder->charge_count == INVOICE_LINES_MAX)
+        return INVOICE_TOO_LONG;
+    if (builder->charge_count == builder->charge_room) {
+        size_t room = builder->charge_room ? 2 * builder->charge_room : CHARGES_USUAL;
+        struct charge *charges = arena_take(builder->arena, room * sizeof(*charges));
 
-typedef int charge_visit(struct builder *builder, const struct charge *charge);
-
-static int keep_period(struct builder *builder, const struct card_period *period)
-{
-    struct walk *walk = &builder->walk;
-
-    if (walk->count == walk->room) {
-        size_t room = walk->room ? 2 * walk->room : 4;
-        struct card_period *periods = arena_take(builder->arena, room * sizeof(*periods));
-
-        if (room > 2 * INVOICE_LINES_MAX)
-            return INVOICE_TOO_LONG;
-        if (!periods)
+        if (!charges)
             return INVOICE_NO_MEMORY;
-        if (walk->count)
-            memcpy(periods, walk->periods, walk->count * sizeof(*periods));
-        walk->periods = periods;
-        walk->room = room;
+        if (builder->charge_count)
+            memcpy(charges, builder->charges, builder->charge_count * sizeof(*charges));
+        builder->charges = charges;
+        builder->charge_room = room;
     }
-    walk->periods[walk->count++] = *period;
+    builder->charges[builder->charge_count++] = *charge;
     return 0;
 }
 
 /* In advance those that begin within the billing period, in arrears those that end in it. */
-static int walk_periods(struct builder *builder, const struct charge *charge)
+static int list_periods(struct builder *builder, struct charge *charge, struct window within)
 {
-    const struct window within = builder->walk.within;
-    bool in_advance = builder->walk.term == PRICE_IN_ADVANCE;
-    struct card_period period;
-    bool found = periods_card_at(builder->subscription, charge->phase, card_of(charge), within.from,
-                                 &period);
+    const struct subscription *subscription = builder->subscription;
+    bool in_advance = charge->card->price.term == PRICE_IN_ADVANCE;
+    struct card_period *period = &charge->period;
+    bool found = periods_card_at(subscription, charge->phase, charge->card, within.from, period);
     int r = 0;
 
-    builder->walk.count = 0;
     while (found && r == 0 &&
-           (in_advance ? instant_compare(period.window.from, within.to) < 0
-                       : instant_compare(period.window.to, within.to) <= 0)) {
-        if (!in_advance || instant_compare(period.window.from, within.from) >= 0)
-            r = keep_period(builder, &period);
-        if (instant_compare(period.window.to, within.to) >= 0)
+           (in_advance ? instant_compare(period->window.from, within.to) < 0
+                       : instant_compare(period->window.to, within.to) <= 0)) {
+        if (!in_advance || instant_compare(period->window.from, within.from) >= 0)
+            r = list_charge(builder, charge);
+        if (instant_compare(period->window.to, within.to) >= 0)
             break; /* what follows lies behind */
-        found = periods_card_next(builder->subscription, charge->phase, card_of(charge), &period,
-                                  &period);
+        found = periods_card_next(subscription, charge->phase, charge->card, period, period);
     }
     return r;
 }
 
-static bool is_walked(const struct walk *walk, const struct charge *charge, struct window within,
-                      enum price_term term)
+/* The charges from number `from` up to `to`, for another card that recurs alike. */
+static int list_again(struct builder *builder, const struct rate_card *card, size_t from, size_t to)
 {
-    const struct rate_card *card = card_of(charge);
-
-    return walk->plan == charge->plan && walk->phase == charge->phase && walk->term == term &&
-           instant_compare(walk->within.from, within.from) == 0 &&
-           instant_compare(walk->within.to, within.to) == 0 && walk->is_once == card->is_once &&
-           walk->cadence.months == card->cadence.months &&
-           walk->cadence.days == card->cadence.days &&
-           walk->cadence.seconds == card->cadence.seconds;
-}
-
-static int each_period(struct builder *builder, struct charge *charge, struct window within,
-                       enum price_term term, charge_visit *visit)
-{
-    struct walk *walk = &builder->walk;
-    const struct rate_card *card = card_of(charge);
     int r = 0;
 
-    if (!is_walked(walk, charge, within, term)) {
-        walk->plan = charge->plan;
-        walk->phase = charge->phase;
-        walk->within = within;
-        walk->term = term;
-        walk->is_once = card->is_once;
-        walk->cadence = card->cadence;
-        r = walk_periods(builder, charge);
-    }
-    for (size_t i = 0; i < walk->count && r == 0; i++) {
-        charge->period = walk->periods[i];
-        r = visit(builder, charge);
+    for (size_t i = from; i < to && r == 0; i++) {
+        struct charge charge = builder->charges[i];
+
+        charge.card = card;
+        r = list_charge(builder, &charge);
     }
     return r;
 }
 
-static int each_of_term(struct builder *builder, const struct billing_period *period,
-                        enum price_term term, charge_visit *visit)
+static bool recur_alike(const struct rate_card *a, const struct rate_card *b)
+{
+    return a->is_once == b->is_once && a->cadence.months == b->cadence.months &&
+           a->cadence.days == b->cadence.days && a->cadence.seconds == b->cadence.seconds;
+}
+
+/* Most of a plan's cards share a cadence: each looks at the one before it. */
+static int list_term(struct builder *builder, const struct billing_period *period,
+                     enum price_term term)
 {
     const struct plan *plan = builder->subscription->plan;
+    const struct phase *phase;
+    const struct rate_card *last = NULL;
+    size_t from = 0, to;
     int r = 0;
 
     if (period->phase == PERIODS_NONE)
         return 0;
-    for (size_t i = 0; i < plan->phases[period->phase].card_count && r == 0; i++) {
-        struct charge charge = {.plan = plan, .phase = (size_t)period->phase, .card = i};
+    phase = &plan->phases[period->phase];
+    for (size_t i = 0; i < phase->card_count && r == 0; i++) {
+        const struct rate_card *card = &phase->cards[i];
+        struct charge charge = {.plan = plan, .phase = (size_t)period->phase, .card = card};
 
-        if (!card_of(&charge)->has_price || card_of(&charge)->price.term != term)
+        if (!card->has_price || card->price.term != term)
             continue;
-        r = each_period(builder, &charge, period->window, term, visit);
+        to = builder->charge_count;
+        r = last && recur_alike(last, card) ? list_again(builder, card, from, to)
+                                            : list_periods(builder, &charge, period->window);
+        from = to;
+        last = card;
     }
     return r;
 }
 
-static int each_charge(struct builder *builder, charge_visit *visit)
+static int list_charges(struct builder *builder)
 {
-    int r = each_of_term(builder, &builder->boundary->begins, PRICE_IN_ADVANCE, visit);
+    int r = list_term(builder, &builder->boundary->begins, PRICE_IN_ADVANCE);
 
-    return r ? r : each_of_term(builder, &builder->boundary->ended, PRICE_IN_ARREARS, visit);
+    return r ? r : list_term(builder, &builder->boundary->ended, PRICE_IN_ARREARS);
 }
 
 /* --- lines --- */
@@ -193,7 +167,7 @@ static struct text line_id(struct builder *builder, const struct charge *charge,
     buffer_add_char(id, '/');
     buffer_add_text(id, charge->plan->phases[charge->phase].key);
     buffer_add_char(id, '/');
-    buffer_add_text(id, card_of(charge)->key);
+    buffer_add_text(id, charge->card->key);
     buffer_add_string(id, "/v[1]/period[");
     buffer_add_int(id, charge->period.index);
     buffer_add_char(id, ']');
@@ -209,7 +183,7 @@ static struct text line_id(struct builder *builder, const struct charge *charge,
 static int name_line(struct builder *builder, const struct charge *charge, size_t adjustment,
                      struct invoice_line *line)
 {
-    const struct rate_card *card = card_of(charge);
+    const struct rate_card *card = charge->card;
 
     line->id = line_id(builder, charge, adjustment);
     line->price = card->kept.version;
@@ -277,7 +251,7 @@ static int rate_line(struct builder *builder, const struct charge *charge,
 static int count_usage(const struct builder *builder, const struct charge *charge,
                        struct invoice_usage *usage)
 {
-    const struct rate_card *card = card_of(charge);
+    const struct rate_card *card = charge->card;
     int r;
 
     *usage = (struct invoice_usage){0};
@@ -285,12 +259,6 @@ static int count_usage(const struct builder *builder, const struct charge *charg
         return 0;
     r = builder->sources->usage_of(builder->sources->context, card, charge->period.window, usage);
     return r ? fault_pass(r) : 0;
-}
-
-static int count_charge(struct builder *builder, const struct charge *charge)
-{
-    (void)charge;
-    return ++builder->count > INVOICE_LINES_MAX ? INVOICE_TOO_LONG : 0;
 }
 
 static int add_charge(struct builder *builder, const struct charge *charge)
@@ -316,7 +284,7 @@ static int add_charge(struct builder *builder, const struct charge *charge)
  * cells can change places within the same sum. */
 static bool is_said_by_quantity(const struct charge *charge)
 {
-    enum price_kind kind = card_of(charge)->price.kind;
+    enum price_kind kind = charge->card->price.kind;
 
     return kind != PRICE_PERCENTAGE && kind != PRICE_MATRIX;
 }
@@ -324,7 +292,9 @@ static bool is_said_by_quantity(const struct charge *charge)
 /* The period as it is now, less what was billed for it; no line when nothing came in late. */
 static int add_adjustment(struct builder *builder, const struct invoice_billed *billed)
 {
-    struct charge charge = {billed->plan, billed->phase, billed->card, billed->period};
+    struct charge charge = {billed->plan, billed->phase,
+                            &billed->plan->phases[billed->phase].cards[billed->card],
+                            billed->period};
     struct invoice_line *line = &builder->lines[builder->count];
     struct rating rating;
     int r = count_usage(builder, &charge, &line->usage);
@@ -349,8 +319,8 @@ static int add_adjustment(struct builder *builder, const struct invoice_billed *
 
 static int add_lines(struct builder *builder)
 {
-    int r = each_charge(builder, count_charge);
-    size_t room = builder->count + builder->sources->billed_count;
+    int r = list_charges(builder);
+    size_t room = builder->charge_count + builder->sources->billed_count;
 
     if (r)
         return r;
@@ -359,8 +329,8 @@ static int add_lines(struct builder *builder)
     builder->lines = arena_take(builder->arena, room * sizeof(*builder->lines));
     if (!builder->lines)
         return INVOICE_NO_MEMORY;
-    builder->count = 0;
-    r = each_charge(builder, add_charge);
+    for (size_t i = 0; i < builder->charge_count && r == 0; i++)
+        r = add_charge(builder, &builder->charges[i]);
     for (size_t i = 0; i < builder->sources->billed_count && r == 0; i++)
         r = add_adjustment(builder, &builder->sources->billed[i]);
     return r;
