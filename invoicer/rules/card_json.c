@@ -133,27 +133,39 @@ static bool keep_details(const struct price *price, const struct currency *curre
     return details;
 }
 
+/* {plan}@{version}/{phase}/{card}, and what follows the subscription in a line's id. */
+static void keep_paths(const struct plan *plan, const struct phase *phase,
+                       const struct rate_card *card, struct arena *arena, struct card_kept *kept)
+{
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+    size_t of_plan;
+
+    buffer_add_text(&text, plan->key);
+    buffer_add_char(&text, '@');
+    buffer_add_int(&text, plan->version);
+    of_plan = text.length;
+    buffer_printf(&text, "/%.*s/%.*s", (int)phase->key.length, phase->key.at, (int)card->key.length,
+                  card->key.at);
+    kept->version = arena_copy(arena, buffer_text(&text));
+    buffer_add_string(&text, "/v[1]/period[");
+    kept->path = arena_copy(arena, text_from(text.at + of_plan, text.length - of_plan));
+}
+
 bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_card *card,
                struct arena *arena)
 {
     CLEANUP(buffer_deinit) struct buffer text = {0};
     struct card_kept kept;
 
-    buffer_add_text(&text, plan->key);
-    buffer_add_char(&text, '@');
-    buffer_add_int(&text, plan->version);
-    buffer_printf(&text, "/%.*s/%.*s", (int)phase->key.length, phase->key.at, (int)card->key.length,
-                  card->key.at);
-    kept.version = arena_copy(arena, buffer_text(&text));
-    buffer_clear(&text);
+    keep_paths(plan, phase, card, arena, &kept);
     card_write_names(card, phase->key, &text);
     kept.names = arena_copy(arena, buffer_text(&text));
     buffer_clear(&text);
     card_write_terms(card, kept.version, &text);
     kept.terms = arena_copy(arena, buffer_text(&text));
     kept.terms_digest = digest_of(buffer_text(&text));
-    if (text_is_absent(kept.version) || text_is_absent(kept.names) || text_is_absent(kept.terms) ||
-        !keep_details(&card->price, plan->currency, arena, &kept))
+    if (text_is_absent(kept.version) || text_is_absent(kept.path) || text_is_absent(kept.names) ||
+        text_is_absent(kept.terms) || !keep_details(&card->price, plan->currency, arena, &kept))
         return false;
     card->kept = kept;
     return true;

@@ -7,6 +7,7 @@
  */
 #include "invoicer/rules/invoice.h"
 
+#include "common/base/digits.h"
 #include "common/base/fault.h"
 #include "invoicer/rules/invoice_digest.h"
 
@@ -32,7 +33,6 @@ struct builder {
     size_t count;
     struct rated_line *scratch; /* for one rating */
     size_t scratch_room;
-    struct buffer id; /* of the line under work */
 };
 
 /* --- what falls due --- */
@@ -156,27 +156,29 @@ static struct text join(struct arena *arena, const struct text *parts, size_t co
     return text_from(at, length);
 }
 
+enum { ADJUSTMENT_MAX = DIGITS_MAX + 16 };
+
 /* {subscription}/{phase}/{card}/v[1]/period[n], and /adjustment[k]; absent when the arena is full.
  */
 static struct text line_id(struct builder *builder, const struct charge *charge, size_t adjustment)
 {
-    struct buffer *id = &builder->id;
+    struct text subscription = builder->subscription->id, path = charge->card->kept.path;
+    char *id =
+        arena_take(builder->arena, subscription.length + path.length + DIGITS_MAX + ADJUSTMENT_MAX);
+    char *end = id;
 
-    buffer_clear(id);
-    buffer_add_text(id, builder->subscription->id);
-    buffer_add_char(id, '/');
-    buffer_add_text(id, charge->plan->phases[charge->phase].key);
-    buffer_add_char(id, '/');
-    buffer_add_text(id, charge->card->key);
-    buffer_add_string(id, "/v[1]/period[");
-    buffer_add_int(id, charge->period.index);
-    buffer_add_char(id, ']');
+    if (!id)
+        return text_of(NULL);
+    end = text_write(end, subscription);
+    end = text_write(end, path);
+    end = digits_write_int(end, charge->period.index);
+    *end++ = ']';
     if (adjustment) {
-        buffer_add_string(id, "/adjustment[");
-        buffer_add_int(id, (int64_t)adjustment);
-        buffer_add_char(id, ']');
+        end = string_write(end, "/adjustment[");
+        end = digits_write_int(end, (int64_t)adjustment);
+        *end++ = ']';
     }
-    return arena_copy(builder->arena, buffer_text(id));
+    return text_from(id, (size_t)(end - id));
 }
 
 /* Who the line is about; the rest follows from what was counted. */
@@ -437,7 +439,6 @@ int invoice_build(const struct subscription *subscription, const struct billing_
         .subscription = subscription, .boundary = *boundary, .position = sources->position};
     int r = add_lines(&builder);
 
-    buffer_deinit(&builder.id);
     if (r)
         return r;
     if (builder.count == 0)

@@ -32,6 +32,7 @@ struct card_detail {
  */
 struct card_kept {
     struct text version; /* {plan}@{version}/{phase}/{card} */
+    struct text path;    /* of their ids: /{phase}/{card}/v[1]/period[ */
     struct text names, terms;
     struct card_digest terms_digest;
     const struct card_detail *details; /* by tier: of its usage, of its flat price */
