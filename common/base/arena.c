@@ -59,7 +59,7 @@ static void add_block(struct arena *arena, size_t size)
     arena->blocks = block;
 }
 
-void *arena_take(struct arena *arena, size_t size)
+void *arena_take_unset(struct arena *arena, size_t size)
 {
     const size_t step = alignof(max_align_t);
     struct arena_block *block;
@@ -76,7 +76,14 @@ void *arena_take(struct arena *arena, size_t size)
     taken = block->bytes + block->filled;
     block->filled += size;
     arena->used += size;
-    return memset(taken, 0, size);
+    return taken;
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+    void *taken = arena_take_unset(arena, size);
+
+    return taken ? memset(taken, 0, size) : NULL;
 }
 
 struct text arena_copy(struct arena *arena, struct text text)
@@ -85,9 +92,9 @@ struct text arena_copy(struct arena *arena, struct text text)
 
     if (text_is_absent(text))
         return text;
-    at = arena_take(arena, text.length + 1);
+    at = arena_take_unset(arena, text.length + 1);
     if (!at)
         return (struct text){0};
-    memcpy(at, text.at, text.length);
+    *text_write(at, text) = '\0';
     return (struct text){at, text.length};
 }

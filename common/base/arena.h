@@ -21,4 +21,6 @@ void arena_init(struct arena *arena, size_t limit);
 void arena_deinit(struct arena *arena);
 void arena_reset(struct arena *arena); /* forgets everything, keeps one block for reuse */
 MUST_USE void *arena_take(struct arena *arena, size_t size); /* zeroed, aligned for any type */
+/* The same but for the zeros: for who writes all of it. */
+MUST_USE void *arena_take_unset(struct arena *arena, size_t size);
 MUST_USE struct text arena_copy(struct arena *arena, struct text text); /* absent when full */

@@ -45,7 +45,7 @@ static int list_charge(struct builder *builder, const struct charge *charge)
         return INVOICE_TOO_LONG;
     if (builder->charge_count == builder->charge_room) {
         size_t room = builder->charge_room ? 2 * builder->charge_room : CHARGES_USUAL;
-        struct charge *charges = arena_take(builder->arena, room * sizeof(*charges));
+        struct charge *charges = arena_take_unset(builder->arena, room * sizeof(*charges));
 
         if (!charges)
             return INVOICE_NO_MEMORY;
@@ -144,7 +144,7 @@ static struct text join(struct arena *arena, const struct text *parts, size_t co
 
     for (size_t i = 0; i < count; i++)
         length += parts[i].length;
-    at = arena_take(arena, length);
+    at = arena_take_unset(arena, length);
     if (!at)
         return (struct text){0};
     length = 0;
@@ -202,7 +202,7 @@ static int make_scratch(struct builder *builder, size_t room)
 {
     if (room <= builder->scratch_room)
         return 0;
-    builder->scratch = arena_take(builder->arena, room * sizeof(*builder->scratch));
+    builder->scratch = arena_take_unset(builder->arena, room * sizeof(*builder->scratch));
     if (!builder->scratch)
         return INVOICE_NO_MEMORY;
     builder->scratch_room = room;
@@ -240,7 +240,7 @@ static int rate_line(struct builder *builder, const struct charge *charge,
                     builder->scratch, rating);
     if (r)
         return r == RATING_OVERFLOW ? INVOICE_OVERFLOW : INVOICE_NOT_RATED;
-    details = arena_take(builder->arena, rating->line_count * sizeof(*details));
+    details = arena_take_unset(builder->arena, rating->line_count * sizeof(*details));
     if (!details)
         return INVOICE_NO_MEMORY;
     memcpy(details, builder->scratch, rating->line_count * sizeof(*details));
@@ -454,7 +454,8 @@ int invoice_build(const struct subscription *subscription, const struct billing_
     r = sum_lines(&built);
     if (r)
         return r;
-    invoice_digest(&built, built.digest);
+    if (!invoice_digest(&built, arena, built.digest))
+        return INVOICE_NO_MEMORY;
     *invoice = built;
     return 0;
 }

@@ -10,92 +10,131 @@
 
 #include <xxhash.h>
 
-enum { INPUTS_BYTES = 4096 }; /* of most invoices at most */
+/* More than what isn't in an array takes: of an invoice but for its texts, of a line, of a text. */
+enum { INVOICE_NUMBERS = 512, LINE_NUMBERS = 192, LENGTH = sizeof(int64_t) };
 
 /* Windows go in as they lie in memory. */
 static_assert(sizeof(struct invoice_window) == 2 * sizeof(int64_t) + sizeof(int128));
 
-static void add_int(struct buffer *buffer, int64_t number)
+static char *put_int(char *at, int64_t number)
 {
-    buffer_add(buffer, &number, sizeof(number));
+    memcpy(at, &number, sizeof(number));
+    return at + sizeof(number);
 }
 
-static void add_wide(struct buffer *buffer, int128 number)
+static char *put_wide(char *at, int128 number)
 {
-    buffer_add(buffer, &number, sizeof(number));
+    memcpy(at, &number, sizeof(number));
+    return at + sizeof(number);
+}
+
+static char *put_window(char *at, struct window window)
+{
+    at = put_int(at, window.from.ns);
+    return put_int(at, window.to.ns);
+}
+
+static char *put_period(char *at, const struct billing_period *period)
+{
+    at = put_int(at, period->phase);
+    return put_window(at, period->window);
 }
 
 /* Absent isn't empty. */
-static void add_text(struct buffer *buffer, struct text text)
+static char *put_text(char *at, struct text text)
 {
-    add_int(buffer, text_is_absent(text) ? -1 : (int64_t)text.length);
-    buffer_add_text(buffer, text);
+    at = put_int(at, text_is_absent(text) ? -1 : (int64_t)text.length);
+    return text_write(at, text);
 }
 
-static void add_window(struct buffer *buffer, struct window window)
+static char *put_cells(char *at, const struct invoice_line *line)
 {
-    add_int(buffer, window.from.ns);
-    add_int(buffer, window.to.ns);
-}
-
-static void add_period(struct buffer *buffer, const struct billing_period *period)
-{
-    add_int(buffer, period->phase);
-    add_window(buffer, period->window);
-}
-
-static void add_cells(struct buffer *buffer, const struct invoice_line *line)
-{
-    add_int(buffer, (int64_t)line->usage.cell_count);
+    at = put_int(at, (int64_t)line->usage.cell_count);
     for (size_t i = 0; i < line->usage.cell_count; i++) {
         const struct rating_cell *cell = &line->usage.cells[i];
 
         for (size_t j = 0; j < line->card->price.dimension_count; j++)
-            add_text(buffer, cell->dimensions[j]);
-        add_wide(buffer, cell->quantity.units);
+            at = put_text(at, cell->dimensions[j]);
+        at = put_wide(at, cell->quantity.units);
     }
+    return at;
 }
 
-static void add_line(struct buffer *buffer, const struct invoice_line *line)
+static size_t windows_bytes(const struct invoice_line *line)
+{
+    return line->usage.window_count * sizeof(*line->usage.windows);
+}
+
+static char *put_line(char *at, const struct invoice_line *line)
 {
     struct card_digest terms = card_digest_terms(line->card, line->price);
+    bool is_percentage = line->card->price.kind == PRICE_PERCENTAGE;
 
-    add_text(buffer, line->id);
-    buffer_add(buffer, &terms, sizeof(terms));
-    add_window(buffer, line->period.window);
-    add_wide(buffer, line->usage.quantity.units);
-    add_int(buffer, line->card->price.kind == PRICE_PERCENTAGE ? (int64_t)line->usage.events : 0);
-    add_cells(buffer, line);
-    add_int(buffer, (int64_t)line->usage.window_count);
-    buffer_add(buffer, line->usage.windows,
-               line->usage.window_count * sizeof(struct invoice_window));
-    add_wide(buffer, line->billed_quantity.units);
-    add_wide(buffer, line->billed_total.minor);
+    at = put_text(at, line->id);
+    at = text_write(at, text_from(terms.bytes, sizeof(terms.bytes)));
+    at = put_window(at, line->period.window);
+    at = put_wide(at, line->usage.quantity.units);
+    at = put_int(at, is_percentage ? (int64_t)line->usage.events : 0);
+    at = put_cells(at, line);
+    at = put_int(at, (int64_t)line->usage.window_count);
+    at = text_write(at, text_from(line->usage.windows, windows_bytes(line)));
+    at = put_wide(at, line->billed_quantity.units);
+    return put_wide(at, line->billed_total.minor);
 }
 
-static void add_inputs(const struct invoice *invoice, struct buffer *buffer)
+static char *put_subscription(char *at, const struct subscription *subscription)
+{
+    at = put_text(at, subscription->id);
+    at = put_text(at, subscription->customer_key);
+    at = put_text(at, subscription->customer_name);
+    at = put_text(at, subscription->plan->key);
+    at = put_int(at, subscription->plan->version);
+    at = put_text(at, text_of(subscription->plan->currency->code));
+    return put_text(at, text_of(zone_name(subscription->zone)));
+}
+
+static char *put_inputs(char *at, const struct invoice *invoice)
+{
+    at = string_write(at, "tollway-invoice 2");
+    at = put_subscription(at, invoice->subscription);
+    at = put_int(at, invoice->boundary.at.ns);
+    at = put_period(at, &invoice->boundary.ended);
+    at = put_period(at, &invoice->boundary.begins);
+    at = put_int(at, invoice->position.partition);
+    at = put_int(at, invoice->position.next_offset);
+    at = put_text(at, invoice->subscription->previous_id);
+    at = put_wide(at, invoice->credit.granted.minor);
+    at = put_wide(at, invoice->credit.used_before.minor);
+    at = put_int(at, (int64_t)invoice->line_count);
+    for (size_t i = 0; i < invoice->line_count; i++)
+        at = put_line(at, &invoice->lines[i]);
+    return at;
+}
+
+/* --- room for them --- */
+
+static size_t line_most(const struct invoice_line *line)
+{
+    size_t most = LINE_NUMBERS + line->id.length + windows_bytes(line);
+
+    for (size_t i = 0; i < line->usage.cell_count; i++) {
+        most += sizeof(int128);
+        for (size_t j = 0; j < line->card->price.dimension_count; j++)
+            most += LENGTH + line->usage.cells[i].dimensions[j].length;
+    }
+    return most;
+}
+
+static size_t inputs_most(const struct invoice *invoice)
 {
     const struct subscription *subscription = invoice->subscription;
+    size_t most = INVOICE_NUMBERS + subscription->id.length + subscription->customer_key.length +
+                  subscription->customer_name.length + subscription->plan->key.length +
+                  strlen(zone_name(subscription->zone)) + subscription->previous_id.length;
 
-    buffer_add_string(buffer, "tollway-invoice 2");
-    add_text(buffer, subscription->id);
-    add_text(buffer, subscription->customer_key);
-    add_text(buffer, subscription->customer_name);
-    add_text(buffer, subscription->plan->key);
-    add_int(buffer, subscription->plan->version);
-    add_text(buffer, text_of(subscription->plan->currency->code));
-    add_text(buffer, text_of(zone_name(subscription->zone)));
-    add_int(buffer, invoice->boundary.at.ns);
-    add_period(buffer, &invoice->boundary.ended);
-    add_period(buffer, &invoice->boundary.begins);
-    add_int(buffer, invoice->position.partition);
-    add_int(buffer, invoice->position.next_offset);
-    add_text(buffer, subscription->previous_id);
-    add_wide(buffer, invoice->credit.granted.minor);
-    add_wide(buffer, invoice->credit.used_before.minor);
-    add_int(buffer, (int64_t)invoice->line_count);
     for (size_t i = 0; i < invoice->line_count; i++)
-        add_line(buffer, &invoice->lines[i]);
+        most += line_most(&invoice->lines[i]);
+    return most;
 }
 
 static void write_hex(uint64_t number, char text[16])
@@ -104,15 +143,20 @@ static void write_hex(uint64_t number, char text[16])
         text[i] = "0123456789abcdef"[number >> (60 - 4 * i) & 15];
 }
 
-void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TEXT])
+bool invoice_digest(const struct invoice *invoice, struct arena *arena,
+                    char digest[INVOICE_DIGEST_TEXT])
 {
-    CLEANUP(buffer_deinit) struct buffer inputs = {0};
+    size_t most = inputs_most(invoice);
+    char *inputs = arena_take_unset(arena, most), *end;
     XXH128_hash_t hash;
 
-    buffer_reserve(&inputs, INPUTS_BYTES);
-    add_inputs(invoice, &inputs);
-    hash = XXH3_128bits(inputs.at, inputs.length);
+    if (!inputs)
+        return false;
+    end = put_inputs(inputs, invoice);
+    assert((size_t)(end - inputs) <= most);
+    hash = XXH3_128bits(inputs, (size_t)(end - inputs));
     write_hex(hash.high64, digest);
     write_hex(hash.low64, digest + 16);
     digest[32] = '\0';
+    return true;
 }

@@ -10,5 +10,6 @@
 
 #include "invoicer/rules/invoice.h"
 
-/* XXH3-128 in hex. */
-void invoice_digest(const struct invoice *invoice, char digest[INVOICE_DIGEST_TEXT]);
+/* XXH3-128 in hex. False: the arena has no room for the inputs. */
+MUST_USE bool invoice_digest(const struct invoice *invoice, struct arena *arena,
+                             char digest[INVOICE_DIGEST_TEXT]);

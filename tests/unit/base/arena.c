@@ -36,10 +36,29 @@ Test(arena, gives_up_to_its_limit_and_no_byte_more)
     cr_assert_not_null(arena_take(&arena, 200 * 1024));
     cr_assert_not_null(arena_take(&arena, 56 * 1024));
     cr_assert_null(arena_take(&arena, 1));
+    cr_assert_null(arena_take_unset(&arena, 1));
     cr_assert_null(arena_take(&arena, SIZE_MAX));
 
     arena_reset(&arena);
     cr_assert_not_null(arena_take(&arena, 256 * 1024));
+}
+
+Test(arena, leaves_unset_what_is_written_at_once)
+{
+    CLEANUP(arena_deinit) struct arena arena;
+    arena_init(&arena, 1 << 20);
+
+    for (size_t size = 0; size < 1000; size += 7) {
+        unsigned char *at = arena_take_unset(&arena, size), *zeroed;
+
+        cr_assert_eq((uintptr_t)at % alignof(max_align_t), 0);
+        memset(at, 0xff, size);
+        zeroed = arena_take(&arena, 16);
+        for (size_t i = 0; i < size; i++)
+            cr_assert_eq(at[i], 0xff);
+        for (size_t i = 0; i < 16; i++)
+            cr_assert_eq(zeroed[i], 0);
+    }
 }
 
 Test(arena, copies_texts_and_keeps_absent_apart_from_empty)
