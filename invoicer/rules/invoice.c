@@ -39,58 +39,65 @@ struct builder {
 
 enum { CHARGES_USUAL = 16 };
 
-static int list_charge(struct builder *builder, const struct charge *charge)
+/* For one more charge. */
+static int make_room(struct builder *builder)
 {
-    if (builder->charge_count == INVOICE_LINES_MAX)
-        return INVOICE_TOO_LONG;
-    if (builder->charge_count == builder->charge_room) {
-        size_t room = builder->charge_room ? 2 * builder->charge_room : CHARGES_USUAL;
-        struct charge *charges = arena_take_unset(builder->arena, room * sizeof(*charges));
+    size_t room = builder->charge_room ? 2 * builder->charge_room : CHARGES_USUAL;
+    struct charge *charges;
 
-        if (!charges)
-            return INVOICE_NO_MEMORY;
-        if (builder->charge_count)
-            memcpy(charges, builder->charges, builder->charge_count * sizeof(*charges));
-        builder->charges = charges;
-        builder->charge_room = room;
-    }
-    builder->charges[builder->charge_count++] = *charge;
+    if (builder->charge_count < builder->charge_room)
+        return 0;
+    if (builder->charge_count >= INVOICE_LINES_MAX)
+        return INVOICE_TOO_LONG;
+    charges = arena_take_unset(builder->arena, room * sizeof(*charges));
+    if (!charges)
+        return INVOICE_NO_MEMORY;
+    if (builder->charge_count)
+        memcpy(charges, builder->charges, builder->charge_count * sizeof(*charges));
+    builder->charges = charges;
+    builder->charge_room = room;
     return 0;
 }
 
 /* In advance those that begin within the billing period, in arrears those that end in it. */
-static int list_periods(struct builder *builder, struct charge *charge, struct window within)
+static int list_periods(struct builder *builder, const struct rate_card *card,
+                        const struct billing_period *billed)
 {
     const struct subscription *subscription = builder->subscription;
-    bool in_advance = charge->card->price.term == PRICE_IN_ADVANCE;
-    struct card_period *period = &charge->period;
-    bool found = periods_card_at(subscription, charge->phase, charge->card, within.from, period);
-    int r = 0;
+    const struct window within = billed->window;
+    size_t phase = (size_t)billed->phase;
+    bool in_advance = card->price.term == PRICE_IN_ADVANCE;
+    struct card_period period;
+    bool found = periods_card_at(subscription, phase, card, within.from, &period);
 
-    while (found && r == 0 &&
-           (in_advance ? instant_compare(period->window.from, within.to) < 0
-                       : instant_compare(period->window.to, within.to) <= 0)) {
-        if (!in_advance || instant_compare(period->window.from, within.from) >= 0)
-            r = list_charge(builder, charge);
-        if (instant_compare(period->window.to, within.to) >= 0)
+    while (found && (in_advance ? instant_compare(period.window.from, within.to) < 0
+                                : instant_compare(period.window.to, within.to) <= 0)) {
+        int r = make_room(builder);
+
+        if (r)
+            return r;
+        if (!in_advance || instant_compare(period.window.from, within.from) >= 0)
+            builder->charges[builder->charge_count++] =
+                (struct charge){subscription->plan, phase, card, period};
+        if (instant_compare(period.window.to, within.to) >= 0)
             break; /* what follows lies behind */
-        found = periods_card_next(subscription, charge->phase, charge->card, period, period);
+        found = periods_card_next(subscription, phase, card, &period, &period);
     }
-    return r;
+    return 0;
 }
 
 /* The charges from number `from` up to `to`, for another card that recurs alike. */
 static int list_again(struct builder *builder, const struct rate_card *card, size_t from, size_t to)
 {
-    int r = 0;
+    for (size_t i = from; i < to; i++) {
+        int r = make_room(builder);
 
-    for (size_t i = from; i < to && r == 0; i++) {
-        struct charge charge = builder->charges[i];
-
-        charge.card = card;
-        r = list_charge(builder, &charge);
+        if (r)
+            return r;
+        builder->charges[builder->charge_count] = builder->charges[i];
+        builder->charges[builder->charge_count++].card = card;
     }
-    return r;
+    return 0;
 }
 
 static bool recur_alike(const struct rate_card *a, const struct rate_card *b)
@@ -103,7 +110,6 @@ static bool recur_alike(const struct rate_card *a, const struct rate_card *b)
 static int list_term(struct builder *builder, const struct billing_period *period,
                      enum price_term term)
 {
-    const struct plan *plan = builder->subscription->plan;
     const struct phase *phase;
     const struct rate_card *last = NULL;
     size_t from = 0, to;
@@ -111,16 +117,15 @@ static int list_term(struct builder *builder, const struct billing_period *perio
 
     if (period->phase == PERIODS_NONE)
         return 0;
-    phase = &plan->phases[period->phase];
+    phase = &builder->subscription->plan->phases[period->phase];
     for (size_t i = 0; i < phase->card_count && r == 0; i++) {
         const struct rate_card *card = &phase->cards[i];
-        struct charge charge = {.plan = plan, .phase = (size_t)period->phase, .card = card};
 
         if (!card->has_price || card->price.term != term)
             continue;
         to = builder->charge_count;
         r = last && recur_alike(last, card) ? list_again(builder, card, from, to)
-                                            : list_periods(builder, &charge, period->window);
+                                            : list_periods(builder, card, period);
         from = to;
         last = card;
     }
