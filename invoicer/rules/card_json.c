@@ -3,28 +3,20 @@
  */
 #include "invoicer/rules/card_json.h"
 
-#include "invoicer/rules/hash128.h"
 #include "invoicer/rules/json_write.h"
 #include "invoicer/rules/rate_json.h"
 
-void card_write_names(const struct rate_card *card, struct text phase_key, struct buffer *json)
+static void write_names(const struct rate_card *card, struct text phase_key, struct buffer *json)
 {
-    if (!text_is_absent(card->kept.names)) {
-        buffer_add_text(json, card->kept.names);
-        return;
-    }
     json_write_text(json, ",\"name\":", card->name);
     json_write_text(json, ",\"phaseKey\":", phase_key);
     json_write_text(json, ",\"rateCardKey\":", card->key);
     json_write_text(json, ",\"featureKey\":", card->feature_key);
 }
 
-void card_write_terms(const struct rate_card *card, struct text price_version, struct buffer *json)
+static void write_terms(const struct rate_card *card, struct text price_version,
+                        struct buffer *json)
 {
-    if (!text_is_absent(card->kept.terms)) {
-        buffer_add_text(json, card->kept.terms);
-        return;
-    }
     json_write_text(json, ",\"priceVersion\":", price_version);
     buffer_add_string(json, ",\"price\":");
     price_write(&card->price, json);
@@ -33,23 +25,19 @@ void card_write_terms(const struct rate_card *card, struct text price_version, s
     buffer_add_char(json, '}');
 }
 
-static struct card_digest digest_of(struct text text)
+bool card_keep_line(struct rate_card *card, struct text phase_key, struct text price_version,
+                    struct arena *arena)
 {
-    struct card_digest digest;
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+    struct card_kept *kept = &card->kept;
 
-    static_assert(sizeof(digest.bytes) == HASH128_BYTES);
-    hash128(text, digest.bytes);
-    return digest;
-}
-
-struct card_digest card_digest_terms(const struct rate_card *card, struct text price_version)
-{
-    CLEANUP(buffer_deinit) struct buffer terms = {0};
-
-    if (!text_is_absent(card->kept.terms))
-        return card->kept.terms_digest;
-    card_write_terms(card, price_version, &terms);
-    return digest_of(buffer_text(&terms));
+    write_names(card, phase_key, &text);
+    kept->names = arena_copy(arena, buffer_text(&text));
+    buffer_clear(&text);
+    write_terms(card, price_version, &text);
+    kept->terms = arena_copy(arena, buffer_text(&text));
+    hash128(buffer_text(&text), kept->terms_digest);
+    return !text_is_absent(kept->names) && !text_is_absent(kept->terms);
 }
 
 /* --- details --- */
@@ -134,7 +122,7 @@ static bool keep_details(const struct price *price, const struct currency *curre
 }
 
 /* {plan}@{version}/{phase}/{card}, and what follows the subscription in a line's id. */
-static void keep_paths(const struct plan *plan, const struct phase *phase,
+static bool keep_paths(const struct plan *plan, const struct phase *phase,
                        const struct rate_card *card, struct arena *arena, struct card_kept *kept)
 {
     CLEANUP(buffer_deinit) struct buffer text = {0};
@@ -149,24 +137,13 @@ static void keep_paths(const struct plan *plan, const struct phase *phase,
     kept->version = arena_copy(arena, buffer_text(&text));
     buffer_add_string(&text, "/v[1]/period[");
     kept->path = arena_copy(arena, text_from(text.at + of_plan, text.length - of_plan));
+    return !text_is_absent(kept->version) && !text_is_absent(kept->path);
 }
 
 bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_card *card,
                struct arena *arena)
 {
-    CLEANUP(buffer_deinit) struct buffer text = {0};
-    struct card_kept kept;
-
-    keep_paths(plan, phase, card, arena, &kept);
-    card_write_names(card, phase->key, &text);
-    kept.names = arena_copy(arena, buffer_text(&text));
-    buffer_clear(&text);
-    card_write_terms(card, kept.version, &text);
-    kept.terms = arena_copy(arena, buffer_text(&text));
-    kept.terms_digest = digest_of(buffer_text(&text));
-    if (text_is_absent(kept.version) || text_is_absent(kept.path) || text_is_absent(kept.names) ||
-        text_is_absent(kept.terms) || !keep_details(&card->price, plan->currency, arena, &kept))
-        return false;
-    card->kept = kept;
-    return true;
+    return keep_paths(plan, phase, card, arena, &card->kept) &&
+           card_keep_line(card, phase->key, card->kept.version, arena) &&
+           keep_details(&card->price, plan->currency, arena, &card->kept);
 }

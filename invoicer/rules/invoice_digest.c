@@ -6,8 +6,6 @@
  */
 #include "invoicer/rules/invoice_digest.h"
 
-#include "invoicer/rules/card_json.h"
-
 #include <xxhash.h>
 
 /* More than what isn't in an array takes: of an invoice but for its texts, of a line, of a text. */
@@ -67,11 +65,11 @@ static size_t windows_bytes(const struct invoice_line *line)
 
 static char *put_line(char *at, const struct invoice_line *line)
 {
-    struct card_digest terms = card_digest_terms(line->card, line->price);
+    const struct card_kept *kept = &line->card->kept;
     bool is_percentage = line->card->price.kind == PRICE_PERCENTAGE;
 
     at = put_text(at, line->id);
-    at = text_write(at, text_from(terms.bytes, sizeof(terms.bytes)));
+    at = text_write(at, text_from(kept->terms_digest, sizeof(kept->terms_digest)));
     at = put_window(at, line->period.window);
     at = put_wide(at, line->usage.quantity.units);
     at = put_int(at, is_percentage ? (int64_t)line->usage.events : 0);

@@ -1,5 +1,6 @@
 #include "invoicer/rules/invoice_read.h"
 
+#include "invoicer/rules/card_json.h"
 #include "invoicer/rules/render.h"
 
 #include <jansson.h>
@@ -175,7 +176,8 @@ static void read_details(struct reader *reader, const json_t *json, struct invoi
     line->detail_count = json_array_size(array);
 }
 
-static const struct rate_card *read_card(struct reader *reader, const json_t *json)
+static const struct rate_card *read_card(struct reader *reader, const json_t *json,
+                                         const struct invoice_line *line)
 {
     struct rate_card *card = take(reader, sizeof(*card));
     struct price_issue issue;
@@ -188,7 +190,7 @@ static const struct rate_card *read_card(struct reader *reader, const json_t *js
     card->has_price = true;
     if (price_read(json_object_get(json, "price"), reader->arena, &card->price, &issue) ||
         price_read_discounts(json_object_get(json, "discounts"), &card->discounts, &issue) ||
-        price_keep_json(&card->price, reader->arena))
+        !card_keep_line(card, line->phase_key, line->price, reader->arena))
         reader->is_wrong = true;
     return card;
 }
@@ -212,7 +214,7 @@ static void read_line(struct reader *reader, const json_t *json, struct invoice_
     line->price = read_text(reader, json, "priceVersion");
     line->period.index = json_integer_value(json_object_get(period, "index"));
     line->period.window = read_window(reader, period);
-    line->card = read_card(reader, json);
+    line->card = read_card(reader, json, line);
     if (!line->card)
         return;
     line->card_key = line->card->key;

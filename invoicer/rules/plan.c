@@ -105,8 +105,6 @@ static int read_price(struct reader *reader, const json_t *json, struct rate_car
     /* Usage is only known when its period is over, so a usage card is never due before. */
     if (card->is_of_usage)
         card->price.term = PRICE_IN_ARREARS;
-    if (price_keep_json(&card->price, reader->arena))
-        return refuse(reader, "price", "has no room");
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "common/base/calendar.h"
+#include "invoicer/rules/hash128.h"
 #include "invoicer/rules/price.h"
 #include "invoicer/rules/proration.h"
 
@@ -18,25 +19,21 @@ struct quota {
     struct duration period; /* usagePeriod, else the card's cadence */
 };
 
-struct card_digest {
-    unsigned char bytes[16]; /* XXH3-128 */
-};
-
 /* What the details of one kind and tier say alike, around their quantity. */
 struct card_detail {
     struct decimal unit_amount; /* theirs */
     struct text before, behind;
 };
 
-/* What the lines of a card have in common (card_json.h); absent where it wasn't read with a plan.
- */
+/* What the lines of a card have in common, kept as text (card_json.h). */
 struct card_kept {
-    struct text version; /* {plan}@{version}/{phase}/{card} */
-    struct text path;    /* of their ids: /{phase}/{card}/v[1]/period[ */
-    struct text names, terms;
-    struct card_digest terms_digest;
+    struct text version; /* {plan}@{version}/{phase}/{card}; absent in an invoice that was read */
+    struct text path;    /* of their ids: /{phase}/{card}/v[1]/period[; likewise */
+    struct text names;   /* `,"name":…,"phaseKey":…,"rateCardKey":…,"featureKey":…` */
+    struct text terms;   /* `,"priceVersion":…,"price":…,"discounts":…` */
+    uint8_t terms_digest[HASH128_BYTES];
     const struct card_detail *details; /* by tier: of its usage, of its flat price */
-    size_t detail_count;
+    size_t detail_count;               /* 0 in an invoice that was read */
 };
 
 struct rate_card {

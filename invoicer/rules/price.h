@@ -84,7 +84,6 @@ struct price {
     bool has_minimum, has_maximum;
     struct decimal minimum, maximum; /* of what a period costs */
     struct price_conversion conversion;
-    struct text json; /* price_keep_json's; absent: price_write puts it together each time */
 };
 
 struct price_discounts {
@@ -111,8 +110,6 @@ MUST_USE int price_read_discounts(const json_t *json, struct price_discounts *di
                                   struct price_issue *issue);
 /* The same price as canonical JSON: members in a fixed order, no spaces, shortest decimals. */
 void price_write(const struct price *price, struct buffer *buffer);
-/* Writes it once for good: every invoice line and digest of a plan says its price. */
-MUST_USE int price_keep_json(struct price *price, struct arena *arena);
 const char *price_kind_name(enum price_kind kind); /* "unit", "graduated", … */
 /* Whether it needs a meter's quantity at all. */
 bool price_is_of_usage(const struct price *price);

@@ -134,7 +134,7 @@ static void add_conversion(struct buffer *buffer, const struct price_conversion 
                   roundings[conversion->rounding], conversion->precision);
 }
 
-static void write_members(const struct price *price, struct buffer *buffer)
+void price_write(const struct price *price, struct buffer *buffer)
 {
     bool is_tiered = price->kind == PRICE_GRADUATED || price->kind == PRICE_VOLUME;
 
@@ -149,21 +149,4 @@ static void write_members(const struct price *price, struct buffer *buffer)
     add_optional(buffer, "maximumAmount", price->has_maximum, price->maximum);
     add_conversion(buffer, &price->conversion);
     buffer_add_char(buffer, '}');
-}
-
-void price_write(const struct price *price, struct buffer *buffer)
-{
-    if (text_is_absent(price->json))
-        write_members(price, buffer);
-    else
-        buffer_add_text(buffer, price->json);
-}
-
-int price_keep_json(struct price *price, struct arena *arena)
-{
-    CLEANUP(buffer_deinit) struct buffer json = {0};
-
-    write_members(price, &json);
-    price->json = arena_copy(arena, buffer_text(&json));
-    return text_is_absent(price->json) ? PRICE_NO_MEMORY : 0;
 }

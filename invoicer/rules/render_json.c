@@ -161,7 +161,7 @@ static void add_subject(struct buffer *buffer, const struct invoice_line *line)
     buffer_add_string(buffer, ",\"kind\":\"");
     buffer_add_string(buffer, invoice_line_kind_name(line->kind));
     buffer_add_char(buffer, '"');
-    card_write_names(line->card, line->phase_key, buffer);
+    buffer_add_text(buffer, line->card->kept.names);
     at = buffer_open(buffer, LINE_NUMBERS_MAX);
     at = string_write(at, ",\"period\":{\"index\":");
     at = digits_write_int(at, line->period.index);
@@ -169,7 +169,7 @@ static void add_subject(struct buffer *buffer, const struct invoice_line *line)
     at = put_window(at, line->period.window);
     *at++ = '}';
     buffer_close(buffer, at);
-    card_write_terms(line->card, line->price, buffer);
+    buffer_add_text(buffer, line->card->kept.terms);
 }
 
 static void add_line(struct buffer *buffer, const struct invoice *invoice,
