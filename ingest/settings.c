@@ -9,7 +9,8 @@ const struct setting ingest_settings[] = {
         .usual = "5ms",
         .most = 1000,
         .help = "How long a usage batch is kept open for more events at most: while others are on "
-                "their way, or while ingest is busy taking events in. Otherwise it leaves at once. "
+                "their way, while ingest is busy taking events in, or while clients that were just "
+                "answered are likely to come again. Otherwise it leaves at once. "
                 "More makes larger batches under load, which cost less to send, read and "
                 "count.",
         .offset = offsetof(struct ingest_config, linger_ms),

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { PATIENCE_MS = 2 }; /* whoever was answered and hasn't come again by then isn't waited for */
+
 /* A batch or a rejected record on its way, and who waits for it. */
 struct parcel {
     struct delivery *delivery;
@@ -22,7 +24,10 @@ struct delivery {
     struct metrics *metrics;
     struct pack *pack; /* NULL until the number of partitions is known */
     size_t on_way;     /* batches unacknowledged */
-    uv_timer_t linger;
+    size_t flight;     /* events of the batches that have left since none was on its way */
+    size_t open;       /* events in open batches */
+    size_t wanted;     /* of them, before they leave together */
+    uv_timer_t linger, patience;
     uv_check_t check;
     uv_idle_t another_turn; /* active: the loop looks around again before it waits */
     uv_poll_t wakeup;
@@ -79,11 +84,33 @@ static void count_parcel(struct parcel *parcel, bool failed)
     }
 }
 
+static void on_another_turn(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct delivery *delivery = timer->data;
+
+    delivery->wanted = 0;
+    uv_idle_start(&delivery->another_turn, on_another_turn);
+}
+
+/* Nothing is on its way. Whoever is answered now comes again at once, as a rule: three quarters of
+ * all that were under way are waited for, and the rest has the time until their acknowledgement. */
+static void expect_more(struct delivery *delivery)
+{
+    delivery->wanted = (delivery->flight + delivery->open) * 3 / 4;
+    delivery->flight = 0;
+    uv_timer_start(&delivery->patience, on_patience_over, PATIENCE_MS, 0);
+}
+
 static void settle(struct parcel *parcel, bool failed)
 {
     count_parcel(parcel, failed);
-    if (parcel->partition >= 0)
-        parcel->delivery->on_way--;
+    if (parcel->partition >= 0 && --parcel->delivery->on_way == 0)
+        expect_more(parcel->delivery);
     parcel->delivery->in_flight_bytes -= (int64_t)parcel->bytes;
     parcel->delivery->parcels--;
     for (size_t i = 0; i < parcel->count; i++)
@@ -119,6 +146,8 @@ static void on_finished(void *context, const struct pack_batch *batch)
     int r;
 
     parcel->partition = batch->partition;
+    delivery->open -= batch->events;
+    delivery->flight += batch->events;
     delivery->on_way++;
     r = send_parcel(parcel, delivery->config.usage_topic, &message);
     if (r == 0)
@@ -153,20 +182,15 @@ static void start_linger(struct delivery *delivery)
                        0);
 }
 
-static void on_another_turn(uv_idle_t *idle)
-{
-    (void)idle;
-}
-
-/* After the sockets' turn. While turns bring events, more are gathered; then all that is open
- * leaves, unless something is on its way still. */
+/* After the sockets' turn. While something is on its way, or more are wanted, or turns bring
+ * events, more are gathered; then all that is open leaves. */
 static void on_check(uv_check_t *check)
 {
     struct delivery *delivery = check->data;
     bool has_gathered = delivery->has_gathered;
 
     delivery->has_gathered = false;
-    if (!delivery->pack || !pack_is_open(delivery->pack) || delivery->on_way > 0) {
+    if (delivery->open == 0 || delivery->on_way > 0 || delivery->open < delivery->wanted) {
         uv_idle_stop(&delivery->another_turn);
     } else if (has_gathered) {
         uv_idle_start(&delivery->another_turn, on_another_turn);
@@ -206,6 +230,8 @@ struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
     delivery->connected_ms = INT64_MIN / 2;
     uv_timer_init(loop, &delivery->linger);
     delivery->linger.data = delivery;
+    uv_timer_init(loop, &delivery->patience);
+    delivery->patience.data = delivery;
     uv_check_init(loop, &delivery->check);
     delivery->check.data = delivery;
     uv_check_start(&delivery->check, on_check);
@@ -219,6 +245,7 @@ struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
 void delivery_close(struct delivery *delivery)
 {
     uv_close((uv_handle_t *)&delivery->linger, NULL);
+    uv_close((uv_handle_t *)&delivery->patience, NULL);
     uv_close((uv_handle_t *)&delivery->check, NULL);
     uv_close((uv_handle_t *)&delivery->another_turn, NULL);
     uv_close((uv_handle_t *)&delivery->wakeup, NULL);
@@ -275,6 +302,7 @@ void delivery_add(struct delivery *delivery, const struct admitted *admitted, st
     void **cargo = pack_add(delivery->pack, admitted, now_ms(delivery));
 
     delivery->has_gathered = true;
+    delivery->open++;
     if (!*cargo)
         *cargo = parcel_new(delivery);
     parcel_join(*cargo, waiter);

@@ -157,11 +157,6 @@ void pack_flush(struct pack *pack)
         pack_finish(pack, i);
 }
 
-bool pack_is_open(const struct pack *pack)
-{
-    return pack->open > 0;
-}
-
 size_t pack_bytes(const struct pack *pack)
 {
     size_t bytes = 0;

@@ -45,5 +45,4 @@ int64_t pack_expire(struct pack *pack, int64_t now_ms);
 void pack_flush(struct pack *pack);
 /* Finishes the partition's batch, if one is open. */
 void pack_finish(struct pack *pack, int32_t partition);
-bool pack_is_open(const struct pack *pack); /* any batch */
 size_t pack_bytes(const struct pack *pack); /* in open batches */
