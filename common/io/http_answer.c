@@ -191,6 +191,10 @@ void http_connection_write(struct http_connection *connection, const struct http
     build_head(server, exchange, answer, body.length, keep_alive);
     if (exchange && exchange->head_only)
         body = (struct text){0};
+    if (body.length <= HTTP_JOINED_BODY_MAX) {
+        buffer_add_text(&server->head, body);
+        body = (struct text){0};
+    }
     write_bytes(connection, buffer_text(&server->head), body);
 }
 

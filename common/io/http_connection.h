@@ -27,6 +27,7 @@ enum {
     HTTP_ARENA_KEPT_MAX = 256 * 1024,
     HTTP_SPARE_EXCHANGES_MAX = 1024,
     HTTP_DIRECT_ROOM_MAX = 256 * 1024, /* taken at once for a body that announces its length */
+    HTTP_JOINED_BODY_MAX = 1024,       /* an answer's, copied behind its head to be one buffer */
 };
 
 enum http_stage { HTTP_STAGE_HEAD, HTTP_STAGE_BODY, HTTP_STAGE_ANSWER, HTTP_STAGE_LINGER };

@@ -1,6 +1,7 @@
 /*
  * http_server_test.c - the server against raw bytes on a real socket.
  */
+#include "common/io/http_connection.h"
 #include "tests/unit/io/http_fixture.h"
 
 #include <criterion/criterion.h>
@@ -387,6 +388,20 @@ Test(http_server, trailers_are_passed_over_up_to_the_limit_of_headers)
 {
     check_limit("trailers", 16 * 1024 - 1, "HTTP/1.1 200");
     check_limit("trailers", 16 * 1024, "HTTP/1.1 431");
+}
+
+Test(http_server, answers_of_any_length_come_whole)
+{
+    for (size_t length = HTTP_JOINED_BODY_MAX - 1; length <= HTTP_JOINED_BODY_MAX + 1; length++) {
+        CLEANUP(buffer_deinit) struct buffer request = sized_request("/echo", length);
+        CLEANUP(buffer_deinit)
+        struct buffer answer = fixture_talk(&fixture, buffer_text(&request), request.length);
+        const char *body = answer.at + answer.length - length;
+
+        cr_assert_gt(answer.length, length);
+        cr_assert(memcmp(body, request.at + request.length - length, length) == 0);
+        cr_assert(memcmp(body - 4, "\r\n\r\n", 4) == 0);
+    }
 }
 
 Test(http_server, a_slow_reader_gets_a_large_answer_whole)
