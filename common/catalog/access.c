@@ -19,7 +19,7 @@ const struct catalog_key *access_check(const struct catalog *catalog, enum catal
 
     if (bearer.length != API_KEY_LENGTH)
         return NULL;
-    if (api_key_parse(bearer, &mode, &id))
+    if (api_key_split(bearer, &mode, &id))
         key = catalog_key(catalog, id);
     api_key_digest(bearer, digest);
     equal = api_key_digest_equal(digest, key ? key->sha256 : dummy);

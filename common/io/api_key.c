@@ -73,9 +73,8 @@ static bool are_letters(const char *text, size_t length)
     return true;
 }
 
-bool api_key_parse(struct text key, enum api_key_mode *mode, struct text *id)
+bool api_key_split(struct text key, enum api_key_mode *mode, struct text *id)
 {
-    char checksum[CHECKSUM_LENGTH];
     bool is_live;
 
     if (key.length != API_KEY_LENGTH || memcmp(key.at, "mk_", PREFIX) != 0)
@@ -85,14 +84,27 @@ bool api_key_parse(struct text key, enum api_key_mode *mode, struct text *id)
         return false;
     if (key.at[ID_AT - 1] != '_' || key.at[SECRET_AT - 1] != '_' || key.at[CHECKSUM_AT - 1] != '_')
         return false;
-    if (!are_letters(key.at + ID_AT, API_KEY_ID_LENGTH) ||
+    *mode = is_live ? API_KEY_LIVE : API_KEY_TEST;
+    *id = text_from(key.at + ID_AT, API_KEY_ID_LENGTH);
+    return true;
+}
+
+bool api_key_parse(struct text key, enum api_key_mode *mode, struct text *id)
+{
+    char checksum[CHECKSUM_LENGTH];
+    enum api_key_mode found_mode;
+    struct text found_id;
+
+    if (!api_key_split(key, &found_mode, &found_id))
+        return false;
+    if (!are_letters(found_id.at, API_KEY_ID_LENGTH) ||
         !are_letters(key.at + SECRET_AT, SECRET_LENGTH))
         return false;
     write_checksum(key.at, checksum);
     if (memcmp(checksum, key.at + CHECKSUM_AT, CHECKSUM_LENGTH) != 0)
         return false;
-    *mode = is_live ? API_KEY_LIVE : API_KEY_TEST;
-    *id = text_from(key.at + ID_AT, API_KEY_ID_LENGTH);
+    *mode = found_mode;
+    *id = found_id;
     return true;
 }
 

@@ -26,6 +26,9 @@ enum api_key_mode { API_KEY_TEST, API_KEY_LIVE };
 MUST_USE int api_key_new(enum api_key_mode mode, char key[API_KEY_LENGTH + 1]);
 /* Whether it is written as a key is; its mode and, borrowed from the key, its id. */
 MUST_USE bool api_key_parse(struct text key, enum api_key_mode *mode, struct text *id);
+/* The same of anything that is laid out like a key, whatever its letters and its checksum are: for
+ * whoever asks for its digest next, which says more. */
+MUST_USE bool api_key_split(struct text key, enum api_key_mode *mode, struct text *id);
 void api_key_digest(struct text key, uint8_t digest[API_KEY_DIGEST_BYTES]);
 /* Takes the same time whether they differ early or late. */
 bool api_key_digest_equal(const uint8_t a[API_KEY_DIGEST_BYTES],

@@ -71,13 +71,15 @@ Test(access, an_ingest_key_of_the_bucket_opens_it)
 Test(access, no_other_key_does)
 {
     char live[API_KEY_LENGTH + 1], unknown[API_KEY_LENGTH + 1], typo[API_KEY_LENGTH + 1];
-    char longer[API_KEY_LENGTH + 2];
+    char longer[API_KEY_LENGTH + 2], checksum[API_KEY_LENGTH + 1];
 
     cr_assert_eq(api_key_new(API_KEY_LIVE, live), 0);
     put_key(live, "ingest", "");
     cr_assert_eq(api_key_new(API_KEY_TEST, unknown), 0);
     memcpy(typo, test_key, sizeof(typo));
     typo[20] = typo[20] == 'a' ? 'b' : 'a';
+    memcpy(checksum, test_key, sizeof(checksum));
+    checksum[API_KEY_LENGTH - 1] = checksum[API_KEY_LENGTH - 1] == 'a' ? 'b' : 'a';
     snprintf(longer, sizeof(longer), "%sx", test_key);
 
     cr_assert_not(opens(CATALOG_INGEST, NULL, now));
@@ -86,6 +88,7 @@ Test(access, no_other_key_does)
     cr_assert_not(opens(CATALOG_INGEST, unknown, now));
     cr_assert_not(opens(CATALOG_INGEST, typo, now));
     cr_assert_not(opens(CATALOG_INGEST, longer, now));
+    cr_assert_not(opens(CATALOG_INGEST, checksum, now));
     cr_assert_not(opens(CATALOG_INGEST, admin_key, now));
 }
 

@@ -45,6 +45,24 @@ Test(api_key, every_changed_letter_breaks_the_key)
     cr_assert(api_key_parse(text_of(key), &mode, &id));
 }
 
+Test(api_key, anything_that_is_laid_out_like_a_key_is_split)
+{
+    const char *key = "mk_live_12345678_???????????????????????????_000000";
+    enum api_key_mode mode = API_KEY_TEST;
+    struct text id;
+
+    cr_assert(api_key_split(text_of(key), &mode, &id));
+    cr_assert_eq(mode, API_KEY_LIVE);
+    cr_assert(text_is(id, "12345678"));
+    cr_assert_not(api_key_parse(text_of(key), &mode, &id));
+
+    cr_assert_not(
+        api_key_split(text_of("mk_dead_12345678_???????????????????????????_000000"), &mode, &id));
+    cr_assert_not(
+        api_key_split(text_of("mk_live_12345678-???????????????????????????_000000"), &mode, &id));
+    cr_assert_not(api_key_split(text_of("mk_live_"), &mode, &id));
+}
+
 Test(api_key, digests_of_different_keys_differ)
 {
     uint8_t a[API_KEY_DIGEST_BYTES], b[API_KEY_DIGEST_BYTES];
