@@ -34,7 +34,7 @@ static char lower(char c)
 bool text_letters_equal(struct text a, struct text b)
 {
     for (size_t i = 0; i < a.length; i++) {
-        if (lower(a.at[i]) != lower(b.at[i]))
+        if (a.at[i] != b.at[i] && lower(a.at[i]) != lower(b.at[i]))
             return false;
     }
     return true;

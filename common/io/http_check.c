@@ -238,12 +238,30 @@ static struct deciding find_deciding(const struct http_head *head)
     return found;
 }
 
+static bool cannot_be_in_host(unsigned char c)
+{
+    switch (c) {
+    case '/':
+    case '?':
+    case '#':
+    case '@':
+    case ',':
+    case '\\':
+    case '"':
+    case '<':
+    case '>':
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool is_host(struct text host)
 {
     for (size_t i = 0; i < host.length; i++) {
         unsigned char c = (unsigned char)host.at[i];
 
-        if (c <= ' ' || c >= 0x7f || strchr("/?#@,\\\"<>", c))
+        if (c <= ' ' || c >= 0x7f || cannot_be_in_host(c))
             return false;
     }
     return true;
