@@ -68,12 +68,11 @@ static void answer_events(struct intake_http *http, struct http_request *request
         .status = status,
         .content_type = status == 202 ? "application/json" : "application/problem+json",
     };
-    struct buffer body = {.length = 0};
 
-    answer_write(answer, &body);
+    buffer_clear(&http->body);
+    answer_write(answer, &http->body);
     count_answer(http, request, status);
-    http_answer(request, &how, buffer_text(&body));
-    buffer_deinit(&body);
+    http_answer(request, &how, buffer_text(&http->body));
 }
 
 /* --- waiting --- */
@@ -175,6 +174,8 @@ static void count_events(const struct intake_http *http, const struct taking *ta
     struct metrics *metrics = http->intake->metrics;
 
     metrics_add(metrics, MEASURE_RECEIVED, INTAKE_HTTP, (int64_t)taking->index);
+    if (taking->answer.rejected == 0)
+        return;
     for (size_t code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++)
         if (taking->codes[code] > 0)
             metrics_add(metrics, MEASURE_REJECTED, code - 1, taking->codes[code]);
@@ -229,8 +230,9 @@ static bool is_able(struct intake_http *http, struct http_request *request)
 
 static bool is_allowed(struct intake_http *http, struct http_request *request, struct text *key)
 {
-    const struct catalog_key *found = access_check(http->intake->admission.catalog, CATALOG_INGEST,
-                                                   http_bearer(request), instant_now());
+    const struct catalog_key *found =
+        access_check(http->intake->admission.catalog, CATALOG_INGEST, http_bearer(request),
+                     instant_from_ms(request->arrived_ms));
 
     if (!found) {
         answer_problem(http, request, 401, "unauthorized",
@@ -303,4 +305,5 @@ void intake_http_deinit(struct intake_http *http)
 {
     http->rate = rate_free(http->rate);
     free(http->admitted);
+    buffer_deinit(&http->body);
 }

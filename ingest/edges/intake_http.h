@@ -27,6 +27,7 @@ struct intake_http {
     struct intake_http_config config;
     struct rate *rate;         /* NULL: any */
     struct admitted *admitted; /* room for one request's events */
+    struct buffer body;        /* of the answer being written */
     struct waiting *oldest, *newest;
     size_t waiting;
 };
