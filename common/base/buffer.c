@@ -124,9 +124,9 @@ bool text_is_utf8(struct text text)
     return true;
 }
 
-/* Whether each of eight bytes stands for itself in a JSON string: ASCII, no control character, no
- * quote, no backslash. A byte is zero after the xor where it is the one that is looked for. */
-static bool is_plain(const unsigned char *at)
+/* Zero where each of eight bytes stands for itself in a JSON string: ASCII, no control character,
+ * no quote, no backslash. A byte is zero after the xor where it is the one that is looked for. */
+static uint64_t suspects_in(const unsigned char *at)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     uint64_t bytes, quotes, slashes;
@@ -134,67 +134,83 @@ static bool is_plain(const unsigned char *at)
     memcpy(&bytes, at, sizeof(bytes));
     quotes = bytes ^ ones * '"';
     slashes = bytes ^ ones * '\\';
-    return !((bytes | (bytes - ones * 0x20) | (quotes - ones) | (slashes - ones)) & tops);
+    return (bytes | (bytes - ones * 0x20) | (quotes - ones) | (slashes - ones)) & tops;
 }
 
-static void add_escape(struct buffer *buffer, unsigned char c)
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* Whether the whole text stands for itself; its last eight bytes are looked at together, too. */
+static bool are_plain(struct text text)
+{
+    const unsigned char *at = (const unsigned char *)text.at;
+    size_t i = 0;
+    uint64_t suspects;
+
+    if (text.length < 8) {
+        while (i < text.length && is_plain(at[i]))
+            i++;
+        return i == text.length;
+    }
+    suspects = suspects_in(at + text.length - 8);
+    for (; i + 8 <= text.length; i += 8)
+        suspects |= suspects_in(at + i);
+    return !suspects;
+}
+
+static char *write_escape(char *at, unsigned char c)
 {
     static const char names[] = "btn.fr"; /* from 0x08 on */
 
+    *at++ = '\\';
     if (c >= 0x20) {
-        buffer_add_char(buffer, '\\');
-        buffer_add_char(buffer, (char)c);
+        *at++ = (char)c;
     } else if (c >= 0x08 && c <= 0x0d && c != 0x0b) {
-        buffer_add_char(buffer, '\\');
-        buffer_add_char(buffer, names[c - 0x08]);
+        *at++ = names[c - 0x08];
     } else {
-        buffer_printf(buffer, "\\u%04x", (unsigned)c);
+        at = string_write(at, "u00");
+        *at++ = (char)('0' + (c >> 4));
+        *at++ = "0123456789abcdef"[c & 15];
     }
+    return at;
 }
 
-/* How many of the bytes from `i` on are known to be plain: eight, or all that are left, for which
- * the text's last eight are looked at; 0 where one of them may not be. */
-static size_t plain_from(struct text text, size_t i)
+static char *write_characters(char *at, struct text text)
 {
-    const unsigned char *at = (const unsigned char *)text.at;
-    size_t left = text.length - i;
+    const unsigned char *bytes = (const unsigned char *)text.at;
+    size_t length;
 
-    if (left >= 8)
-        return is_plain(at + i) ? 8 : 0;
-    return text.length >= 8 && is_plain(at + text.length - 8) ? left : 0;
+    for (size_t i = 0; i < text.length; i += length) {
+        length = utf8_length(bytes + i, text.length - i);
+        if (length == 0) {
+            at = string_write(at, "\xef\xbf\xbd"); /* U+FFFD: JSON has no foreign bytes */
+            length = 1;
+        } else if (length == 1 && !is_plain(bytes[i])) {
+            at = write_escape(at, bytes[i]);
+        } else {
+            at = text_write(at, text_from(bytes + i, length));
+        }
+    }
+    return at;
+}
+
+char *json_string_write(char *at, struct text text)
+{
+    if (text_is_absent(text))
+        return string_write(at, "null");
+    *at++ = '"';
+    at = are_plain(text) ? text_write(at, text) : write_characters(at, text);
+    *at++ = '"';
+    return at;
 }
 
 void buffer_add_json_string(struct buffer *buffer, struct text text)
 {
-    const unsigned char *at = (const unsigned char *)text.at;
-    size_t i = 0, plain = 0; /* [plain, i) stands for itself and isn't written yet */
+    char *at = buffer_open(buffer, json_string_most(text));
 
-    if (text_is_absent(text)) {
-        buffer_add_string(buffer, "null");
-        return;
-    }
-    buffer_add_char(buffer, '"');
-    while (i < text.length) {
-        size_t length = plain_from(text, i);
-
-        if (length) {
-            i += length;
-            continue;
-        }
-        length = at[i] < 0x80 ? 1 : utf8_length(at + i, text.length - i);
-        if (length && at[i] >= 0x20 && at[i] != '"' && at[i] != '\\') {
-            i += length;
-            continue;
-        }
-        buffer_add(buffer, at + plain, i - plain);
-        if (length)
-            add_escape(buffer, at[i]);
-        else
-            buffer_add_string(buffer, "\xef\xbf\xbd"); /* U+FFFD: JSON has no foreign bytes */
-        plain = ++i;
-    }
-    buffer_add(buffer, at + plain, i - plain);
-    buffer_add_char(buffer, '"');
+    buffer_close(buffer, json_string_write(at, text));
 }
 
 struct text buffer_text(const struct buffer *buffer)

@@ -90,8 +90,7 @@ void buffer_clear(struct buffer *buffer);             /* keeps the room */
 void buffer_grow(struct buffer *buffer, size_t more); /* what buffer_reserve does beyond the room */
 void buffer_add_int(struct buffer *buffer, int64_t number);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
-void buffer_add_json_string(struct buffer *buffer, struct text text); /* quoted, escaped, bytes
- that aren't UTF-8 replaced; absent: null */
+void buffer_add_json_string(struct buffer *buffer, struct text text); /* json_string_write's */
 struct text buffer_text(const struct buffer *buffer);                 /* until the next change */
 
 /* Those below are defined here: they are most of what writing a long document is, and a constant
@@ -160,4 +159,12 @@ static inline char *string_write(char *at, const char *string)
 
     memcpy(at, string, length);
     return at + length;
+}
+
+/* Quoted, escaped, bytes that aren't UTF-8 replaced; absent: null. */
+char *json_string_write(char *at, struct text text);
+/* The room that it wants. */
+static inline size_t json_string_most(struct text text)
+{
+    return 6 * text.length + sizeof("null");
 }

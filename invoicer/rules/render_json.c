@@ -152,35 +152,45 @@ static void add_detail(struct buffer *buffer, const struct invoice_line *line,
     buffer_add_char(buffer, '}');
 }
 
-/* What the line is about. */
-static void add_subject(struct buffer *buffer, const struct invoice_line *line)
+static char *put_kind(char *at, enum invoice_line_kind kind)
 {
-    char *at;
+    switch (kind) {
+    case INVOICE_FEE:
+        return string_write(at, ",\"kind\":\"fee\"");
+    case INVOICE_USAGE:
+        return string_write(at, ",\"kind\":\"usage\"");
+    case INVOICE_ADJUSTMENT:
+        break;
+    }
+    return string_write(at, ",\"kind\":\"adjustment\"");
+}
 
-    json_write_text(buffer, "{\"id\":", line->id);
-    buffer_add_string(buffer, ",\"kind\":\"");
-    buffer_add_string(buffer, invoice_line_kind_name(line->kind));
-    buffer_add_char(buffer, '"');
-    buffer_add_text(buffer, line->card->kept.names);
-    at = buffer_open(buffer, LINE_NUMBERS_MAX);
+/* What the line is about. */
+static char *put_subject(char *at, const struct invoice_line *line)
+{
+    at = string_write(at, "{\"id\":");
+    at = json_string_write(at, line->id);
+    at = put_kind(at, line->kind);
+    at = text_write(at, line->card->kept.names);
     at = string_write(at, ",\"period\":{\"index\":");
     at = digits_write_int(at, line->period.index);
     *at++ = ',';
     at = put_window(at, line->period.window);
     *at++ = '}';
-    buffer_close(buffer, at);
-    buffer_add_text(buffer, line->card->kept.terms);
+    return text_write(at, line->card->kept.terms);
 }
 
 static void add_line(struct buffer *buffer, const struct invoice *invoice,
                      const struct invoice_line *line)
 {
     const struct currency *currency = invoice->subscription->plan->currency;
+    const struct card_kept *kept = &line->card->kept;
     const struct json_sums sums = {line->amount, line->discount, line->credit, line->total};
-    char *at;
+    char *at =
+        buffer_open(buffer, json_string_most(line->id) + kept->names.length + kept->terms.length +
+                                LINE_NUMBERS_MAX + line->usage.window_count * WINDOW_MAX);
 
-    add_subject(buffer, line);
-    at = buffer_open(buffer, LINE_NUMBERS_MAX + line->usage.window_count * WINDOW_MAX);
+    at = put_subject(at, line);
     if (line->kind != INVOICE_FEE)
         at = put_usage(at, line, currency);
     at = json_put_sums(at, ",\"discount\":", &sums, currency);
