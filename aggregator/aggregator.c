@@ -14,6 +14,7 @@
 #include "aggregator/edges/measures.h"
 #include "aggregator/edges/restore.h"
 #include "common/base/fault.h"
+#include "common/io/heap.h"
 #include "common/io/http.h"
 #include "common/io/log.h"
 #include "common/io/ready_file.h"
@@ -401,6 +402,7 @@ static int serve(void *config, int argc, char **argv)
         return EX_CONFIG;
     }
     size_pool(aggregator.config->query_threads);
+    heap_tend();
     uv_loop_init(&aggregator.loop);
     aggregator.metrics = measures_new();
     watch_signals(&aggregator);

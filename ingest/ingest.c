@@ -10,6 +10,7 @@
 #include "ingest/settings.h"
 
 #include "common/base/fault.h"
+#include "common/io/heap.h"
 #include "common/io/log.h"
 #include "common/io/ready_file.h"
 #include "ingest/edges/catalog_feed.h"
@@ -19,7 +20,6 @@
 #include "proto/topics.h"
 
 #include <assert.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +31,6 @@ enum {
     TICK_MS = 200,
     DRAIN_TICK_MS = 20,
     LAST_WAIT_MS = 2000, /* for a question to the broker that is still unanswered at the end */
-    MALLOC_OWN_BYTES_MAX = 32 * 1024 * 1024, /* larger blocks are the system's, one by one */
-    MALLOC_KEPT_BYTES = 64 * 1024 * 1024,
 };
 
 struct ingest {
@@ -348,16 +346,6 @@ static void free_all(struct ingest *ingest)
     metrics_free(ingest->metrics);
 }
 
-/*
- * What Kafka sends comes in blocks of megabytes. By itself malloc takes each from the system and
- * gives it back, and the system clears every page of the next one: a fifth of what reading costs.
- */
-static void keep_freed_memory(void)
-{
-    mallopt(M_MMAP_THRESHOLD, MALLOC_OWN_BYTES_MAX);
-    mallopt(M_TRIM_THRESHOLD, MALLOC_KEPT_BYTES);
-}
-
 static int run(void *config, int argc, char **argv)
 {
     struct ingest ingest = {.config = config};
@@ -365,7 +353,7 @@ static int run(void *config, int argc, char **argv)
 
     (void)argc;
     (void)argv;
-    keep_freed_memory();
+    heap_tend();
     uv_loop_init(&ingest.loop);
     r = begin(&ingest);
     if (r) {

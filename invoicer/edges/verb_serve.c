@@ -5,6 +5,7 @@
  * stays in the outbox for the next start.
  */
 #include "common/base/fault.h"
+#include "common/io/heap.h"
 #include "common/io/http.h"
 #include "common/io/log.h"
 #include "common/io/ready_file.h"
@@ -273,10 +274,12 @@ static int open_patiently(const struct invoicer_config *config, struct engine **
 int verb_serve(void *context, int argc, char **argv)
 {
     struct serve serve = {.config = context, .gate = PTHREAD_MUTEX_INITIALIZER};
-    int r = open_patiently(serve.config, &serve.engine);
+    int r;
 
     (void)argc;
     (void)argv;
+    heap_tend();
+    r = open_patiently(serve.config, &serve.engine);
     if (!r)
         r = serve_until_drained(&serve);
     engine_close(serve.engine);
