@@ -12,6 +12,8 @@ from stand import BIN, PARTITIONS, Bucket, Wrong, cpu_ns, memory_mb, say, wait_f
 STAGE = "whole pipeline"
 SIZES = {"quick": {"http": 500_000, "gateway": 500_000, "rounds": 2, "probes": 40},
          "full": {"http": 6_000_000, "gateway": 9_000_000, "rounds": 5, "probes": 400}}
+CONNECTIONS = 64     # as many batches are on their way at once
+GIVE_BACK_SECONDS = 12  # common/io/heap.h
 
 
 class Line:
@@ -58,7 +60,7 @@ class Line:
 
 def by_http(line, figure, events):
     line.begin()
-    sent = line.bucket.post(line.ingest, events, batch=100, connections=16)
+    sent = line.bucket.post(line.ingest, events, batch=100, connections=CONNECTIONS)
     seconds, parts = line.await_all(events)
     figure.add(events / seconds / 1e6, **parts, sender=sent["cpu_ns"] / events)
 
@@ -71,7 +73,9 @@ def by_gateway(line, figure, events):
 
 
 def memory(line, stage):
-    """RssAnon: what no file stands behind; less the dedup tables."""
+    """RssAnon: what no file stands behind; less the dedup tables. Once what malloc had kept for the
+    load is given back."""
+    time.sleep(GIVE_BACK_SECONDS)
     ids = sum(sum(one.metrics("tollway_aggregator_dedup_bytes").values()) for one in line.aggregators) / 2**20
     figures = {"ingest": memory_mb(line.ingest.pid, "RssAnon"),
                "aggregator": sum(memory_mb(one.pid, "RssAnon") for one in line.aggregators) - ids}
@@ -85,7 +89,7 @@ def freshness(line, figures, rate, probes):
     bucket, seconds = line.bucket, probes * 0.15 + 5
     name = "01ARZ3NDEKTSV4RRFF%08d" % (bucket.subscriptions - 1)
     counts = bucket.folder / "counts-fresh"
-    words = bucket.words(int(rate * seconds), batch=100, connections=16, rate=int(rate))
+    words = bucket.words(int(rate * seconds), batch=100, connections=CONNECTIONS, rate=int(rate))
     port = line.ingest.url.rsplit(":", 1)[1]
     load = subprocess.Popen([BIN / "bench-post", f"port={port}", f"key={bucket.key}", f"counts={counts}", *words],
                             stdout=subprocess.DEVNULL)
