@@ -464,23 +464,39 @@ static const struct gateway_path *path_of(struct gateway_reader *reader,
     return path && path->is_sound ? path : NULL;
 }
 
-/* Spells mantissa × 10^-scale as JSON, "-0.05"; returns its end. */
-static char *spell(uint128 zigzag, unsigned scale, char *at)
+/* Spells the mantissa × 10^-scale; returns its end. Nearly all have 64 bits. */
+static inline char *spell_short(uint64_t mantissa, unsigned scale, char *at)
+{
+    uint64_t power = digits_powers[scale], whole = scale > 0 ? mantissa / power : mantissa;
+
+    at = digits_write(at, whole, digits_count(whole));
+    if (scale == 0)
+        return at;
+    *at++ = '.';
+    return digits_write(at, mantissa - whole * power, (int)scale);
+}
+
+static char *spell_long(uint128 mantissa, unsigned scale, char *at)
+{
+    uint64_t power = digits_powers[scale];
+
+    at = digits_write_wide(at, mantissa / power);
+    if (scale == 0)
+        return at;
+    *at++ = '.';
+    return digits_write(at, (uint64_t)(mantissa % power), (int)scale);
+}
+
+/* As JSON has it: "-0.05". */
+static inline char *spell(uint128 zigzag, unsigned scale, char *at)
 {
     bool is_negative = zigzag & 1;
-    uint128 mantissa = (zigzag >> 1) + (is_negative ? 1 : 0), whole = mantissa;
-    uint64_t power = digits_powers[scale];
+    uint128 mantissa = (zigzag >> 1) + (is_negative ? 1 : 0);
 
     if (is_negative)
         *at++ = '-';
-    if (scale > 0)
-        whole = mantissa <= UINT64_MAX ? (uint64_t)mantissa / power : mantissa / power;
-    at = digits_write_wide(at, whole);
-    if (scale > 0) {
-        *at++ = '.';
-        at = digits_write(at, (uint64_t)(mantissa - whole * power), (int)scale);
-    }
-    return at;
+    return mantissa <= UINT64_MAX ? spell_short((uint64_t)mantissa, scale, at)
+                                  : spell_long(mantissa, scale, at);
 }
 
 static struct text read_decimal(struct gateway_reader *reader)
