@@ -8,6 +8,7 @@
  * are sorted as that one's were.
  */
 #include "common/base/digits.h"
+#include "proto/crc32.h"
 #include "proto/gateway_batch.h"
 #include "proto/wire.h"
 
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 enum {
     MAGIC_SIZE = 4,
@@ -291,13 +291,13 @@ static void check_event(struct gateway_reader *reader, struct cursor *cursor, st
 static const char *check_frame(struct text message)
 {
     const uint8_t *at = (const uint8_t *)message.at;
-    size_t length = message.length;
+    size_t length = message.length - CHECKSUM_SIZE;
 
-    if (length < MAGIC_SIZE + CHECKSUM_SIZE || memcmp(at, "TWG", 3) != 0)
+    if (message.length < MAGIC_SIZE + CHECKSUM_SIZE || memcmp(at, "TWG", 3) != 0)
         return "not a gateway batch";
     if (at[3] != '1')
         return "a gateway batch of another version";
-    if (crc32_z(0, at, length - CHECKSUM_SIZE) != wire_load_u32(at + length - CHECKSUM_SIZE))
+    if (crc32_of_text(text_from(at, length)) != wire_load_u32(at + length))
         return "a gateway batch with a wrong checksum";
     return NULL;
 }
