@@ -40,7 +40,7 @@ bool answer_admits(struct answers *answers, struct http_request *request)
         return false;
     }
     admitted = access_check(catalog_feed_lock(answers->catalog, NULL), CATALOG_ADMIN,
-                            http_bearer(request), instant_now());
+                            http_bearer(request), instant_now(), NULL);
     catalog_feed_unlock(answers->catalog);
     if (!admitted)
         http_answer_problem(request, 401, "unauthorized",

@@ -127,6 +127,11 @@ void api_key_digest(struct text key, uint8_t digest[API_KEY_DIGEST_BYTES])
     assert(rc == 1);
 }
 
+bool api_key_equal(const char *a, const char *b)
+{
+    return CRYPTO_memcmp(a, b, API_KEY_LENGTH) == 0;
+}
+
 bool api_key_digest_equal(const uint8_t a[API_KEY_DIGEST_BYTES],
                           const uint8_t b[API_KEY_DIGEST_BYTES])
 {

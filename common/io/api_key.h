@@ -30,6 +30,7 @@ MUST_USE bool api_key_parse(struct text key, enum api_key_mode *mode, struct tex
  * whoever asks for its digest next, which says more. */
 MUST_USE bool api_key_split(struct text key, enum api_key_mode *mode, struct text *id);
 void api_key_digest(struct text key, uint8_t digest[API_KEY_DIGEST_BYTES]);
-/* Takes the same time whether they differ early or late. */
+/* Both take the same time whether they differ early or late; keys have API_KEY_LENGTH letters. */
+bool api_key_equal(const char *a, const char *b);
 bool api_key_digest_equal(const uint8_t a[API_KEY_DIGEST_BYTES],
                           const uint8_t b[API_KEY_DIGEST_BYTES]);

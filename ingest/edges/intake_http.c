@@ -5,7 +5,6 @@
  */
 #include "ingest/edges/intake_http.h"
 
-#include "common/catalog/access.h"
 #include "ingest/edges/taking.h"
 
 #include <stdio.h>
@@ -232,7 +231,7 @@ static bool is_allowed(struct intake_http *http, struct http_request *request, s
 {
     const struct catalog_key *found =
         access_check(http->intake->admission.catalog, CATALOG_INGEST, http_bearer(request),
-                     instant_from_ms(request->arrived_ms));
+                     instant_from_ms(request->arrived_ms), &http->memo);
 
     if (!found) {
         answer_problem(http, request, 401, "unauthorized",

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "common/catalog/access.h"
 #include "common/io/http.h"
 #include "ingest/edges/intake.h"
 #include "ingest/rules/rate.h"
@@ -28,6 +29,7 @@ struct intake_http {
     struct rate *rate;         /* NULL: any */
     struct admitted *admitted; /* room for one request's events */
     struct buffer body;        /* of the answer being written */
+    struct access_memo memo;
     struct waiting *oldest, *newest;
     size_t waiting;
 };

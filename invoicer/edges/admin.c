@@ -31,7 +31,7 @@ bool admin_admits(struct store_txn *txn, const char *bucket, const struct http_r
     add_record(catalog, txn, "bucket", text_of(bucket));
     if (!text_is_absent(bearer) && api_key_parse(bearer, &mode, &id))
         add_record(catalog, txn, "key", id);
-    admitted = access_check(catalog, CATALOG_ADMIN, bearer, instant_now());
+    admitted = access_check(catalog, CATALOG_ADMIN, bearer, instant_now(), NULL);
     catalog_free(catalog);
     return admitted;
 }

@@ -53,16 +53,24 @@ static void teardown(void)
     catalog_free(catalog);
 }
 
+static struct access_memo memo;
+
+/* Alike without a memo, with an empty one or with one that remembers. */
 static bool opens(enum catalog_role role, const char *key, struct instant at)
 {
-    return access_check(catalog, role, text_of(key), at);
+    const struct catalog_key *found = access_check(catalog, role, text_of(key), at, NULL);
+
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(access_check(catalog, role, text_of(key), at, &memo), found);
+    return found;
 }
 
 TestSuite(access, .init = setup, .fini = teardown);
 
 Test(access, an_ingest_key_of_the_bucket_opens_it)
 {
-    const struct catalog_key *key = access_check(catalog, CATALOG_INGEST, text_of(test_key), now);
+    const struct catalog_key *key =
+        access_check(catalog, CATALOG_INGEST, text_of(test_key), now, NULL);
 
     cr_assert_not_null(key);
     cr_assert(text_equal(key->id, text_from(test_key + 8, 8)));
@@ -117,6 +125,38 @@ Test(access, a_key_opens_it_until_it_expires)
     put_key(test_key, "ingest", ",\"expiresAt\":\"2026-11-24T12:00:00Z\"");
     cr_assert(opens(CATALOG_INGEST, test_key, last));
     cr_assert_not(opens(CATALOG_INGEST, test_key, now));
+}
+
+Test(access, a_key_that_was_let_in_and_is_then_taken_away_does_not_open_it)
+{
+    char record_key[32];
+    const char *reason;
+
+    cr_assert(opens(CATALOG_INGEST, test_key, now));
+    put_key(test_key, "admin", "");
+    cr_assert_not(opens(CATALOG_INGEST, test_key, now));
+    put_key(test_key, "ingest", "");
+    cr_assert(opens(CATALOG_INGEST, test_key, now));
+    snprintf(record_key, sizeof(record_key), "key/%.8s", test_key + 8);
+    cr_assert_eq(catalog_apply(catalog, text_of(record_key), text_of(NULL), &reason), 0);
+    cr_assert_not(opens(CATALOG_INGEST, test_key, now));
+}
+
+Test(access, more_keys_than_are_remembered_open_it_all_the_same)
+{
+    char keys[3 * ACCESS_KNOWN_MAX][API_KEY_LENGTH + 1];
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        cr_assert_eq(api_key_new(API_KEY_TEST, keys[i]), 0);
+        put_key(keys[i], "ingest", "");
+    }
+    for (size_t round = 0; round < 2; round++)
+        for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+            cr_assert(opens(CATALOG_INGEST, keys[i], now));
+            keys[i][20] ^= 1; /* nearly a key that is remembered */
+            cr_assert_not(opens(CATALOG_INGEST, keys[i], now));
+            keys[i][20] ^= 1;
+        }
 }
 
 Test(access, another_secret_under_a_known_id_does_not_open_it)
