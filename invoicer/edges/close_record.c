@@ -47,6 +47,34 @@ static int read_record(struct text id, struct text json, struct close_record *re
     return is_read ? 0 : fault(FAULT_STOP, "the store holds a close that isn't one");
 }
 
+/* Visits the closes, in order, until `visit` returns other than 0. Behind each stand the ids of its
+ * invoices, perhaps millions: they are passed over. */
+static int each_close(struct store_txn *txn,
+                      int (*visit)(void *context, struct text key, struct text value),
+                      void *context)
+{
+    CLEANUP(store_cursor_drop) struct store_cursor *cursor = NULL;
+    CLEANUP(buffer_deinit) struct buffer behind = {0};
+    struct text key = text_from("", 0), value;
+    int r = store_cursor_new(txn, BOOKS_CLOSES, &cursor);
+
+    if (!r)
+        r = store_cursor_seek(cursor, &key, &value);
+    while (r == 0) {
+        const char *zero = memchr(key.at, '\0', key.length);
+
+        r = zero ? 0 : visit(context, key, value);
+        if (r)
+            return r < 0 ? fault_pass(r) : 0;
+        buffer_clear(&behind);
+        buffer_add(&behind, key.at, zero ? (size_t)(zero - key.at) : key.length);
+        buffer_add_char(&behind, '\1');
+        key = buffer_text(&behind);
+        r = store_cursor_seek(cursor, &key, &value);
+    }
+    return r < 0 ? fault_pass(r) : 0;
+}
+
 struct search {
     struct close_record record;
     bool found;
@@ -55,11 +83,8 @@ struct search {
 static int look_at(void *context, struct text key, struct text value)
 {
     struct search *search = context;
-    int r;
+    int r = read_record(key, value, &search->record);
 
-    if (value.length == 0)
-        return 0; /* an invoice's id behind its close */
-    r = read_record(key, value, &search->record);
     if (r)
         return fault_pass(r);
     search->found = search->record.state != CLOSE_DONE;
@@ -69,13 +94,49 @@ static int look_at(void *context, struct text key, struct text value)
 int close_record_unfinished(struct store_txn *txn, struct close_record *record)
 {
     struct search search = {.found = false};
-    int r = books_each(txn, BOOKS_CLOSES, text_from("", 0), look_at, &search);
+    int r = each_close(txn, look_at, &search);
 
     if (r)
         return fault_pass(r);
     if (!search.found)
         return CLOSE_RECORD_NONE;
     *record = search.record;
+    return 0;
+}
+
+struct maker {
+    struct store_txn *txn;
+    struct text invoice;
+    struct text json; /* of its close; absent until it is found */
+};
+
+static int look_whether_made(void *context, struct text key, struct text value)
+{
+    CLEANUP(buffer_deinit) struct buffer name = {0};
+    struct maker *maker = context;
+    struct text nothing;
+    int r;
+
+    buffer_add_text(&name, key);
+    buffer_add_char(&name, '\0');
+    buffer_add_text(&name, maker->invoice);
+    r = store_get(maker->txn, BOOKS_CLOSES, buffer_text(&name), &nothing);
+    if (r)
+        return r == STORE_NOT_FOUND ? 0 : fault_pass(r);
+    maker->json = value;
+    return 1;
+}
+
+int close_record_of(struct store_txn *txn, struct text invoice, struct text *json)
+{
+    struct maker maker = {.txn = txn, .invoice = invoice};
+    int r = each_close(txn, look_whether_made, &maker);
+
+    if (r)
+        return fault_pass(r);
+    if (text_is_absent(maker.json))
+        return CLOSE_RECORD_NONE;
+    *json = maker.json;
     return 0;
 }
 

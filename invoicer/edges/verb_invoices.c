@@ -4,6 +4,7 @@
  */
 #include "common/base/fault.h"
 #include "invoicer/edges/books.h"
+#include "invoicer/edges/close_record.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/explain.h"
 #include "invoicer/edges/refuse.h"
@@ -189,33 +190,13 @@ int verb_invoices_show(void *context, int argc, char **argv)
     return finish(config, r, argv[0], "invoices_show_failed");
 }
 
-struct search {
-    struct text invoice;
-    struct text close; /* its id; absent until it is found */
-};
-
-static int look_for_close(void *context, struct text key, struct text value)
-{
-    struct search *search = context;
-    const char *zero = memchr(key.at, '\0', key.length);
-
-    (void)value;
-    if (!zero ||
-        !text_equal(search->invoice, text_from(zero + 1, (size_t)(key.at + key.length - zero) - 1)))
-        return 0;
-    search->close = text_from(key.at, (size_t)(zero - key.at));
-    return 1;
-}
-
 /* The close that made an invoice, as JSON; absent when it isn't known. */
 static int find_close(struct store_txn *txn, const char *id, struct text *close)
 {
-    struct search search = {text_of(id), text_of(NULL)};
-    int r = books_each(txn, BOOKS_CLOSES, text_from("", 0), look_for_close, &search);
+    int r = close_record_of(txn, text_of(id), close);
 
-    *close = text_of(NULL);
-    if (!r && !text_is_absent(search.close))
-        r = store_get(txn, BOOKS_CLOSES, search.close, close);
+    if (r == CLOSE_RECORD_NONE)
+        *close = text_of(NULL);
     return r < 0 ? fault_pass(r) : 0;
 }
 
