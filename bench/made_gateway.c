@@ -3,8 +3,8 @@
 #include "proto/gateway_batch.h"
 
 #include <assert.h>
+#include <libdeflate.h>
 #include <string.h>
-#include <zlib.h>
 
 /* What a batch's strings are, by number; the subscriptions come behind. */
 static const char *const fixed[] = {
@@ -113,6 +113,6 @@ void made_gateway(const struct made_event *events, size_t count, bool is_numbere
     for (size_t i = 0; i < count; i++)
         add_event(batch, &events[i], named.string[slot_of(&named, events[i].subscription)],
                   is_numbered);
-    crc = (uint32_t)crc32(0, (const unsigned char *)batch->at, (unsigned)batch->length);
+    crc = libdeflate_crc32(0, batch->at, batch->length);
     buffer_add(batch, &crc, sizeof(crc));
 }
