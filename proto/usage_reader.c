@@ -290,16 +290,24 @@ bool usage_carried_checksum(struct text message, uint64_t *checksum)
 
 struct usage_event usage_event_at(const struct usage_batch *batch, size_t index)
 {
-    assert(index < batch->event_count);
+    struct usage_event event = {0};
 
-    return usage_view_event(batch, index);
+    assert(index < batch->event_count);
+    usage_view_event(batch, index, &event);
+    return event;
 }
 
 struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index)
 {
-    assert(index < batch->entry_count);
+    struct usage_entry entry = {0};
 
-    return usage_view_entry(batch, index);
+    assert(index < batch->entry_count);
+    entry.series = usage_view_series(batch, index);
+    if (batch->series[entry.series].aggregation == AGGREGATION_UNIQUE_COUNT)
+        memcpy(entry.value.unique, usage_view_unique(batch, index), sizeof(entry.value.unique));
+    else
+        entry.value.amount = usage_view_amount(batch, index);
+    return entry;
 }
 
 size_t usage_next_numbered(const struct usage_batch *batch, size_t index)

@@ -82,8 +82,9 @@ int vault_recall(struct vault *vault, struct tally *tally, const struct usage_ba
     for (size_t i = any_sealed ? 0 : usage_next_numbered(batch, 0);
          r == 0 && i < batch->event_count;
          i = any_sealed ? i + 1 : usage_next_numbered(batch, i + 1)) {
-        struct usage_event event = usage_view_event(batch, i);
+        struct usage_event event;
 
+        usage_view_event(batch, i, &event);
         r = recall_event(&recall, &event);
     }
     store_abort(&recall.txn);

@@ -209,26 +209,26 @@ static bool fits_gross(const struct tally *tally, const struct usage_batch *batc
 {
     *gross = tally->gross;
     for (size_t i = 0; i < event->entry_count; i++) {
-        struct usage_entry entry = usage_view_entry(batch, event->first_entry + i);
+        size_t entry = (size_t)event->first_entry + i;
 
-        if (batch->series[entry.series].aggregation == AGGREGATION_UNIQUE_COUNT)
+        if (batch->series[usage_view_series(batch, entry)].aggregation == AGGREGATION_UNIQUE_COUNT)
             continue;
-        *gross += (uint128)entry.value.amount.units;
+        *gross += (uint128)usage_view_amount(batch, entry).units;
         if (*gross > GROSS_MAX)
             return false;
     }
     return true;
 }
 
-static void count_entry(struct cell *cell, enum aggregation aggregation,
-                        const struct usage_event *event, const union usage_value *value)
+static void count_entry(struct cell *cell, enum aggregation aggregation, struct decimal amount,
+                        struct instant time)
 {
     struct cell more = {.count = 1};
 
     if (aggregation != AGGREGATION_COUNT)
-        more.value = value->amount;
+        more.value = amount;
     if (aggregation == AGGREGATION_LATEST)
-        more.time = event->time;
+        more.time = time;
     cell_merge(aggregation, cell, &more);
 }
 
@@ -238,18 +238,18 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
     const struct usage_event *event = &ahead->event;
 
     for (size_t i = event->first_entry; i < (size_t)event->first_entry + event->entry_count; i++) {
-        struct usage_entry entry = usage_view_entry(batch, i);
-        enum aggregation aggregation = batch->series[entry.series].aggregation;
+        uint16_t place = usage_view_series(batch, i);
+        enum aggregation aggregation = batch->series[place].aggregation;
         struct cell *cell = tally->batch->cells[i - tally->batch->first_entry];
-        uint32_t series = series_of(tally, batch, entry.series, day);
+        uint32_t series = series_of(tally, batch, place, day);
 
-        if (!cell || series != tally->batch->ids[entry.series])
+        if (!cell || series != tally->batch->ids[place])
             cell = cells_take(&tally->cells, ahead->minute, series);
         if (aggregation != AGGREGATION_UNIQUE_COUNT) {
-            count_entry(cell, aggregation, event, &entry.value);
+            count_entry(cell, aggregation, usage_view_amount(batch, i), event->time);
             continue;
         }
-        uniques_add(&tally->uniques, cell_key(ahead->minute, series), entry.value.unique);
+        uniques_add(&tally->uniques, cell_key(ahead->minute, series), usage_view_unique(batch, i));
         cell->count = 1;
     }
 }
@@ -365,7 +365,7 @@ static void look_ahead(const struct tally *tally, const struct usage_batch *batc
 {
     const struct usage_event *event = &ahead->event;
 
-    ahead->event = usage_view_event(batch, index);
+    usage_view_event(batch, index, &ahead->event);
     ahead->minute = floor_divide(event->time.ns, INT64_C(60000000000));
     ahead->day_number = floor_divide(ahead->minute, MINUTES_A_DAY);
     ahead->day = days_find(&tally->days, ahead->day_number);
