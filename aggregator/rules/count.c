@@ -9,8 +9,10 @@
 #include <string.h>
 
 /*
- * Events are counted sixty-four at a time, in three rounds: what they are and where their ids and
- * cells lie; the cells; the verdicts. Each round fetches what the next one touches.
+ * Events are counted sixty-four at a time, in rounds: what they are; their ids' slots; their cells'
+ * slots; the cells; the verdicts. Each round fetches what a later one touches, and does little
+ * else: a fetch holds up what is behind it until its page is found, so fetches wait together only
+ * when they stand close together.
  */
 enum { AT_ONCE = 64 };
 
@@ -369,10 +371,23 @@ static void look_ahead(const struct tally *tally, const struct usage_batch *batc
     ahead->minute = floor_divide(event->time.ns, INT64_C(60000000000));
     ahead->day_number = floor_divide(ahead->minute, MINUTES_A_DAY);
     ahead->day = days_find(&tally->days, ahead->day_number);
+}
+
+static void fetch_id(const struct tally *tally, const struct ahead *ahead)
+{
+    const struct usage_event *event = &ahead->event;
+
     if (event->flags & USAGE_NUMBERED)
         numbered_prefetch(&tally->numbered, event);
     else if (ahead->day)
         dedup_prefetch(&ahead->day->ids, &event->fingerprint);
+}
+
+static void fetch_slots(const struct tally *tally, const struct usage_batch *batch,
+                        const struct ahead *ahead)
+{
+    const struct usage_event *event = &ahead->event;
+
     for (size_t i = 0; i < event->entry_count; i++) {
         uint32_t id = tally->batch->ids[usage_view_series(batch, event->first_entry + i)];
 
@@ -402,6 +417,10 @@ static void count_some(struct tally *tally, const struct usage_batch *batch, siz
 
     for (size_t i = 0; i < count; i++)
         look_ahead(tally, batch, first + i, &ahead[i]);
+    for (size_t i = 0; i < count; i++)
+        fetch_id(tally, &ahead[i]);
+    for (size_t i = 0; i < count; i++)
+        fetch_slots(tally, batch, &ahead[i]);
     tally->batch->first_entry = ahead[0].event.first_entry;
     for (size_t i = 0; i < count; i++)
         find_cells(tally, batch, &ahead[i]);

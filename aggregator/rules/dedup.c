@@ -17,6 +17,7 @@
  * its own load stays below 0.85, the new one's below 0.43.
  */
 enum { DEDUP_FIRST_ROOM = 64, DEDUP_HUGE_BYTES = 2 << 20, STEP = 4 };
+enum { LOOKED_AT = 4 /* slots of nearly any chain: they may lie in two cache lines */ };
 
 _Static_assert(sizeof(struct fingerprint) == 16, "four fingerprints a cache line");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a fingerprint is read as two words");
@@ -191,6 +192,7 @@ void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id)
     memcpy(&key, id, sizeof(key));
     slots = slots_of(dedup, key.low, &mask);
     __builtin_prefetch(&slots[key.low & mask], 1);
+    __builtin_prefetch(&slots[(key.low + LOOKED_AT - 1) & mask], 1);
 }
 
 /* The id's slot, or with DEDUP_NEW the free one that it would get. */
