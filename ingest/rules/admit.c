@@ -293,7 +293,7 @@ static bool take_dimensions(struct weighing *weighing, const uint32_t *nodes,
 
     if (count == 0)
         return true;
-    dimensions = arena_take(weighing->arena, count * sizeof(*dimensions));
+    dimensions = arena_take_unset(weighing->arena, count * sizeof(*dimensions));
     if (!dimensions)
         return false;
     for (size_t i = 0; i < count; i++)
@@ -338,7 +338,7 @@ static bool take_entries(struct weighing *weighing, struct admitted *found)
     const struct event_places *places = weighing->places;
     const uint32_t *node = places->nodes;
     struct fingerprint_entry *entries =
-        arena_take(weighing->arena, places->meter_count * sizeof(*entries));
+        arena_take_unset(weighing->arena, places->meter_count * sizeof(*entries));
     size_t count = 0;
 
     if (!entries)

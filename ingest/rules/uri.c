@@ -44,11 +44,21 @@ static bool is_uri_byte(char c)
     return fits[(unsigned char)c];
 }
 
+/* How many of them stand in front. */
+static size_t uri_bytes(struct text text)
+{
+    const char *at = text.at, *end = at + text.length;
+
+    while (at < end && is_uri_byte(*at))
+        at++;
+    return (size_t)(at - text.at);
+}
+
 static bool characters_fit(struct text text)
 {
     size_t fragments = 0;
 
-    for (size_t i = 0; i < text.length; i++) {
+    for (size_t i = uri_bytes(text); i < text.length; i++) {
         char c = text.at[i];
         if (is_uri_byte(c))
             continue;
