@@ -103,13 +103,21 @@ static size_t size_of_series(const struct usage_series *series)
     return size;
 }
 
+/* Room for `size` bytes at the buffer's end, which count as there. What is put together elsewhere
+ * and copied here would wait: bytes that were just stored can't be loaded in larger pieces at once.
+ */
+static uint8_t *append(struct buffer *buffer, size_t size)
+{
+    buffer_reserve(buffer, size);
+    buffer->length += size;
+    return (uint8_t *)buffer->at + buffer->length - size;
+}
+
 /* Appends the series, of `size` bytes, in its final form. */
 static void put_series(struct buffer *buffer, const struct usage_series *series, size_t size)
 {
-    uint8_t *at;
+    uint8_t *at = append(buffer, size);
 
-    buffer_reserve(buffer, size);
-    at = (uint8_t *)buffer->at + buffer->length;
     wire_store_u16(at, (uint16_t)size);
     at[2] = (uint8_t)series->aggregation;
     at[3] = (uint8_t)series->dimension_count;
@@ -120,7 +128,6 @@ static void put_series(struct buffer *buffer, const struct usage_series *series,
         at = wire_store_text(at, series->dimensions[i].name);
         at = wire_store_text(at, series->dimensions[i].value);
     }
-    buffer->length += size;
     assert(at == (uint8_t *)buffer->at + buffer->length);
 }
 
@@ -186,37 +193,36 @@ static uint16_t add_entry(struct usage_writer *writer, const struct usage_series
                           size_t size, const union usage_value *value)
 {
     size_t start = writer->series.length;
-    uint8_t bytes[USAGE_ENTRY_SIZE];
+    uint8_t *at = append(&writer->entries, USAGE_ENTRY_SIZE);
     uint16_t number;
 
     put_series(&writer->series, series, size);
     number = number_of_last(writer, start);
     if (series->aggregation == AGGREGATION_UNIQUE_COUNT) {
-        memcpy(bytes, value->unique, sizeof(value->unique));
+        memcpy(at, value->unique, sizeof(value->unique));
     } else {
         assert(usage_amount_is_valid(value->amount));
-        wire_store_i128(bytes, value->amount.units);
+        wire_store_i128(at, value->amount.units);
     }
-    wire_store_u16(bytes + USAGE_ENTRY_SERIES, number);
-    buffer_add(&writer->entries, bytes, sizeof(bytes));
+    wire_store_u16(at + USAGE_ENTRY_SERIES, number);
     return number;
 }
 
 static void add_event(struct usage_writer *writer, const struct usage_event *event, uint16_t series,
                       size_t entry_count)
 {
-    uint8_t bytes[USAGE_EVENT_SIZE] = {0};
+    uint8_t *at = append(&writer->events, USAGE_EVENT_SIZE);
 
-    memcpy(bytes, event->fingerprint.identity, sizeof(event->fingerprint.identity));
-    wire_store_u32(bytes + USAGE_EVENT_PAYLOAD, event->fingerprint.payload);
-    wire_store_i64(bytes + USAGE_EVENT_TIME, event->time.ns);
-    wire_store_i64(bytes + USAGE_EVENT_ARRIVAL, event->arrival_ms);
-    wire_store_u64(bytes + USAGE_EVENT_SEQUENCE, event->sequence);
-    wire_store_u16(bytes + USAGE_EVENT_FIRST_ENTRY, (uint16_t)writer->entry_count);
-    bytes[USAGE_EVENT_ENTRY_COUNT] = (uint8_t)entry_count;
-    bytes[USAGE_EVENT_FLAGS] = event->flags;
-    wire_store_u16(bytes + USAGE_EVENT_SERIES, series);
-    buffer_add(&writer->events, bytes, sizeof(bytes));
+    memset(at, 0, USAGE_EVENT_SIZE);
+    memcpy(at, event->fingerprint.identity, sizeof(event->fingerprint.identity));
+    wire_store_u32(at + USAGE_EVENT_PAYLOAD, event->fingerprint.payload);
+    wire_store_i64(at + USAGE_EVENT_TIME, event->time.ns);
+    wire_store_i64(at + USAGE_EVENT_ARRIVAL, event->arrival_ms);
+    wire_store_u64(at + USAGE_EVENT_SEQUENCE, event->sequence);
+    wire_store_u16(at + USAGE_EVENT_FIRST_ENTRY, (uint16_t)writer->entry_count);
+    at[USAGE_EVENT_ENTRY_COUNT] = (uint8_t)entry_count;
+    at[USAGE_EVENT_FLAGS] = event->flags;
+    wire_store_u16(at + USAGE_EVENT_SERIES, series);
 }
 
 int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,

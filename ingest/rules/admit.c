@@ -153,12 +153,12 @@ static int parse_number(const struct json_node *node, struct decimal *value)
     return DECIMAL_NOT_A_NUMBER;
 }
 
+/* Writes also an amount that is refused as negative. */
 static void take_amount(struct weighing *weighing, const struct catalog_meter *meter,
                         const struct json_node *node, struct decimal *amount)
 {
-    struct decimal value = {.units = 0};
-    int r = parse_number(node, &value);
-    bool is_negative = value.units < 0;
+    int r = parse_number(node, amount);
+    bool is_negative = r == 0 && amount->units < 0;
 
     /* Too large and too precise numbers can be negative, too; they aren't zero. */
     if (r == DECIMAL_TOO_LARGE || r == DECIMAL_TOO_PRECISE)
@@ -168,8 +168,6 @@ static void take_amount(struct weighing *weighing, const struct catalog_meter *m
                      "is negative: usage only adds up, corrections are made on the invoice");
     else if (r)
         refuse_number(weighing, meter, r);
-    else
-        *amount = value;
 }
 
 /* Digits alone, short, not led by 0: a number that is its own shortest decimal. Most are. */
@@ -406,7 +404,12 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
         .time = event->time_is_absent ? arrival : event->time,
         .arrival = arrival,
     };
-    struct admitted found = {.subject = event->subject};
+    struct admitted found = {
+        .subject = event->subject,
+        .event = {.time = weighing.time,
+                  .arrival_ms = arrival_ms,
+                  .flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0},
+    };
 
     if (!event->places || !places->are_known)
         find_places(admission->catalog, event, places);
@@ -425,10 +428,6 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
         return EVENT_REFUSED;
     if (!take_fingerprint(&weighing, &found))
         return no_room(&weighing);
-    found.event.time = weighing.time;
-    found.event.arrival_ms = arrival_ms;
-    if (event->time_is_absent)
-        found.event.flags |= USAGE_TIME_ABSENT;
     *admitted = found;
     return 0;
 }
