@@ -13,7 +13,8 @@ struct pack {
     struct pack_limits limits;
     pack_finished *finished;
     void *context;
-    size_t open;
+    size_t open;  /* batches */
+    size_t bytes; /* in them */
     int32_t partitions;
     struct slot slots[];
 };
@@ -55,6 +56,7 @@ static void finish(struct pack *pack, int32_t partition)
         .cargo = slot->cargo,
     };
 
+    pack->bytes -= usage_writer_bytes(slot->writer);
     pack->finished(pack->context, &batch);
     usage_writer_reset(slot->writer);
     slot->cargo = NULL;
@@ -91,22 +93,31 @@ static int write_event(struct usage_writer *writer, const struct admitted *admit
     return usage_writer_add(writer, &admitted->event, series, values, admitted->entry_count);
 }
 
+static bool is_open(const struct slot *slot)
+{
+    return slot->writer && usage_writer_count(slot->writer) > 0;
+}
+
 void **pack_add(struct pack *pack, const struct admitted *admitted, int64_t now_ms)
 {
     int32_t partition = admitted->subscription->partition;
     struct slot *slot;
+    size_t before;
     int r;
 
     assert(partition >= 0 && partition < pack->partitions);
     slot = &pack->slots[partition];
     if (!slot->writer)
         slot->writer = usage_writer_new();
+    before = is_open(slot) ? usage_writer_bytes(slot->writer) : 0;
     r = write_event(slot->writer, admitted);
     if (r == USAGE_WRITER_FULL) {
         finish(pack, partition);
+        before = 0;
         r = write_event(slot->writer, admitted);
     }
     assert(r == 0); /* an empty batch has room for every event */
+    pack->bytes += usage_writer_bytes(slot->writer) - before;
     if (usage_writer_count(slot->writer) == 1) {
         slot->opened_ms = now_ms;
         pack->open++;
@@ -121,11 +132,6 @@ void pack_settle(struct pack *pack, int32_t partition)
     if (usage_writer_count(slot->writer) >= pack->limits.events ||
         usage_writer_bytes(slot->writer) >= pack->limits.bytes)
         finish(pack, partition);
-}
-
-static bool is_open(const struct slot *slot)
-{
-    return slot->writer && usage_writer_count(slot->writer) > 0;
 }
 
 int64_t pack_expire(struct pack *pack, int64_t now_ms)
@@ -159,10 +165,5 @@ void pack_flush(struct pack *pack)
 
 size_t pack_bytes(const struct pack *pack)
 {
-    size_t bytes = 0;
-
-    for (int32_t i = 0; i < pack->partitions; i++)
-        if (is_open(&pack->slots[i]))
-            bytes += usage_writer_bytes(pack->slots[i].writer);
-    return bytes;
+    return pack->bytes;
 }

@@ -570,7 +570,7 @@ Test(admit, an_arena_that_is_full_refuses_the_event)
 /* --- packing --- */
 
 struct finished {
-    size_t batches, events;
+    size_t batches, events, bytes;
     void *cargo;
     struct usage_reader *reader;
     struct usage_event last;
@@ -587,6 +587,7 @@ static void on_finished(void *context, const struct pack_batch *batch)
     cr_assert_eq(view.event_count, batch->events);
     finished->batches++;
     finished->events += batch->events;
+    finished->bytes += batch->message.length;
     finished->cargo = batch->cargo;
     finished->last = usage_event_at(&view, view.event_count - 1);
     snprintf(finished->meter, sizeof(finished->meter), "%.*s", (int)view.series[0].meter.length,
@@ -650,6 +651,32 @@ Test(pack, a_batch_is_closed_by_its_age)
     cr_assert_eq(finished.batches, 0);
     cr_assert_eq(pack_expire(pack, 105), -1);
     cr_assert_eq(finished.batches, 1);
+    pack_free(pack);
+    usage_reader_free(finished.reader);
+}
+
+Test(pack, its_bytes_are_those_of_all_that_is_open)
+{
+    struct finished finished = {.reader = usage_reader_new()};
+    struct pack_limits limits = {.events = USAGE_EVENTS_MAX, .bytes = 1 << 20, .linger_ms = 5};
+    struct pack *pack = pack_new(4, &limits, on_finished, &finished);
+    struct catalog_subscription other;
+    size_t before, open;
+
+    expect_admitted(ping("\"subscription\":\"" SUB "\""));
+    other = *admitted.subscription;
+    other.partition = (other.partition + 1) % 4;
+    for (int i = 0; i <= USAGE_EVENTS_MAX; i++) /* the last finds the batch full */
+        pack_add(pack, &admitted, 0);
+    cr_assert_eq(finished.batches, 1);
+    admitted.subscription = &other;
+    pack_add(pack, &admitted, 0);
+    before = finished.bytes;
+    open = pack_bytes(pack);
+    pack_flush(pack);
+
+    cr_assert_eq(finished.bytes - before, open);
+    cr_assert_eq(pack_bytes(pack), 0);
     pack_free(pack);
     usage_reader_free(finished.reader);
 }
