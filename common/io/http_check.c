@@ -157,23 +157,29 @@ static bool is_well_encoded(struct text text)
     return true;
 }
 
+/* Of an absolute form; leaves what stands behind. */
+static bool cut_authority(struct text *target, struct text *authority)
+{
+    size_t scheme = text_starts(*target, "http://") ? 7 : text_starts(*target, "https://") ? 8 : 0;
+    size_t end = scheme;
+
+    if (scheme == 0)
+        return false;
+    while (end < target->length && target->at[end] != '/' && target->at[end] != '?')
+        end++;
+    *authority = text_from(target->at + scheme, end - scheme);
+    *target = text_from(target->at + end, target->length - end);
+    return true;
+}
+
 bool http_cut_target(struct text target, struct text *authority, struct text *path,
                      struct text *query)
 {
     const char *mark;
 
     *authority = *query = (struct text){0};
-    if (text_starts(target, "http://") || text_starts(target, "https://")) {
-        size_t scheme = text_starts(target, "http://") ? 7 : 8;
-        size_t end = scheme;
-
-        while (end < target.length && target.at[end] != '/' && target.at[end] != '?')
-            end++;
-        *authority = text_from(target.at + scheme, end - scheme);
-        target = text_from(target.at + end, target.length - end);
-    } else if (!text_starts(target, "/")) {
+    if (!text_starts(target, "/") && !cut_authority(&target, authority))
         return false;
-    }
     if (!is_well_encoded(target))
         return false;
     mark = target.length ? memchr(target.at, '?', target.length) : NULL;
