@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PATIENCE_MS = 3 }; /* whoever was answered and hasn't come again by then isn't waited for */
+enum { PATIENCE_MS = 2 }; /* whoever was answered and hasn't come again by then isn't waited for */
 
 /* A batch or a rejected record on its way, and who waits for it. */
 struct parcel {

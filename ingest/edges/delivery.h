@@ -9,7 +9,7 @@
  * nothing else to do; while one is, events gather for the next, until that is acknowledged. A
  * batch that is full or has lingered leaves in any case, so one slow partition holds nothing back
  * for longer. Clients that are answered come again, so behind an acknowledgement batches leave once
- * three quarters of what was under way is there again, or after three milliseconds: two halves that
+ * three quarters of what was under way is there again, or after two milliseconds: two halves that
  * took turns would be twice as many batches. So an idle system answers fast and a busy one packs
  * densely, by itself.
  *
