@@ -2,6 +2,7 @@
 
 #include "common/base/fault.h"
 #include "common/base/money.h"
+#include "invoicer/edges/billed.h"
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/mirror.h"
 #include "invoicer/rules/audit_count.h"
@@ -148,12 +149,10 @@ static int take_invoices(struct audit *audit, struct store_txn *txn)
     int r;
 
     if (!only) {
-        r = books_each(txn, BOOKS_INVOICES, text_from("", 0), take_invoice, audit);
+        r = billed_each_invoice(txn, take_invoice, audit);
         return r ? fault_pass(r) : 0;
     }
-    if (strlen(only) > STORE_KEY_BYTES_MAX)
-        return AUDITS_NO_INVOICE;
-    r = store_get(txn, BOOKS_INVOICES, text_of(only), &json);
+    r = billed_invoice(txn, text_of(only), &json);
     if (r)
         return r < 0 ? fault_pass(r) : AUDITS_NO_INVOICE;
     r = take_invoice(audit, text_of(only), json);

@@ -259,18 +259,79 @@ static int take_lines(struct store_txn *txn, const json_t *invoice)
     return 0;
 }
 
-/* The close that made it is noted beside it. */
-static int put_invoice(struct store_txn *txn, struct text key, struct text close, struct text json)
+static void invoice_key(struct buffer *key, struct text close, struct text id)
 {
-    CLEANUP(buffer_deinit) struct buffer name = {0};
+    buffer_add_text(key, close);
+    buffer_add_char(key, '\0');
+    buffer_add_text(key, id);
+}
+
+static int put_invoice(struct store_txn *txn, struct text id, struct text close, struct text json)
+{
+    CLEANUP(buffer_deinit) struct buffer key = {0};
     int r;
 
-    buffer_add_text(&name, close);
-    buffer_add_char(&name, '\0');
-    buffer_add_text(&name, key);
-    r = store_put(txn, BOOKS_INVOICES, key, json);
+    invoice_key(&key, close, id);
+    r = store_put(txn, BOOKS_INVOICES, id, close);
     if (!r)
-        r = store_put(txn, BOOKS_CLOSES, buffer_text(&name), text_from("", 0));
+        r = store_put(txn, BOOKS_CLOSES, buffer_text(&key), json);
+    return r ? fault_pass(r) : 0;
+}
+
+int billed_close(struct store_txn *txn, struct text id, struct text *close)
+{
+    int r = id.length && id.length <= STORE_KEY_BYTES_MAX
+                ? store_get(txn, BOOKS_INVOICES, id, close)
+                : STORE_NOT_FOUND;
+
+    return r == STORE_NOT_FOUND ? BILLED_NOT : r ? fault_pass(r) : 0;
+}
+
+int billed_invoice_of(struct store_txn *txn, struct text close, struct text id, struct text *json)
+{
+    CLEANUP(buffer_deinit) struct buffer key = {0};
+    int r;
+
+    invoice_key(&key, close, id);
+    r = store_get(txn, BOOKS_CLOSES, buffer_text(&key), json);
+    if (r == STORE_NOT_FOUND)
+        return fault(FAULT_STOP, "invoice %.*s is gone", (int)id.length, id.at);
+    return r ? fault_pass(r) : 0;
+}
+
+int billed_invoice(struct store_txn *txn, struct text id, struct text *json)
+{
+    struct text close;
+    int r = billed_close(txn, id, &close);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : BILLED_NOT;
+    r = billed_invoice_of(txn, close, id, json);
+    return r ? fault_pass(r) : 0;
+}
+
+struct each_invoice {
+    struct store_txn *txn;
+    int (*visit)(void *context, struct text id, struct text json);
+    void *context;
+};
+
+static int visit_invoice(void *context, struct text id, struct text close)
+{
+    struct each_invoice *each = context;
+    struct text json;
+    int r = billed_invoice_of(each->txn, close, id, &json);
+
+    return r ? fault_pass(r) : each->visit(each->context, id, json);
+}
+
+int billed_each_invoice(struct store_txn *txn,
+                        int (*visit)(void *context, struct text id, struct text json),
+                        void *context)
+{
+    struct each_invoice each = {txn, visit, context};
+    int r = books_each(txn, BOOKS_INVOICES, text_from("", 0), visit_invoice, &each);
+
     return r ? fault_pass(r) : 0;
 }
 

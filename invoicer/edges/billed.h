@@ -6,10 +6,11 @@
  * comes back the same. An invoice that is there is never taken again: what is issued
  * stays.
  *
- *   {invoice id}     render.h's JSON, with the close that made it as a first member, "close", which
- * is taken off again: CLOSES has the invoice's id behind the close's and a 0 close/{close}    the
- * state of a close (close.h) nothing/{close}/{number}   {"boundaries":[[subscription, minute],…]}:
- * boundaries without an invoice
+ *   {invoice id}      render.h's JSON, with the close that made it as a first member, "close",
+ *                     which is taken off again
+ *   close/{close}     the state of a close (close.h)
+ *   nothing/{close}/{number}   {"boundaries":[[subscription, minute],…]}: boundaries without an
+ *                     invoice
  *
  * In BILLED, behind the subscription and a 0:
  *   b {boundary, 8 bytes}   the invoice's id, or nothing: the boundary is done with
@@ -52,6 +53,16 @@ MUST_USE int billed_credit(struct store_txn *txn, struct text subscription,
                            char used[BILLED_CREDIT_MAX]);
 
 enum billed_outcome { BILLED_NOT = 1 };
+/* An invoice as it was issued, and the close that made it; BILLED_NOT when there is none. */
+MUST_USE int billed_invoice(struct store_txn *txn, struct text id, struct text *json);
+MUST_USE int billed_close(struct store_txn *txn, struct text id, struct text *close);
+/* The same for who knows its close: it is there. */
+MUST_USE int billed_invoice_of(struct store_txn *txn, struct text close, struct text id,
+                               struct text *json);
+/* Visits all invoices in the order of their ids. */
+MUST_USE int billed_each_invoice(struct store_txn *txn,
+                                 int (*visit)(void *context, struct text id, struct text json),
+                                 void *context);
 /* The last boundary of a subscription that is done with; BILLED_NOT when there is none. */
 MUST_USE int billed_last(struct store_txn *txn, struct text subscription, int64_t *minute);
 MUST_USE int billed_has(struct store_txn *txn, struct text subscription, int64_t minute, bool *has);

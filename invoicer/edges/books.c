@@ -16,6 +16,7 @@ static const char *const tables[BOOKS_TABLES] = {
 
 int books_open(const char *data, const char *bucket, struct store **store, char **folder)
 {
+    const struct store_formats formats = {.least = BOOKS_FORMAT, .current = BOOKS_FORMAT};
     struct buffer path = {0};
     char *name;
     int r;
@@ -23,7 +24,7 @@ int books_open(const char *data, const char *bucket, struct store **store, char 
     buffer_printf(&path, "%s/%s/invoicer", data, bucket);
     name = text_copy(buffer_text(&path));
     buffer_deinit(&path);
-    r = store_open(name, tables, BOOKS_TABLES, map_bytes, BOOKS_FORMAT, store);
+    r = store_open_since(name, tables, BOOKS_TABLES, map_bytes, formats, store);
     if (r) {
         free(name);
         return fault_pass(r);

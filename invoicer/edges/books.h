@@ -6,11 +6,16 @@
  * (engine.h) moves it on, the others read, and write through the outbox.
  *
  *   STATE     name to number: positions in the topics, tenure, outbox, the close under way
- *   CATALOG   kind/id to the offset on the topic (i64, -1: not there yet) and the JSON without
- * epoch TOTALS    counters of billing windows (mirror.h) MARKS     partition to the last mark that
- * was applied, as JSON CLOSES    time and scope to the close (close.h) INVOICES  invoice id to its
- * JSON BILLED    what invoices say was billed (billed.h) OUTBOX    sequence to what isn't confirmed
- * by Kafka yet (outbox.h) PENDING   topic and key to the greatest sequence in the outbox
+ *   CATALOG   kind/id to the offset on the topic (i64, -1: not there yet) and the record's JSON
+ *             without its epoch
+ *   TOTALS    counters of billing windows (mirror.h)
+ *   MARKS     partition to the last mark that was applied, as JSON
+ *   CLOSES    time and scope to the close (close.h); these, a 0 and an invoice's id to the JSON
+ *             of an invoice that it made: what a close writes lies together
+ *   INVOICES  invoice id to the close that made it
+ *   BILLED    what invoices say was billed (billed.h)
+ *   OUTBOX    sequence to what isn't confirmed by Kafka yet (outbox.h)
+ *   PENDING   topic and key to the greatest sequence in the outbox
  *
  * Threads    As store.h.
  */
@@ -31,7 +36,7 @@ enum books_table {
     BOOKS_TABLES,
 };
 
-enum { BOOKS_FORMAT = 1, BOOKS_PARTITIONS_MAX = 10000 };
+enum { BOOKS_FORMAT = 2, BOOKS_PARTITIONS_MAX = 10000 };
 
 /* Opens <data>/<bucket>/invoicer and writes that path into *folder (caller's to free). */
 MUST_USE int books_open(const char *data, const char *bucket, struct store **store, char **folder);

@@ -47,8 +47,8 @@ static int read_record(struct text id, struct text json, struct close_record *re
     return is_read ? 0 : fault(FAULT_STOP, "the store holds a close that isn't one");
 }
 
-/* Visits the closes, in order, until `visit` returns other than 0. Behind each stand the ids of its
- * invoices, perhaps millions: they are passed over. */
+/* Visits the closes, in order, until `visit` returns other than 0. Behind each stand its invoices,
+ * perhaps millions: they are passed over. */
 static int each_close(struct store_txn *txn,
                       int (*visit)(void *context, struct text key, struct text value),
                       void *context)
@@ -101,42 +101,6 @@ int close_record_unfinished(struct store_txn *txn, struct close_record *record)
     if (!search.found)
         return CLOSE_RECORD_NONE;
     *record = search.record;
-    return 0;
-}
-
-struct maker {
-    struct store_txn *txn;
-    struct text invoice;
-    struct text json; /* of its close; absent until it is found */
-};
-
-static int look_whether_made(void *context, struct text key, struct text value)
-{
-    CLEANUP(buffer_deinit) struct buffer name = {0};
-    struct maker *maker = context;
-    struct text nothing;
-    int r;
-
-    buffer_add_text(&name, key);
-    buffer_add_char(&name, '\0');
-    buffer_add_text(&name, maker->invoice);
-    r = store_get(maker->txn, BOOKS_CLOSES, buffer_text(&name), &nothing);
-    if (r)
-        return r == STORE_NOT_FOUND ? 0 : fault_pass(r);
-    maker->json = value;
-    return 1;
-}
-
-int close_record_of(struct store_txn *txn, struct text invoice, struct text *json)
-{
-    struct maker maker = {.txn = txn, .invoice = invoice};
-    int r = each_close(txn, look_whether_made, &maker);
-
-    if (r)
-        return fault_pass(r);
-    if (text_is_absent(maker.json))
-        return CLOSE_RECORD_NONE;
-    *json = maker.json;
     return 0;
 }
 

@@ -26,8 +26,6 @@ enum close_record_outcome { CLOSE_RECORD_NONE = 1 };
 /* The one that isn't done. */
 MUST_USE int close_record_unfinished(struct store_txn *txn, struct close_record *record);
 MUST_USE int close_record_get(struct store_txn *txn, const char *id, struct close_record *record);
-/* The close that made an invoice, as it is stored. */
-MUST_USE int close_record_of(struct store_txn *txn, struct text invoice, struct text *json);
 
 /* Stores a new one, waiting for its targets, and lets the mirror stop there. */
 MUST_USE int close_record_begin(struct store_txn *txn, const struct close_request *request,

@@ -1,6 +1,7 @@
 #include "invoicer/edges/outbox.h"
 
 #include "common/base/fault.h"
+#include "invoicer/edges/billed.h"
 #include "invoicer/edges/books.h"
 #include "invoicer/rules/hash128.h"
 
@@ -234,9 +235,9 @@ static int write_value(struct store_txn *txn, const struct message *message, int
         return 0;
     buffer_printf(value, "{\"epoch\":%lld,", (long long)epoch);
     if (message->form == FORM_INVOICE) {
-        r = store_get(txn, BOOKS_INVOICES, message->key, &json);
+        r = billed_invoice_of(txn, message->rest, message->key, &json);
         if (r)
-            return r < 0 ? fault_pass(r) : fault(FAULT_STOP, "an invoice to send isn't there");
+            return fault_pass(r);
         buffer_add_string(value, "\"close\":\"");
         buffer_add_text(value, message->rest);
         buffer_add_string(value, "\",");

@@ -2,6 +2,7 @@
 
 #include "common/base/fault.h"
 #include "invoicer/edges/admin.h"
+#include "invoicer/edges/billed.h"
 #include "invoicer/edges/books.h"
 
 #include <assert.h>
@@ -90,6 +91,7 @@ static bool begin(struct http_request *request, struct store_txn **txn)
 
 /* A page of the list. */
 struct listing {
+    struct store_txn *txn;
     struct buffer json;
     int64_t first, end; /* numbers of the items shown, from 0 */
     int64_t count;      /* of all */
@@ -110,15 +112,19 @@ static void add_item(struct listing *listing, struct text value)
     json_decref(invoice);
 }
 
-static int list_one(void *context, struct text key, struct text value)
+static int list_one(void *context, struct text id, struct text close)
 {
     struct listing *listing = context;
+    struct text json;
+    int r = 0;
 
-    (void)key;
-    if (listing->count >= listing->first && listing->count < listing->end)
-        add_item(listing, value);
+    if (listing->count >= listing->first && listing->count < listing->end) {
+        r = billed_invoice_of(listing->txn, close, id, &json);
+        if (!r)
+            add_item(listing, json);
+    }
     listing->count++;
-    return 0;
+    return r ? fault_pass(r) : 0;
 }
 
 /* A number from 1 to `most`; false when it is written but isn't one. */
@@ -145,7 +151,7 @@ static void answer_list(struct http_request *request, struct store_txn *txn, int
                         int64_t page_size)
 {
     struct text subscription = http_query(request, "subscription", 0);
-    struct listing listing = {.first = (page - 1) * page_size, .end = page * page_size};
+    struct listing listing = {.txn = txn, .first = (page - 1) * page_size, .end = page * page_size};
     struct serve_http *http = request->context;
     struct buffer prefix = {0}; /* an invoice's id begins with its subscription's */
     int r;
@@ -209,10 +215,8 @@ static void on_show(struct http_request *request)
 
     if (!begin(request, &txn))
         return;
-    r = id.length == 0 || id.length > STORE_KEY_BYTES_MAX
-            ? STORE_NOT_FOUND
-            : store_get(txn, BOOKS_INVOICES, id, &json);
-    if (r == STORE_NOT_FOUND) {
+    r = billed_invoice(txn, id, &json);
+    if (r == BILLED_NOT) {
         http_answer_problem(request, 404, "unknown_invoice", "there is no such invoice", NULL);
         return;
     }

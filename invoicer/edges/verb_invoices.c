@@ -3,8 +3,8 @@
  * way.
  */
 #include "common/base/fault.h"
+#include "invoicer/edges/billed.h"
 #include "invoicer/edges/books.h"
-#include "invoicer/edges/close_record.h"
 #include "invoicer/edges/config.h"
 #include "invoicer/edges/explain.h"
 #include "invoicer/edges/refuse.h"
@@ -98,7 +98,7 @@ int verb_invoices_list(void *context, int argc, char **argv)
     if (r)
         return config_exit(r, "invoices_list_failed");
     printf("%s", config->json ? "[" : "");
-    r = books_each(txn, BOOKS_INVOICES, text_from("", 0), list_one, &listing);
+    r = billed_each_invoice(txn, list_one, &listing);
     if (config->json)
         printf("]\n");
     else
@@ -110,12 +110,9 @@ int verb_invoices_list(void *context, int argc, char **argv)
 static int read_invoice(struct store_txn *txn, const char *id, struct arena *arena,
                         struct text *json, struct invoice *invoice)
 {
-    struct text key = text_of(id);
-    int r = key.length && key.length <= STORE_KEY_BYTES_MAX
-                ? store_get(txn, BOOKS_INVOICES, key, json)
-                : STORE_NOT_FOUND;
+    int r = billed_invoice(txn, text_of(id), json);
 
-    if (r == STORE_NOT_FOUND)
+    if (r == BILLED_NOT)
         return SHOW_UNKNOWN;
     if (r)
         return fault_pass(r);
@@ -193,10 +190,12 @@ int verb_invoices_show(void *context, int argc, char **argv)
 /* The close that made an invoice, as JSON; absent when it isn't known. */
 static int find_close(struct store_txn *txn, const char *id, struct text *close)
 {
-    int r = close_record_of(txn, text_of(id), close);
+    struct text name;
+    int r = billed_close(txn, text_of(id), &name);
 
-    if (r == CLOSE_RECORD_NONE)
-        *close = text_of(NULL);
+    *close = text_of(NULL);
+    if (!r)
+        r = store_get(txn, BOOKS_CLOSES, name, close);
     return r < 0 ? fault_pass(r) : 0;
 }
 

@@ -1,5 +1,6 @@
 #include "invoicer/edges/billed.h"
 
+#include "common/base/fault.h"
 #include "invoicer/edges/outbox.h"
 #include "invoicer/rules/render.h"
 #include "tests/unit/invoicer/billing.h"
@@ -49,16 +50,39 @@ static int dump_row(void *context, struct text key, struct text value)
 Test(billed, an_invoice_is_taken_once_without_its_close)
 {
     struct shelf shelf;
-    struct text json;
+    struct text json, close;
 
     shelf_open(&shelf);
     take(&shelf, "A", INVOICE("A", "2026-02-01T00:00:00Z", FEE "," USAGE));
     take(&shelf, "A", INVOICE("A", "2026-02-01T00:00:00Z", USAGE "," USAGE));
 
-    cr_assert_eq(store_get(shelf.txn, BOOKS_INVOICES, text_of("A"), &json), 0);
+    cr_assert_eq(billed_invoice(shelf.txn, text_of("A"), &json), 0);
     cr_assert(text_starts(json, "{\"id\":\"A\","));
     cr_assert_str_eq(billed(&shelf).total, "1.54");
-    cr_assert_eq(store_get(shelf.txn, BOOKS_CLOSES, text_from("C\0A", 3), &json), 0);
+    cr_assert_eq(billed_close(shelf.txn, text_of("A"), &close), 0);
+    cr_assert(text_is(close, "C"));
+    cr_assert_eq(billed_invoice(shelf.txn, text_of("B"), &json), BILLED_NOT);
+    cr_assert_eq(billed_invoice(shelf.txn, text_of(""), &json), BILLED_NOT);
+    shelf_close(&shelf);
+}
+
+/* Format 1 had an invoice's JSON where its close stands now. */
+Test(billed, a_folder_of_an_older_format_is_refused)
+{
+    static const char *const tables[] = {"state"};
+    CLEANUP(buffer_deinit) struct buffer path = {0};
+    struct store *store = NULL;
+    struct shelf shelf;
+    char *folder = NULL;
+
+    shelf_open(&shelf);
+    buffer_printf(&path, "%s/old/invoicer", shelf.data);
+    buffer_add_char(&path, '\0');
+    cr_assert_eq(store_open(path.at, tables, ARRAY_LEN(tables), 1 << 20, BOOKS_FORMAT - 1, &store),
+                 0);
+    store_close(store);
+
+    cr_assert_eq(books_open(shelf.data, "old", &store, &folder), FAULT_STOP);
     shelf_close(&shelf);
 }
 

@@ -41,24 +41,3 @@ Test(close_record, the_unfinished_one_is_found_behind_the_invoices_of_others)
     cr_assert_str_eq(record.id, "A/S");
     shelf_close(&shelf);
 }
-
-Test(close_record, an_invoice_has_the_close_that_stands_before_it)
-{
-    struct shelf shelf;
-    struct text json;
-
-    shelf_open(&shelf);
-    put_close(&shelf, "A", "done");
-    put(&shelf, text_from("A\0I", 3), "");
-    put_close(&shelf, "B", "billing");
-    put(&shelf, text_from("B\0J", 3), "");
-    put(&shelf, text_from("C\0K", 3), "");
-
-    cr_assert_eq(close_record_of(shelf.txn, text_of("J"), &json), 0);
-    cr_assert(text_is(json, "{" AT ",\"interval_ms\":0,\"state\":\"billing\"}"));
-    cr_assert_eq(close_record_of(shelf.txn, text_of("I"), &json), 0);
-    cr_assert(text_is(json, "{" AT ",\"interval_ms\":0,\"state\":\"done\"}"));
-    cr_assert_eq(close_record_of(shelf.txn, text_of("K"), &json), CLOSE_RECORD_NONE);
-    cr_assert_eq(close_record_of(shelf.txn, text_of("X"), &json), CLOSE_RECORD_NONE);
-    shelf_close(&shelf);
-}
