@@ -271,12 +271,11 @@ static void read_specversion(struct reading *reading)
                          "isn't \"1.0\": send CloudEvents 1.0");
 }
 
-static void take_source(struct reading *reading, struct text text)
+static void check_source(struct reading *reading, struct text text)
 {
     if (!text_is_absent(text) && !uri_is_reference(text))
         refuse_attribute(reading, ATTRIBUTE_SOURCE, REFUSAL_INVALID_ATTRIBUTE,
                          "isn't a URI reference: percent-encode what a URI can't hold");
-    reading->event->source = text;
 }
 
 static void read_time(struct reading *reading)
@@ -428,7 +427,8 @@ static void read_attributes(struct reading *reading)
 {
     read_specversion(reading);
     reading->event->id = string_of(reading, ATTRIBUTE_ID);
-    take_source(reading, string_of(reading, ATTRIBUTE_SOURCE));
+    reading->event->source = string_of(reading, ATTRIBUTE_SOURCE);
+    check_source(reading, reading->event->source);
     reading->event->type = string_of(reading, ATTRIBUTE_TYPE);
     reading->event->subject = string_of(reading, ATTRIBUTE_SUBJECT);
     read_time(reading);
@@ -466,16 +466,16 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
     return 0;
 }
 
-int cloudevents_check(struct json_document *document, struct event *event, struct text passed,
+int cloudevents_check(struct json_document *document, const struct event *event, struct text passed,
                       struct refusal *refusal)
 {
-    struct reading reading = {.document = document, .event = event, .refusal = refusal};
+    struct reading reading = {.document = document, .refusal = refusal};
 
-    event->id = checked(&reading, ATTRIBUTE_ID, event->id);
+    checked(&reading, ATTRIBUTE_ID, event->id);
     if (text_is_absent(passed) || !text_is_same(event->source, passed))
-        take_source(&reading, checked(&reading, ATTRIBUTE_SOURCE, event->source));
-    event->type = checked(&reading, ATTRIBUTE_TYPE, event->type);
-    event->subject = checked(&reading, ATTRIBUTE_SUBJECT, event->subject);
-    event->subscription = checked(&reading, ATTRIBUTE_SUBSCRIPTION, event->subscription);
+        check_source(&reading, checked(&reading, ATTRIBUTE_SOURCE, event->source));
+    checked(&reading, ATTRIBUTE_TYPE, event->type);
+    checked(&reading, ATTRIBUTE_SUBJECT, event->subject);
+    checked(&reading, ATTRIBUTE_SUBSCRIPTION, event->subscription);
     return refusal->code == REFUSAL_NONE ? 0 : EVENT_REFUSED;
 }
