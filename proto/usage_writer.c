@@ -14,29 +14,34 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Open addressing; `number` is the series' plus one, 0 is an empty slot. */
-struct series_slot {
+/* What is known of a series by its number. */
+struct series_known {
     uint32_t hash;
-    uint32_t start; /* of the series in `series` */
-    uint16_t number;
+    uint32_t start; /* in `series` */
 };
 
 struct usage_writer {
     struct buffer events, entries, series, message;
     size_t event_count, entry_count, series_count;
-    struct series_slot *slots;
-    size_t slot_count; /* a power of two, at least twice series_count */
+    struct series_known *known;
+    /* Open addressing; a series' number plus one, 0 is empty. Slots of two bytes stay in the caches
+     * for the batches of all partitions, and most are only looked at to find them empty. */
+    uint16_t *slots;
+    size_t
+        slot_count; /* a power of two, over twice series_count; `known` has room for half of it */
 };
 
 enum { SLOTS_LEAST = 64 };
 
-static struct series_slot *slots_new(size_t count)
+/* Room for so many slots, all empty. */
+static void make_slots(struct usage_writer *writer, size_t count)
 {
-    struct series_slot *slots = calloc(count, sizeof(*slots));
-
-    if (!slots)
+    free(writer->slots);
+    writer->slots = calloc(count, sizeof(*writer->slots));
+    writer->known = reallocarray(writer->known, count / 2, sizeof(*writer->known));
+    if (!writer->slots || !writer->known)
         abort();
-    return slots;
+    writer->slot_count = count;
 }
 
 struct usage_writer *usage_writer_new(void)
@@ -45,8 +50,7 @@ struct usage_writer *usage_writer_new(void)
 
     if (!writer)
         abort();
-    writer->slots = slots_new(SLOTS_LEAST);
-    writer->slot_count = SLOTS_LEAST;
+    make_slots(writer, SLOTS_LEAST);
     return writer;
 }
 
@@ -59,31 +63,25 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer)
     buffer_deinit(&writer->series);
     buffer_deinit(&writer->message);
     free(writer->slots);
+    free(writer->known);
     free(writer);
     return NULL;
 }
 
-static void slot_place(struct series_slot *slots, size_t count, struct series_slot slot)
+static void place(struct usage_writer *writer, size_t number)
 {
-    size_t at = slot.hash & (count - 1);
+    size_t at = writer->known[number].hash & (writer->slot_count - 1);
 
-    while (slots[at].number)
-        at = (at + 1) & (count - 1);
-    slots[at] = slot;
+    while (writer->slots[at])
+        at = (at + 1) & (writer->slot_count - 1);
+    writer->slots[at] = (uint16_t)(number + 1);
 }
 
-static void slots_grow(struct usage_writer *writer)
+static void grow_slots(struct usage_writer *writer)
 {
-    size_t count = writer->slot_count * 2;
-    struct series_slot *slots = slots_new(count);
-
-    for (size_t i = 0; i < writer->slot_count; i++) {
-        if (writer->slots[i].number)
-            slot_place(slots, count, writer->slots[i]);
-    }
-    free(writer->slots);
-    writer->slots = slots;
-    writer->slot_count = count;
+    make_slots(writer, writer->slot_count * 2);
+    for (size_t i = 0; i < writer->series_count; i++)
+        place(writer, i);
 }
 
 static size_t size_of_text(struct text text)
@@ -139,18 +137,19 @@ static uint16_t number_of_last(struct usage_writer *writer, size_t start)
     uint32_t hash = (uint32_t)XXH3_64bits(bytes, size);
     size_t at = hash & (writer->slot_count - 1);
 
-    for (; writer->slots[at].number; at = (at + 1) & (writer->slot_count - 1)) {
+    for (; writer->slots[at]; at = (at + 1) & (writer->slot_count - 1)) {
+        const struct series_known *known = &writer->known[writer->slots[at] - 1];
+
         /* The first two bytes are the length, so equal bytes are equal series. */
-        if (writer->slots[at].hash == hash &&
-            memcmp(writer->series.at + writer->slots[at].start, bytes, size) == 0) {
+        if (known->hash == hash && memcmp(writer->series.at + known->start, bytes, size) == 0) {
             writer->series.length = start;
-            return (uint16_t)(writer->slots[at].number - 1);
+            return (uint16_t)(writer->slots[at] - 1);
         }
     }
-    writer->series_count++;
-    writer->slots[at] = (struct series_slot){hash, (uint32_t)start, (uint16_t)writer->series_count};
-    if (writer->slot_count < writer->series_count * 2)
-        slots_grow(writer);
+    writer->known[writer->series_count++] = (struct series_known){hash, (uint32_t)start};
+    writer->slots[at] = (uint16_t)writer->series_count;
+    if (writer->slot_count <= writer->series_count * 2)
+        grow_slots(writer);
     return (uint16_t)(writer->series_count - 1);
 }
 
