@@ -53,6 +53,10 @@ void store_abort(struct store_txn **txn); /* for CLEANUP; accepts a pointer to N
 
 MUST_USE int store_get(struct store_txn *txn, size_t table, struct text key, struct text *value);
 MUST_USE int store_put(struct store_txn *txn, size_t table, struct text key, struct text value);
+/* As store_put, for a key that mostly is the table's greatest: such pairs fill their pages, where
+ * they'd leave a part of each empty. */
+MUST_USE int store_put_last(struct store_txn *txn, size_t table, struct text key,
+                            struct text value);
 /* As store_put, faster; FAULT_STOP unless the key is greater than every other in the table. */
 MUST_USE int store_append(struct store_txn *txn, size_t table, struct text key, struct text value);
 MUST_USE int store_delete(struct store_txn *txn, size_t table,

@@ -162,6 +162,19 @@ int store_put(struct store_txn *txn, size_t table, struct text key, struct text 
     return put(txn, table, key, value, 0);
 }
 
+int store_put_last(struct store_txn *txn, size_t table, struct text key, struct text value)
+{
+    MDB_val k = key_of(key);
+    MDB_val v = val_of(value);
+    int rc;
+
+    assert(txn->mode == STORE_WRITE);
+    rc = mdb_put(txn->txn, table_of(txn, table), &k, &v, MDB_APPEND);
+    if (rc == MDB_KEYEXIST)
+        return store_put(txn, table, key, value);
+    return rc ? store_fault(txn->store, "cannot write to", rc) : 0;
+}
+
 int store_append(struct store_txn *txn, size_t table, struct text key, struct text value)
 {
     return put(txn, table, key, value, MDB_APPEND);

@@ -274,7 +274,7 @@ static int put_invoice(struct store_txn *txn, struct text id, struct text close,
     invoice_key(&key, close, id);
     r = store_put(txn, BOOKS_INVOICES, id, close);
     if (!r)
-        r = store_put(txn, BOOKS_CLOSES, buffer_text(&key), json);
+        r = store_put_last(txn, BOOKS_CLOSES, buffer_text(&key), json);
     return r ? fault_pass(r) : 0;
 }
 

@@ -204,6 +204,32 @@ Test(store, an_appended_key_must_be_the_greatest)
     store_close(store);
 }
 
+Test(store, a_key_that_is_put_last_may_go_anywhere)
+{
+    static const char *const keys[] = {"b", "c", "a", "c"};
+    struct store *store = open_store();
+    struct store_txn *txn = NULL;
+    struct text value;
+
+    cr_assert_eq(store_begin(store, STORE_WRITE, &txn), 0);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        char number = (char)('0' + i);
+
+        cr_assert_eq(store_put_last(txn, FIRST, text_of(keys[i]), text_from(&number, 1)), 0);
+    }
+    cr_assert_eq(store_commit(&txn), 0);
+
+    cr_assert_eq(store_begin(store, STORE_READ, &txn), 0);
+    cr_assert_eq(store_get(txn, FIRST, text_of("a"), &value), 0);
+    cr_assert(text_is(value, "2"));
+    cr_assert_eq(store_get(txn, FIRST, text_of("b"), &value), 0);
+    cr_assert(text_is(value, "0"));
+    cr_assert_eq(store_get(txn, FIRST, text_of("c"), &value), 0);
+    cr_assert(text_is(value, "3"));
+    store_abort(&txn);
+    store_close(store);
+}
+
 Test(store, an_older_format_than_can_be_read_is_refused_and_left_alone)
 {
     struct store_formats formats = {.least = 3, .current = 4};
