@@ -231,11 +231,10 @@ static void take_unique(struct weighing *weighing, const struct catalog_meter *m
         fingerprint_unique(&weighing->admission->key, text, unique);
 }
 
-/* `index` is the value's node. */
+/* `index` is the value's node; *value is zero before. */
 static void take_value(struct weighing *weighing, const struct catalog_meter *meter, uint32_t index,
                        union usage_value *value)
 {
-    memset(value, 0, sizeof(*value));
     if (meter->aggregation == AGGREGATION_COUNT)
         return;
     if (index == JSON_NONE || json_at(weighing->event->document, index)->kind == NODE_NULL)
@@ -302,16 +301,18 @@ static bool take_dimensions(struct weighing *weighing, const uint32_t *nodes,
 
 /* --- the whole --- */
 
-static void insert(struct fingerprint_entry *entries, size_t count,
-                   const struct fingerprint_entry *entry)
+/* Moves the last of `count` entries to its place among those before it. */
+static void sort_last(struct fingerprint_entry *entries, size_t count)
 {
-    size_t at = count;
+    struct fingerprint_entry last;
+    size_t at = count - 1;
 
-    while (at > 0 && text_compare(entries[at - 1].meter->slug, entry->meter->slug) > 0) {
+    if (at == 0 || text_compare(entries[at - 1].meter->slug, entries[at].meter->slug) <= 0)
+        return;
+    last = entries[at];
+    for (; at > 0 && text_compare(entries[at - 1].meter->slug, last.meter->slug) > 0; at--)
         entries[at] = entries[at - 1];
-        at--;
-    }
-    entries[at] = *entry;
+    entries[at] = last;
 }
 
 static void find_places(const struct catalog *catalog, const struct event *event,
@@ -342,16 +343,18 @@ static bool take_entries(struct weighing *weighing, struct admitted *found)
     if (!entries)
         return false;
     for (size_t i = 0; i < places->meter_count; i++) {
-        struct fingerprint_entry entry = {.meter = places->meters[i]};
+        const struct catalog_meter *meter = places->meters[i];
+        struct fingerprint_entry *entry = &entries[count];
         const uint32_t *own = node;
 
-        node += 1 + entry.meter->dimension_count;
-        if (instant_compare(weighing->time, entry.meter->from) < 0)
+        node += 1 + meter->dimension_count;
+        if (instant_compare(weighing->time, meter->from) < 0)
             continue;
-        take_value(weighing, entry.meter, own[0], &entry.value);
-        if (!take_dimensions(weighing, own + 1, &entry))
+        *entry = (struct fingerprint_entry){.meter = meter};
+        take_value(weighing, meter, own[0], &entry->value);
+        if (!take_dimensions(weighing, own + 1, entry))
             return false;
-        insert(entries, count++, &entry);
+        sort_last(entries, ++count);
     }
     if (count == 0)
         refuse(weighing->refusal, weighing->arena, REFUSAL_BEFORE_EVENT_FROM, text_of("/time"),
