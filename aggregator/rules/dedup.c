@@ -1,9 +1,10 @@
 #include "aggregator/rules/dedup.h"
 
+#include "aggregator/rules/pages.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /*
  * While the table grows, the old slots before `moved` have been passed: each id that stands in them
@@ -16,7 +17,7 @@
  * The old table is passed in STEP slots an id, so it is gone when a quarter of its room was added:
  * its own load stays below 0.85, the new one's below 0.43.
  */
-enum { DEDUP_FIRST_ROOM = 64, DEDUP_HUGE_BYTES = 2 << 20, STEP = 4 };
+enum { DEDUP_FIRST_ROOM = 64, STEP = 4 };
 enum { LOOKED_AT = 4 /* slots of nearly any chain: they may lie in two cache lines */ };
 
 _Static_assert(sizeof(struct fingerprint) == 16, "four fingerprints a cache line");
@@ -48,31 +49,12 @@ static bool is_free(const struct fingerprint *slot)
 
 static struct fingerprint *slots_new(uint64_t room)
 {
-    size_t bytes = room * sizeof(struct fingerprint);
-    void *slots;
-
-    if (bytes < DEDUP_HUGE_BYTES) {
-        slots = calloc(1, bytes);
-    } else {
-        slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (slots == MAP_FAILED)
-            slots = NULL;
-        else
-            (void)madvise(slots, bytes, MADV_HUGEPAGE);
-    }
-    if (!slots)
-        abort();
-    return slots;
+    return pages_new(room * sizeof(struct fingerprint));
 }
 
 static void slots_free(struct fingerprint *slots, uint64_t room)
 {
-    size_t bytes = room * sizeof(struct fingerprint);
-
-    if (bytes < DEDUP_HUGE_BYTES)
-        free(slots);
-    else
-        munmap(slots, bytes);
+    pages_free(slots, room * sizeof(struct fingerprint));
 }
 
 /* Puts an id that isn't there into its table. */

@@ -1,14 +1,14 @@
 #include "aggregator/rules/index.h"
 
+#include "aggregator/rules/pages.h"
+
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { INDEX_FIRST_ROOM = 64 };
 
 void index_deinit(struct index *index)
 {
-    free(index->slots);
+    pages_free(index->slots, index->room * sizeof(*index->slots));
     *index = (struct index){0};
 }
 
@@ -31,13 +31,11 @@ static void grow(struct index *index)
     struct index old = *index;
 
     index->room = old.room ? old.room * 2 : INDEX_FIRST_ROOM;
-    index->slots = calloc(index->room, sizeof(*index->slots));
-    if (!index->slots)
-        abort();
+    index->slots = pages_new(index->room * sizeof(*index->slots));
     for (uint64_t i = 0; i < old.room; i++)
         if (old.slots[i].is_used)
             place(index, old.slots[i].hash, old.slots[i].id);
-    free(old.slots);
+    pages_free(old.slots, old.room * sizeof(*old.slots));
 }
 
 uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal, const void *owner,

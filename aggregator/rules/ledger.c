@@ -1,6 +1,7 @@
 #include "aggregator/rules/ledger.h"
 
 #include "aggregator/rules/block.h"
+#include "aggregator/rules/pages.h"
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@ void ledger_deinit(struct ledger *ledger)
 {
     for (uint32_t i = 0; i < ledger->count; i++)
         free((char *)(uintptr_t)ledger->names[i].at);
-    free(ledger->accounts);
+    pages_free(ledger->accounts, ledger->room * sizeof(*ledger->accounts));
     free(ledger->names);
     free(ledger->dirty.counts);
     free(ledger->dirty.cuts);
@@ -57,14 +58,14 @@ static void widen(struct ledger *ledger)
 {
     uint32_t room = ledger->room ? ledger->room * 2 : LEDGER_FIRST_ROOM;
     uint32_t words = (room / LEDGER_ROWS + 63) / 64;
-    struct account *accounts = aligned_alloc(64, room * sizeof(*accounts));
+    struct account *accounts = pages_new(room * sizeof(*accounts));
 
     ledger->names = realloc(ledger->names, room * sizeof(*ledger->names));
-    if (!accounts || !ledger->names)
+    if (!ledger->names)
         abort();
     if (ledger->count)
         memcpy(accounts, ledger->accounts, ledger->count * sizeof(*accounts));
-    free(ledger->accounts);
+    pages_free(ledger->accounts, ledger->room * sizeof(*ledger->accounts));
     ledger->accounts = accounts;
     ledger->room = room;
     ledger->dirty.counts = widened(ledger->dirty.counts, ledger->dirty.words, words);

@@ -1,5 +1,6 @@
 #include "aggregator/rules/series.h"
 
+#include "aggregator/rules/pages.h"
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -202,7 +203,7 @@ void registry_deinit(struct registry *registry)
         free(registry->texts);
         registry->texts = next;
     }
-    free(registry->series);
+    pages_free(registry->series, registry->room * sizeof(*registry->series));
     free(registry->aggregations);
     free(registry->groups);
     free(registry->lines);
@@ -329,16 +330,21 @@ static void join_line(struct registry *registry, uint32_t id, const struct usage
 
 static void make_room(struct registry *registry)
 {
-    uint32_t room = registry->room;
+    uint32_t room = registry->room ? registry->room * 2 : SERIES_FIRST_ROOM;
+    struct series *series;
 
-    registry->series =
-        grown(registry->series, registry->count, &registry->room, sizeof(*registry->series));
-    if (registry->room == room)
+    if (registry->count < registry->room)
         return;
-    registry->aggregations = realloc(registry->aggregations, registry->room);
+    series = pages_new(room * sizeof(*series));
+    registry->aggregations = realloc(registry->aggregations, room);
     if (!registry->aggregations)
         abort();
-    memset(registry->aggregations + room, 0, registry->room - room);
+    if (registry->count)
+        memcpy(series, registry->series, registry->count * sizeof(*series));
+    pages_free(registry->series, registry->room * sizeof(*registry->series));
+    memset(registry->aggregations + registry->room, 0, room - registry->room);
+    registry->series = series;
+    registry->room = room;
 }
 
 static void set_hash(struct series *series)

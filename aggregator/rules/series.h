@@ -21,8 +21,8 @@
 
 enum { SERIES_IDS_MAX = INDEX_NONE };
 
-struct series {
-    struct text encoded;
+struct series { /* a cache line: one is looked at with each entry */
+    _Alignas(64) struct text encoded;
     uint8_t hash[16]; /* XXH3-128 of `encoded`: what the digest of values knows it by */
     uint32_t group, line;
     uint32_t next_in_group, next_in_line; /* INDEX_NONE at the end */

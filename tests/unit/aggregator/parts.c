@@ -1,9 +1,10 @@
 /*
- * The small parts: ids, blocks, runs, windows to publish.
+ * The small parts: ids, blocks, runs, windows to publish, pages.
  */
 #include "aggregator/rules/block.h"
 #include "aggregator/rules/dedup.h"
 #include "aggregator/rules/ledger.h"
+#include "aggregator/rules/pages.h"
 #include "aggregator/rules/publish.h"
 #include "aggregator/rules/runs.h"
 #include "aggregator/rules/series.h"
@@ -365,4 +366,22 @@ Test(series, a_line_joins_subjects_and_a_group_joins_dimensions)
     cr_assert_eq(registry.line_count, 2);
     cr_assert_eq(registry.series[0].line, registry.series[1].line);
     registry_deinit(&registry);
+}
+
+/* --- pages --- */
+
+Test(pages, memory_is_zeroed_aligned_and_writable_on_both_sides_of_a_huge_page)
+{
+    static const size_t sizes[] = {1, 65, (2 << 20) - 1, 2 << 20, (2 << 20) + 1};
+
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char *pages = pages_new(sizes[i]);
+
+        cr_assert_eq((uintptr_t)pages % 64, 0);
+        for (size_t at = 0; at < sizes[i]; at++)
+            cr_assert(pages[at] == 0);
+        memset(pages, 1, sizes[i]);
+        pages_free(pages, sizes[i]);
+    }
+    pages_free(NULL, 2 << 20);
 }

@@ -1,0 +1,15 @@
+/*
+ * pages.h - zeroed memory for tables that are read at random: from 2 MiB on, on pages of that size,
+ * so that finding a page doesn't take as long as reading it.
+ *
+ * What is that large is cleared by the system as it is touched, a page at a time.
+ *
+ * Ownership  pages_free, with the same size; it accepts NULL. It aborts without memory.
+ * Threads    Any.
+ */
+#pragma once
+
+#include <stddef.h>
+
+void *pages_new(size_t bytes); /* at least one; aligned to a cache line */
+void pages_free(void *pages, size_t bytes);
