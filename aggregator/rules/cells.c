@@ -1,11 +1,14 @@
 #include "aggregator/rules/cells.h"
 
+#include "aggregator/rules/pages.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     CELLS_FIRST_ROOM = 256,
-    CELLS_KEPT_SLABS = 16, /* of a burst's memory twice what is used stays, and so much */
+    CELLS_KEPT_SLABS = 1, /* of a burst's memory twice what is used stays, and so much */
+    SLAB_BYTES = SLAB_CHUNKS * CHUNK_CELLS * sizeof(struct cell),
     DIGIT_BITS = 8,
     DIGITS = 1 << DIGIT_BITS
 };
@@ -46,22 +49,15 @@ static void grow(struct cells *cells)
     free(old.slots);
 }
 
-static struct cell *slab_new(void)
-{
-    size_t bytes = (size_t)SLAB_CHUNKS * CHUNK_CELLS * sizeof(struct cell);
-    struct cell *slab = aligned_alloc(64, bytes);
-
-    if (!slab)
-        abort();
-    return memset(slab, 0, bytes);
-}
-
 static void add_slab(struct cells *cells)
 {
     cells->slabs = realloc(cells->slabs, (cells->slab_count + 1) * sizeof(struct cell *));
     if (!cells->slabs)
         abort();
-    cells->slabs[cells->slab_count++] = slab_new();
+    /* Most partitions never fill the first one. */
+    cells->slabs[cells->slab_count] =
+        cells->slab_count == 0 ? pages_new_sparse(SLAB_BYTES) : pages_new(SLAB_BYTES);
+    cells->slab_count++;
     if (cells->key_room >= cells->slab_count * SLAB_CHUNKS)
         return;
     cells->key_room = 2 * cells->slab_count * SLAB_CHUNKS;
@@ -73,7 +69,7 @@ static void add_slab(struct cells *cells)
 static void drop_slabs(struct cells *cells, uint64_t kept)
 {
     while (cells->slab_count > kept)
-        free(cells->slabs[--cells->slab_count]);
+        pages_free(cells->slabs[--cells->slab_count], SLAB_BYTES);
 }
 
 void cells_deinit(struct cells *cells)

@@ -19,7 +19,7 @@
 
 #include <assert.h>
 
-enum { CHUNK_CELLS = 64, SLAB_CHUNKS = 64 };
+enum { CHUNK_CELLS = 64, SLAB_CHUNKS = 1024 /* 2 MiB */ };
 
 struct cell {
     struct decimal value;

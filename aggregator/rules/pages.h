@@ -12,4 +12,6 @@
 #include <stddef.h>
 
 void *pages_new(size_t bytes); /* at least one; aligned to a cache line */
+/* The same on small pages: what isn't touched takes no memory. */
+void *pages_new_sparse(size_t bytes);
 void pages_free(void *pages, size_t bytes);
