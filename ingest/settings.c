@@ -18,16 +18,16 @@ const struct setting ingest_settings[] = {
     {
         .name = "batch-events",
         .kind = SETTING_NUMBER,
-        .usual = "1000",
+        .usual = "4000",
         .least = 1,
-        .most = 1000,
+        .most = 4000,
         .help = "How many events close a usage batch before its time.",
         .offset = offsetof(struct ingest_config, batch_events),
     },
     {
         .name = "batch-bytes",
         .kind = SETTING_BYTES,
-        .usual = "256KiB",
+        .usual = "512KiB",
         .least = 1024,
         .most = 921600,
         .help = "How many bytes close a usage batch before its time. Stay below the broker's "

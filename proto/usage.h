@@ -32,7 +32,7 @@
 #include "common/base/instant.h"
 
 enum {
-    USAGE_EVENTS_MAX = 1000,
+    USAGE_EVENTS_MAX = 4000,
     USAGE_ENTRIES_MAX = 16000,
     USAGE_SERIES_MAX = 16000,
     USAGE_DIMENSIONS_MAX = 8,
