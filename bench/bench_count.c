@@ -216,14 +216,19 @@ __attribute__((noinline)) static int stage_commit(struct bench *bench)
     return r;
 }
 
-static void commit(struct bench *bench)
+static void commit_or_end(struct bench *bench)
 {
-    int64_t wall = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-
     if (stage_commit(bench)) {
         (void)fprintf(stderr, "%s\n", fault_text());
         exit(1);
     }
+}
+
+static void commit(struct bench *bench)
+{
+    int64_t wall = clock_ns(CLOCK_MONOTONIC), cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+
+    commit_or_end(bench);
     bench->commit_ns += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     wall = clock_ns(CLOCK_MONOTONIC) - wall;
     bench->commit_wall_ns += wall;
@@ -269,8 +274,7 @@ static void warm_up(struct bench *bench)
         if ((int64_t)bench->tally->pending_events < WARM_COMMIT_EVENTS &&
             i + CHUNK_MESSAGES * bench->choice.batch < bench->choice.warm)
             continue;
-        while (vault_commit(&bench->vault, bench->tally))
-            continue;
+        commit_or_end(bench);
     }
     bench->warmed = bench->made;
 }
