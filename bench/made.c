@@ -1,5 +1,6 @@
 #include "bench/made.h"
 
+#include "common/base/attrs.h"
 #include "common/base/instant.h"
 
 #include <assert.h>
@@ -34,6 +35,12 @@ static uint64_t mix(uint64_t x)
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
+}
+
+/* A random number below `most`, without the division of a remainder. */
+static uint32_t share_of(uint64_t random, uint64_t most)
+{
+    return (uint32_t)((uint128)random * most >> 64);
 }
 
 /* --- the walk --- */
@@ -107,7 +114,7 @@ struct made *made_free(struct made *made)
 
 static bool repeats(const struct made *made, int64_t number)
 {
-    return number > made->plan.first &&
+    return made->plan.duplicates > 0 && number > made->plan.first &&
            mix((uint64_t)number ^ ~made->plan.seed) % 1000 < (uint64_t)made->plan.duplicates;
 }
 
@@ -136,9 +143,8 @@ bool made_next(struct made *made, struct made_event *event)
     event->number = number;
     event->random[0] = mix((uint64_t)number * 2 ^ plan->seed);
     event->random[1] = mix((uint64_t)number * 2 + 1 + plan->seed);
-    event->subscription = made->ranks
-                              ? made->ranks[event->random[0] % RANKS]
-                              : (uint32_t)(event->random[0] % (uint64_t)plan->subscriptions);
+    event->subscription = made->ranks ? made->ranks[event->random[0] % RANKS]
+                                      : share_of(event->random[0], (uint64_t)plan->subscriptions);
     event->tenths = 1000 + (uint32_t)(event->random[1] >> 32) % 9000;
     event->time_ms = plan->start_ms + number / plan->pace;
     count = &made->counts[event->subscription];
@@ -188,18 +194,27 @@ static void put_digits(char *at, uint64_t number, int digits)
         at[i] = (char)('0' + number % 10);
 }
 
-void made_id(const struct made_event *event, char id[MADE_ID_BYTES])
+/* The 16 digits of a number, the least first. */
+static void put_hex(char *at, uint64_t number)
 {
     static const char hex[] = "0123456789abcdef";
 
-    for (int i = 0, nibble = 0; i < MADE_ID_BYTES; i++) {
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            id[i] = '-';
-            continue;
-        }
-        id[i] = hex[event->random[nibble / 16] >> (nibble % 16 * 4) & 15];
-        nibble++;
-    }
+    for (int i = 0; i < 16; i++, number >>= 4)
+        at[i] = hex[number & 15];
+}
+
+void made_id(const struct made_event *event, char id[MADE_ID_BYTES])
+{
+    char digits[32];
+
+    put_hex(digits, event->random[0]);
+    put_hex(digits + 16, event->random[1]);
+    memcpy(id, digits, 8);
+    memcpy(id + 9, digits + 8, 4);
+    memcpy(id + 14, digits + 12, 4);
+    memcpy(id + 19, digits + 16, 4);
+    memcpy(id + 24, digits + 20, 12);
+    id[8] = id[13] = id[18] = id[23] = '-';
 }
 
 void made_subscription(const struct made_event *event, char name[MADE_SUBSCRIPTION_BYTES + 1])
