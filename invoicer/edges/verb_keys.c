@@ -100,20 +100,35 @@ static int create(const struct invoicer_config *config, struct engine *engine,
     return r ? fault_pass(r) : 0;
 }
 
+static bool read_expiry(const struct invoicer_config *config)
+{
+    struct instant expires;
+
+    if (!config->expires)
+        return true;
+    if (instant_parse(text_of(config->expires), &expires))
+        fprintf(stderr,
+                "invoicer: --expires %s isn't an RFC 3339 time, as in 2027-01-01T00:00:00Z\n",
+                config->expires);
+    else if (instant_compare(expires, instant_now()) <= 0)
+        fprintf(stderr, "invoicer: --expires %s is over: nobody could use the key\n",
+                config->expires);
+    else
+        return true;
+    return false;
+}
+
 int verb_keys_create(void *context, int argc, char **argv)
 {
     const struct invoicer_config *config = context;
     CLEANUP(engine_drop) struct engine *engine = NULL;
     char key[API_KEY_LENGTH + 1];
-    struct instant expires;
     int r;
 
     (void)argc;
     (void)argv;
-    if (config->expires && instant_parse(text_of(config->expires), &expires)) {
-        fprintf(stderr, "invoicer: --expires %s isn't an RFC 3339 time\n", config->expires);
+    if (!read_expiry(config))
         return EX_USAGE;
-    }
     r = config_engine(config, ENGINE_ACTS, &engine);
     if (!r)
         r = engine_until_acting(engine);

@@ -156,6 +156,13 @@ def a_lost_folder_comes_back_from_the_topics(rig):
     assert again["billed"] == again["nothing"] == 0, again
 
 
+def keys_that_nobody_could_use_are_not_made(rig):
+    before = rig.run("keys", "list")
+    for expires in ("2026-01-01T00:00:00Z", "tomorrow"):
+        rig.run("keys", "create", "--expires", expires, status=64)
+    assert rig.run("keys", "list") == before
+
+
 def verbs_work_beside_a_serve(rig):
     process, address = rig.serve("beside")
     try:
