@@ -5,7 +5,7 @@ from stand import Bucket, Wrong, say, slope, wait_for
 
 STAGE = "counting"
 SIZES = {"quick": {"ids": 1_000_000, "usage": 1_500_000, "events": 300_000, "rounds": 3, "wide": 1_500_000},
-         "full": {"ids": 60_000_000, "usage": 6_000_000, "events": 2_000_000, "rounds": 5, "wide": 6_000_000}}
+         "full": {"ids": 60_000_000, "usage": 12_000_000, "events": 3_000_000, "rounds": 5, "wide": 12_000_000}}
 
 # name, what bench-fill is told, goals in M events/s/core
 USAGE = [
