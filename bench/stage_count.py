@@ -4,7 +4,7 @@ from report import Figure
 from stand import Bucket, Wrong, say, slope, wait_for
 
 STAGE = "counting"
-SIZES = {"quick": {"ids": 1_000_000, "usage": 1_500_000, "events": 300_000, "rounds": 3, "wide": 1_500_000},
+SIZES = {"quick": {"ids": 1_000_000, "usage": 3_000_000, "events": 1_000_000, "rounds": 3, "wide": 1_500_000},
          "full": {"ids": 60_000_000, "usage": 12_000_000, "events": 3_000_000, "rounds": 5, "wide": 12_000_000}}
 
 # name, what bench-fill is told, goals in M events/s/core
@@ -41,7 +41,8 @@ def from_usage(bucket, figure, events, fill):
     bare = bucket.bare("usage", sent["from"])
     aggregator = bucket.aggregator()
     try:
-        ns, wall = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events)
+        ns, wall = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events,
+                         taken=(aggregator.taken, sent["messages"]))
         await_counted(aggregator, 0, events)
         figure.add(ns["aggregator"], bare["cpu_ns"] / events, wall=wall / 1e6)
         if aggregator.counted() != events:

@@ -172,7 +172,8 @@ def from_usage(bucket, events):
     """The same events again, as ingest has packed them, by an aggregator that has seen nothing."""
     aggregator = bucket.aggregator("second")
     try:
-        ns, _ = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events)
+        ns, _ = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events,
+                      taken=(aggregator.taken, bucket.batches))
     finally:
         aggregator.stop()
     return ns["aggregator"]

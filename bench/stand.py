@@ -183,6 +183,10 @@ class Aggregator(Process):
         """Events read, whatever became of them."""
         return int(sum(self.metrics("tollway_aggregator_events_total").values()))
 
+    def taken(self):
+        """Messages read; they are counted at the next commit."""
+        return int(sum(self.metrics("tollway_aggregator_messages_total").values()))
+
     def lag(self):
         return int(sum(self.metrics("tollway_aggregator_lag_messages").values()))
 
@@ -211,6 +215,7 @@ class Bucket:
         self.start_ms = int(yesterday.timestamp() * 1000)
         self.next_number = 0
         self.sent = {}  # subscription: [counted, duplicate, tenths]
+        self.batches = 0  # that ingest made of the last events
         self.invoicer("topics", "create", "--partitions", PARTITIONS, "--replication", 1)
         self.key, self.admin_key = self.new_key("ingest"), self.new_key("admin")
         catalog = self.folder / "catalog.json"
@@ -291,11 +296,14 @@ class Bucket:
         try:
             ns, _ = slope(lambda: int(sum(ingest.metrics("tollway_ingest_events_accepted_total").values())),
                           {"ingest": ingest.cpu}, events)
+            wait_for("acknowledgements", 60, lambda: ingest.metrics("tollway_ingest_in_flight_bytes")[""] == 0)
+            self.batches = int(ingest.metrics("tollway_ingest_batches_total")[""])
         finally:
             ingest.stop()
         aggregator = self.aggregator()
         try:
-            more, _ = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events)
+            more, _ = slope(aggregator.counted, {"aggregator": aggregator.cpu}, events,
+                            taken=(aggregator.taken, self.batches))
             wait_for("the lag", 100, lambda: aggregator.lag() == 0)
             if aggregator.counted() != events:
                 raise Wrong(f"{aggregator.counted()} counted of {events}")
@@ -342,33 +350,37 @@ class Bucket:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def slope(progress, cpus, total, seconds=600, skip=0.1):
+def slope(progress, cpus, total, seconds=600, skip=0.1, taken=None):
     """CPU ns an event of each of `cpus` (name: function), from the first tenth of the events to the
     end of all: starts and warm-ups are left out. Also wall-clock events/s over the same stretch. Where
-    all was done before half of it could be watched, the start is not left out."""
+    `progress` goes in long steps, `taken` is (function, total) of one in shorter steps that says when
+    the first tenth is over. Where all was done before half of it could be watched, the start is not
+    left out."""
+    begun, all_begun = taken or (progress, total)
+
     def look():
-        return progress(), {name: cpu() for name, cpu in cpus.items()}, time.monotonic()
+        return progress(), begun() / all_begun, {name: cpu() for name, cpu in cpus.items()}, time.monotonic()
     until = time.monotonic() + seconds
     begin = look()
     first, seen, moved = None, -1, time.monotonic()
     while True:
-        done, cpu, now = look()
+        done, share, cpu, now = look()
         if done != seen:
             seen, moved = done, now
         if now - moved > STALLED_SECONDS:
             raise Wrong(f"it stands still at {done} of {total} events")
-        if first is None and done >= total * skip:
-            first = done, cpu, now
+        if first is None and share >= skip:
+            first = done, share, cpu, now
         if done >= total:
             break
         if now > until:
             raise Wrong(f"{done} of {total} events in {seconds} s")
         time.sleep(0.05)
-    if done - first[0] < total / 2:
+    if first[1] > 0.5:
         first = begin
-    events = max(done - first[0], 1)
-    figures = {name: (cpu[name] - first[1][name]) / events for name in cpus}
-    return figures, events / max(now - first[2], 1e-9)
+    events = (1 - first[1]) * total
+    figures = {name: (cpu[name] - first[2][name]) / events for name in cpus}
+    return figures, events / max(now - first[3], 1e-9)
 
 
 def machine():
