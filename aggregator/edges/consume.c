@@ -403,6 +403,8 @@ static int poll_messages(struct consume *consume)
         consume->looked_ns = now_ns;
         consume->waited_ns = 0;
     }
+    if (count == 0) /* it has caught up */
+        consume->is_behind = false;
     return count;
 }
 
