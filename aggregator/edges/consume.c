@@ -161,17 +161,22 @@ static int64_t at_most(int64_t value, int64_t most)
 }
 
 /* How long what is counted may wait for its commit. A commit costs by the blocks that it touches,
- * few events or many. Who is behind makes an event visible sooner by catching up than by
- * committing. */
+ * few events or many; a wait for the disk costs who keeps up nothing. Who is behind makes an event
+ * visible sooner by catching up than by committing. */
 static int64_t commit_interval_ms(const struct consume *consume)
 {
-    int64_t round_ms = 0, interval_ms = consume->limits.commit_ms;
+    int64_t round_ms = 0, round_cpu_ms = 0, interval_ms = consume->limits.commit_ms;
 
-    for (int32_t i = 0; i < consume->setup->partitions; i++)
-        if (consume->shards[i] && consume->shards[i]->tally->pending > 0)
-            round_ms += consume->shards[i]->commit_ms;
-    if (interval_ms < COMMIT_SHARE * round_ms)
-        interval_ms = COMMIT_SHARE * round_ms;
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        const struct shard *shard = consume->shards[i];
+
+        if (!shard || shard->tally->pending == 0)
+            continue;
+        round_ms += shard->commit_ms;
+        round_cpu_ms += shard->commit_cpu_ms;
+    }
+    if (interval_ms < COMMIT_SHARE * round_cpu_ms)
+        interval_ms = COMMIT_SHARE * round_cpu_ms;
     if (consume->is_behind && interval_ms < BEHIND_COMMIT_MS)
         interval_ms = at_most(interval_ms + BEHIND_COMMIT_SHARE * round_ms, BEHIND_COMMIT_MS);
     return interval_ms;

@@ -235,18 +235,28 @@ static void observe(struct shard *shard, const struct account_counts *before, in
     metrics_observe(metrics, MEASURE_COMMIT_SECONDS, 0, took_us / 1e6);
 }
 
-static int64_t monotonic_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t monotonic_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int64_t thread_cpu_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static int commit(struct shard *shard, int flush_ms)
 {
     struct account_counts before = shard->tally->ledger.committed_sum;
-    int64_t began_ns = monotonic_ns();
+    int64_t began_ns = monotonic_ns(), began_cpu_ns = thread_cpu_ns();
     int r = 0;
 
     if (shard->tally->pending == 0)
@@ -273,6 +283,7 @@ static int commit(struct shard *shard, int flush_ms)
     if (r)
         return fault_pass(r);
     shard->commit_ms = (monotonic_ns() - began_ns) / 1000000;
+    shard->commit_cpu_ms = (thread_cpu_ns() - began_cpu_ns) / 1000000;
     observe(shard, &before, (int32_t)((monotonic_ns() - began_ns) / 1000));
     return 0;
 }

@@ -53,9 +53,10 @@ struct shard {
     bool is_torn;                      /* an event is counted whose copy isn't sent: never commit */
     int64_t published_ms, snapshot_ms; /* when last */
     int64_t snapshot_offset;
-    int64_t short_ms;   /* since when the log ends before our position; 0: it doesn't */
-    int64_t pending_ms; /* when the first of what isn't committed came */
-    int64_t commit_ms;  /* how long the last commit took */
+    int64_t short_ms;      /* since when the log ends before our position; 0: it doesn't */
+    int64_t pending_ms;    /* when the first of what isn't committed came */
+    int64_t commit_ms;     /* how long the last commit took, waits for the disk included */
+    int64_t commit_cpu_ms; /* and without them */
 };
 
 /* The folder of a partition; false when the name is too long. */
