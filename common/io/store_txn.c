@@ -142,42 +142,42 @@ int store_get(struct store_txn *txn, size_t table, struct text key, struct text 
     return 0;
 }
 
+/* What LMDB says of it. */
 static int put(struct store_txn *txn, size_t table, struct text key, struct text value,
                unsigned how)
 {
     MDB_val k = key_of(key);
     MDB_val v = val_of(value);
-    int rc;
 
     assert(txn->mode == STORE_WRITE);
-    rc = mdb_put(txn->txn, table_of(txn, table), &k, &v, how);
-    if (rc == MDB_KEYEXIST)
-        return fault(FAULT_STOP, "%s: an appended key isn't the table's greatest",
-                     txn->store->folder);
+    return mdb_put(txn->txn, table_of(txn, table), &k, &v, how);
+}
+
+static int written(const struct store_txn *txn, int rc)
+{
     return rc ? store_fault(txn->store, "cannot write to", rc) : 0;
 }
 
 int store_put(struct store_txn *txn, size_t table, struct text key, struct text value)
 {
-    return put(txn, table, key, value, 0);
+    return written(txn, put(txn, table, key, value, 0));
 }
 
 int store_put_last(struct store_txn *txn, size_t table, struct text key, struct text value)
 {
-    MDB_val k = key_of(key);
-    MDB_val v = val_of(value);
-    int rc;
+    int rc = put(txn, table, key, value, MDB_APPEND);
 
-    assert(txn->mode == STORE_WRITE);
-    rc = mdb_put(txn->txn, table_of(txn, table), &k, &v, MDB_APPEND);
-    if (rc == MDB_KEYEXIST)
-        return store_put(txn, table, key, value);
-    return rc ? store_fault(txn->store, "cannot write to", rc) : 0;
+    return rc == MDB_KEYEXIST ? store_put(txn, table, key, value) : written(txn, rc);
 }
 
 int store_append(struct store_txn *txn, size_t table, struct text key, struct text value)
 {
-    return put(txn, table, key, value, MDB_APPEND);
+    int rc = put(txn, table, key, value, MDB_APPEND);
+
+    if (rc == MDB_KEYEXIST)
+        return fault(FAULT_STOP, "%s: an appended key isn't the table's greatest",
+                     txn->store->folder);
+    return written(txn, rc);
 }
 
 int store_delete(struct store_txn *txn, size_t table, struct text key)
