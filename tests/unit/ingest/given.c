@@ -62,3 +62,19 @@ void expect_read(const char *json)
                  given.refusal.code ? refusal_name(given.refusal.code) : "nothing", json);
     given_deinit(&given);
 }
+
+struct catalog *given_catalog(const char *const records[][2], size_t count,
+                              struct admission *admission)
+{
+    struct catalog *catalog = catalog_new();
+    const char *reason;
+
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(
+            catalog_apply(catalog, text_of(records[i][0]), text_of(records[i][1]), &reason), 0,
+            "%s", records[i][0]);
+    admission->catalog = catalog;
+    admission->future.ns = 300 * INT64_C(1000000000);
+    fingerprint_key_init(&admission->key, catalog_seed(catalog), catalog_hash(catalog));
+    return catalog;
+}

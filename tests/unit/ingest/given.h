@@ -24,6 +24,11 @@ extern struct json_error given_error;
 /* Reads a structured event; EVENT_REFUSED leaves given->refusal. */
 int given_event(struct given *given, const char *json);
 
+/* A catalog of records {key, JSON}, the caller's, and what admits events by it: up to five minutes
+ * ahead. */
+struct catalog *given_catalog(const char *const records[][2], size_t count,
+                              struct admission *admission);
+
 /* Asserts that the event is refused with this code at this pointer, and that the detail is a
  * sentence. */
 void expect_refused(const char *json, enum refusal_code code, const char *pointer);

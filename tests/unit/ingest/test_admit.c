@@ -52,17 +52,9 @@ static int64_t arrival_ms;
 static void setup(void)
 {
     struct instant arrival;
-    const char *reason;
 
     given_init(&given);
-    catalog = catalog_new();
-    for (size_t i = 0; i < ARRAY_LEN(records); i++)
-        cr_assert_eq(
-            catalog_apply(catalog, text_of(records[i][0]), text_of(records[i][1]), &reason), 0,
-            "%s", records[i][0]);
-    admission.catalog = catalog;
-    admission.future.ns = 300 * INT64_C(1000000000);
-    fingerprint_key_init(&admission.key, catalog_seed(catalog), catalog_hash(catalog));
+    catalog = given_catalog(records, ARRAY_LEN(records), &admission);
     cr_assert_eq(instant_parse(text_of("2026-07-01T12:00:00Z"), &arrival), 0);
     arrival_ms = instant_ms(arrival);
 }

@@ -251,17 +251,8 @@ static struct catalog *catalog;
 
 static void open_catalog(void)
 {
-    const char *reason;
-
     setup();
-    catalog = catalog_new();
-    for (size_t i = 0; i < ARRAY_LEN(records); i++)
-        cr_assert_eq(
-            catalog_apply(catalog, text_of(records[i][0]), text_of(records[i][1]), &reason), 0,
-            "%s", records[i][0]);
-    admission.catalog = catalog;
-    admission.future.ns = 300 * INT64_C(1000000000);
-    fingerprint_key_init(&admission.key, catalog_seed(catalog), catalog_hash(catalog));
+    catalog = given_catalog(records, ARRAY_LEN(records), &admission);
 }
 
 static void close_catalog(void)
