@@ -289,7 +289,8 @@ def main():
                      a_close_done_twice_changes_nothing, late_usage_becomes_the_next_invoices_adjustment,
                      a_backtest_prices_what_was_counted,
                      an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
-                     verbs_work_beside_a_serve, a_second_invoicer_waits_and_takes_over,
+                     keys_that_nobody_could_use_are_not_made, verbs_work_beside_a_serve,
+                     a_second_invoicer_waits_and_takes_over,
                      a_sleepers_write_is_neither_answered_nor_kept,
                      a_fenced_record_does_not_outlive_the_valid_one):
             test(rig)
