@@ -74,6 +74,19 @@ struct intake_reading *intake_reading(struct intake *intake, size_t index)
     return reading;
 }
 
+void intake_read(struct intake *intake, struct text text, struct intake_reading *reading)
+{
+    size_t position = 0;
+
+    reading->outcome =
+        event_from_json(&reading->document, text, &position, &reading->event, &reading->refusal);
+    if (reading->outcome == EVENT_BROKEN || json_skip_space(text, position) == text.length)
+        return;
+    refuse(&reading->refusal, &intake->arena, REFUSAL_INVALID_JSON, text_of(""),
+           "something stands behind the event, at byte %zu: send one value", position);
+    reading->outcome = EVENT_BROKEN;
+}
+
 void intake_prefetch(const struct intake *intake, size_t count)
 {
     struct text owners[INTAKE_GROUP];

@@ -61,6 +61,8 @@ bool intake_is_open(const struct intake *intake);
 void intake_begin(struct intake *intake);
 /* The nth of the group, with nothing refused yet. */
 struct intake_reading *intake_reading(struct intake *intake, size_t index);
+/* Reads the one event that the text holds; the outcome is EVENT_BROKEN when the text isn't JSON. */
+void intake_read(struct intake *intake, struct text text, struct intake_reading *reading);
 /* The first `count` are read: fetches what weighing them will look at. */
 void intake_prefetch(const struct intake *intake, size_t count);
 /* 0 with the verdict, or EVENT_REFUSED with the reading's refusal. */

@@ -172,7 +172,7 @@ static void count_events(const struct intake_http *http, const struct taking *ta
 {
     struct metrics *metrics = http->intake->metrics;
 
-    metrics_add(metrics, MEASURE_RECEIVED, INTAKE_HTTP, (int64_t)taking->index);
+    metrics_add(metrics, MEASURE_RECEIVED, INTAKE_HTTP, (int64_t)taking->events);
     if (taking->answer.rejected == 0)
         return;
     for (size_t code = REFUSAL_NONE + 1; code < REFUSAL_COUNT; code++)
@@ -274,7 +274,7 @@ static void on_events(struct http_request *request)
     intake_begin(http->intake);
     taking_read(&taking, mode);
     if (http->rate)
-        rate_spend(http->rate, key, (int64_t)taking.index);
+        rate_spend(http->rate, key, (int64_t)taking.events);
     finish(http, request, &taking);
 }
 

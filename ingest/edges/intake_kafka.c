@@ -8,6 +8,7 @@
 
 #include "common/base/fault.h"
 #include "common/io/log.h"
+#include "ingest/edges/batch.h"
 #include "ingest/edges/record.h"
 #include "ingest/edges/reject.h"
 #include "proto/topics.h"
@@ -170,13 +171,25 @@ static bool take_event(struct intake_kafka *kafka, struct intake_reading *readin
     return true;
 }
 
-/* --- the gateway's batch --- */
+static int64_t arrival_of(const struct kafka_message *record)
+{
+    return record->timestamp_ms >= 0 ? record->timestamp_ms : instant_ms(instant_now());
+}
+
+/* --- a record of many events --- */
 
 /* What a batch's events were refused for: a record on `rejected` for each code, not for each event,
  * since each carries the whole batch. */
 struct refused {
     struct refusal first;
     struct buffer indexes;
+};
+
+struct taken_batch {
+    struct intake_kafka *kafka;
+    struct run *run;
+    int64_t arrival_ms;
+    struct refused refused[REFUSAL_COUNT];
 };
 
 static void note_refused(struct refused *refused, size_t index, const struct refusal *refusal)
@@ -201,46 +214,53 @@ static void reject_refused(struct intake_kafka *kafka, const struct kafka_messag
     }
 }
 
-static void take_gateway(struct intake_kafka *kafka, const struct kafka_message *record,
-                         struct intake_reading *reading, int64_t arrival_ms, struct run *run)
+static void take_of_batch(void *context, size_t index, struct intake_reading *reading)
 {
-    struct intake *intake = kafka->intake;
-    struct refused refused[REFUSAL_COUNT] = {{.first = {.code = REFUSAL_NONE}}};
-    struct refusal *refusal = &reading->refusal;
-    struct gateway_event gateway;
-    struct event_form form;
-    const char *reason = "";
-    size_t count, index = 0;
+    struct taken_batch *batch = context;
 
-    if (gateway_batch_open(intake->gateway, record->value, &count, &reason)) {
-        refuse(refusal, &intake->arena, REFUSAL_INVALID_BATCH, text_of(NULL),
-               "%s: write it as proto/README.md says", reason);
-        metrics_add(intake->metrics, MEASURE_REJECTED, REFUSAL_INVALID_BATCH - 1, 1);
-        reject(kafka, record, refusal, text_of(NULL), run);
-        return;
+    if (!take_event(batch->kafka, reading, batch->arrival_ms, batch->run))
+        note_refused(batch->refused, index, &reading->refusal);
+}
+
+/* The array breaks off at event `end`. What stood before it is taken: it counts once, however often
+ * the corrected batch is sent. */
+static void refuse_rest(struct taken_batch *batch, size_t end, const struct refusal *why)
+{
+    struct intake *intake = batch->kafka->intake;
+    struct refusal refusal = {.code = REFUSAL_NONE};
+
+    refuse(&refusal, &intake->arena, why->code, why->pointer,
+           "%.*s; the events before it are taken", (int)why->detail.length, why->detail.at);
+    metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
+    metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)why->code - 1, 1);
+    note_refused(batch->refused, end, &refusal);
+}
+
+static void take_batch(struct intake_kafka *kafka, const struct kafka_message *record,
+                       enum content_mode mode, struct run *run)
+{
+    struct taken_batch batch = {.kafka = kafka, .run = run, .arrival_ms = arrival_of(record)};
+    const struct batch_sink sink = {
+        .take = take_of_batch, .context = &batch, .events_max = SIZE_MAX};
+    struct refusal why = {.code = REFUSAL_NONE};
+    size_t end;
+    int r = batch_read(kafka->intake, mode, record->value, &sink, &end, &why);
+
+    if (r == BATCH_BROKEN) {
+        refuse_rest(&batch, end, &why);
+    } else if (r) {
+        metrics_add(kafka->intake->metrics, MEASURE_REJECTED, (size_t)why.code - 1, 1);
+        reject(kafka, record, &why, text_of(NULL), run);
     }
-    event_form_init(&form, &reading->document);
-    for (; gateway_batch_next(intake->gateway, &gateway); index++) {
-        event_prefetch_gateway(intake->admission.catalog, intake->gateway, index, count);
-        refusal->code = REFUSAL_NONE;
-        reading->outcome = event_from_gateway(&form, &gateway, &reading->event, refusal);
-        if (!take_event(kafka, reading, arrival_ms, run))
-            note_refused(refused, index, refusal);
-    }
-    reject_refused(kafka, record, refused, run);
+    reject_refused(kafka, record, batch.refused, run);
 }
 
 /* --- any record --- */
 
-static void take_record(struct intake_kafka *kafka, const struct kafka_message *record,
+static void take_single(struct intake_kafka *kafka, const struct kafka_message *record,
                         struct intake_reading *reading, struct run *run)
 {
-    int64_t arrival_ms =
-        record->timestamp_ms >= 0 ? record->timestamp_ms : instant_ms(instant_now());
-
-    if (reading->outcome == RECORD_IS_GATEWAY_BATCH)
-        take_gateway(kafka, record, reading, arrival_ms, run);
-    else if (!take_event(kafka, reading, arrival_ms, run))
+    if (!take_event(kafka, reading, arrival_of(record), run))
         reject(kafka, record, &reading->refusal, text_of(NULL), run);
 }
 
@@ -258,19 +278,27 @@ static size_t group_of(const struct kafka_message *records, size_t count)
     return in_group;
 }
 
-static void take_group(struct intake_kafka *kafka, const struct kafka_message *records,
-                       size_t count, struct run *run)
+/* Takes records up to the first that holds many events, that one included: reading those needs all
+ * the readings. Returns how many records it took. */
+static size_t take_group(struct intake_kafka *kafka, const struct kafka_message *records,
+                         size_t count, struct run *run)
 {
     struct intake *intake = kafka->intake;
+    enum content_mode mode = CONTENT_STRUCTURED;
+    size_t read = 0, singles;
 
     intake_begin(intake);
-    for (size_t i = 0; i < count; i++) {
-        note_position(run, &records[i]);
-        record_read(intake, &records[i], intake_reading(intake, i));
+    for (; read < count && !batch_is(mode); read++) {
+        note_position(run, &records[read]);
+        mode = record_read(intake, &records[read], intake_reading(intake, read));
     }
-    intake_prefetch(intake, count);
-    for (size_t i = 0; i < count; i++)
-        take_record(kafka, &records[i], &intake->readings[i], run);
+    singles = batch_is(mode) ? read - 1 : read;
+    intake_prefetch(intake, singles);
+    for (size_t i = 0; i < singles; i++)
+        take_single(kafka, &records[i], &intake->readings[i], run);
+    if (batch_is(mode))
+        take_batch(kafka, &records[singles], mode, run);
+    return read;
 }
 
 /* --- reading --- */
@@ -292,10 +320,8 @@ static void take_run(struct intake_kafka *kafka, const struct kafka_message *rec
     kafka->runs[(kafka->first + kafka->count) % INTAKE_KAFKA_RUNS_MAX] = run;
     kafka->count++;
     delivery_hold(&run->waiter, on_settled);
-    for (size_t taken = 0, group; taken < count; taken += group) {
-        group = group_of(records + taken, count - taken);
-        take_group(kafka, records + taken, group, run);
-    }
+    for (size_t taken = 0; taken < count;)
+        taken += take_group(kafka, records + taken, group_of(records + taken, count - taken), run);
     delivery_release(&run->waiter);
 }
 

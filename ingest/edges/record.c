@@ -1,6 +1,5 @@
 #include "ingest/edges/record.h"
 
-#include "ingest/rules/content_mode.h"
 #include "ingest/rules/json_string.h"
 
 #include <string.h>
@@ -53,60 +52,40 @@ static size_t gather_attributes(struct intake *intake, const struct kafka_messag
     return count;
 }
 
-static int read_binary(struct intake *intake, const struct kafka_message *record,
-                       struct text content_type, struct intake_reading *reading)
+static void read_binary(struct intake *intake, const struct kafka_message *record,
+                        struct text content_type, struct intake_reading *reading)
 {
     struct event_attribute attributes[EVENT_ATTRIBUTES_MAX];
     struct event_binary binary = {
         .attributes = attributes, .content_type = content_type, .body = record->value};
 
     binary.count = gather_attributes(intake, record, content_type, attributes, &reading->refusal);
-    return event_from_binary(&reading->document, &binary, &reading->event, &reading->refusal);
+    reading->outcome =
+        event_from_binary(&reading->document, &binary, &reading->event, &reading->refusal);
 }
 
-static int read_structured(struct intake *intake, struct text value, struct intake_reading *reading)
+static void read_refused(struct intake *intake, enum refusal_code code, const char *detail,
+                         struct intake_reading *reading)
 {
-    struct refusal *refusal = &reading->refusal;
-    size_t position = 0;
-    int r = event_from_json(&reading->document, value, &position, &reading->event, refusal);
-
-    if (r == EVENT_BROKEN)
-        return EVENT_REFUSED;
-    if (json_skip_space(value, position) == value.length)
-        return r;
-    refuse(refusal, &intake->arena, REFUSAL_INVALID_JSON, text_of(""),
-           "something stands behind the event, at byte %zu: send one value a record", position);
-    return EVENT_REFUSED;
+    refuse(&reading->refusal, &intake->arena, code, text_of(NULL), "%s", detail);
+    reading->outcome = EVENT_REFUSED;
 }
 
-/* What the record is, as record.h says. */
-static int read_record(struct intake *intake, const struct kafka_message *record,
-                       struct intake_reading *reading)
+enum content_mode record_read(struct intake *intake, const struct kafka_message *record,
+                              struct intake_reading *reading)
 {
-    struct refusal *refusal = &reading->refusal;
     struct content_signs signs = signs_of(record);
-    enum content_mode mode;
+    enum content_mode mode = CONTENT_STRUCTURED;
     const char *remedy;
 
-    if (text_is_absent(record->value)) {
-        refuse(refusal, &intake->arena, REFUSAL_TOMBSTONE, text_of(NULL),
-               "the record has no value: events can't be deleted, send none");
-        return EVENT_REFUSED;
-    }
-    if (content_mode_kafka(&signs, &mode, &remedy)) {
-        refuse(refusal, &intake->arena, REFUSAL_UNSUPPORTED_MEDIA_TYPE, text_of(NULL), "%s",
-               remedy);
-        return EVENT_REFUSED;
-    }
-    if (mode == CONTENT_GATEWAY)
-        return RECORD_IS_GATEWAY_BATCH;
-    if (mode == CONTENT_BINARY)
-        return read_binary(intake, record, signs.content_type, reading);
-    return read_structured(intake, record->value, reading);
-}
-
-void record_read(struct intake *intake, const struct kafka_message *record,
-                 struct intake_reading *reading)
-{
-    reading->outcome = read_record(intake, record, reading);
+    if (text_is_absent(record->value))
+        read_refused(intake, REFUSAL_TOMBSTONE,
+                     "the record has no value: events can't be deleted, send none", reading);
+    else if (content_mode_kafka(&signs, &mode, &remedy))
+        read_refused(intake, REFUSAL_UNSUPPORTED_MEDIA_TYPE, remedy, reading);
+    else if (mode == CONTENT_BINARY)
+        read_binary(intake, record, signs.content_type, reading);
+    else if (mode == CONTENT_STRUCTURED)
+        intake_read(intake, record->value, reading);
+    return mode;
 }

@@ -7,12 +7,9 @@
 
 #include "common/io/kafka.h"
 #include "ingest/edges/intake.h"
+#include "ingest/rules/content_mode.h"
 
-enum record_outcome {
-    RECORD_IS_GATEWAY_BATCH = EVENT_BROKEN + 1, /* many events: proto/gateway_batch.h reads them */
-};
-
-/* The outcome is 0 with the event; EVENT_REFUSED with the refusal; RECORD_IS_GATEWAY_BATCH. After
- * intake_begin. */
-void record_read(struct intake *intake, const struct kafka_message *record,
-                 struct intake_reading *reading);
+/* Reads the record's event, after intake_begin. Returns in which mode it came; nothing is read when
+ * the record holds many: batch_is. */
+enum content_mode record_read(struct intake *intake, const struct kafka_message *record,
+                              struct intake_reading *reading);

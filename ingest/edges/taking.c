@@ -1,5 +1,7 @@
 #include "ingest/edges/taking.h"
 
+#include "ingest/edges/batch.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -18,65 +20,27 @@ static void refuse_whole(struct taking *taking, int status, const char *code, co
     va_end(arguments);
 }
 
-static void take_refused(struct taking *taking, struct text id, const struct refusal *refusal)
-{
-    taking->codes[refusal->code]++;
-    answer_add_refusal(&taking->answer, taking->index++, id, refusal);
-}
-
 /* Weighs the event, whatever reading it returned. */
-static void take_event(struct taking *taking, struct intake_reading *reading)
+static void take_event(struct taking *taking, size_t index, struct intake_reading *reading)
 {
-    struct intake *intake = taking->intake;
+    struct text id = text_of(NULL);
 
-    if (intake_weigh(intake, reading, taking->request->arrived_ms,
-                     &taking->admitted[taking->count])) {
-        take_refused(taking, event_id(&reading->document), &reading->refusal);
+    taking->events++;
+    if (!intake_weigh(taking->intake, reading, taking->request->arrived_ms,
+                      &taking->admitted[taking->count])) {
+        taking->count++;
         return;
     }
-    taking->count++;
-    taking->index++;
-}
-
-/* Weighs what was read. */
-static void take_group(struct taking *taking)
-{
-    intake_prefetch(taking->intake, taking->read);
-    for (size_t i = 0; i < taking->read; i++)
-        take_event(taking, &taking->intake->readings[i]);
-    taking->read = 0;
-    taking->read_bytes = 0;
-}
-
-/* An event of so many bytes was read. */
-static void add_to_group(struct taking *taking, size_t bytes)
-{
-    taking->read++;
-    taking->read_bytes += bytes;
-    if (taking->read == INTAKE_GROUP || taking->read_bytes > INTAKE_GROUP_BYTES)
-        take_group(taking);
+    if (reading->outcome != EVENT_BROKEN)
+        id = event_id(&reading->document);
+    taking->codes[reading->refusal.code]++;
+    answer_add_refusal(&taking->answer, index, id, &reading->refusal);
 }
 
 static void refuse_broken(struct taking *taking, const struct refusal *refusal)
 {
     refuse_whole(taking, 400, "invalid_json", "The body isn't JSON: %.*s",
                  (int)refusal->detail.length, refusal->detail.at);
-}
-
-/* Reads the one event that the text holds. False: the text isn't JSON, and its reading says why. */
-static bool read_whole(struct taking *taking, struct text text, struct intake_reading *reading)
-{
-    size_t position = 0;
-
-    reading->outcome =
-        event_from_json(&reading->document, text, &position, &reading->event, &reading->refusal);
-    if (reading->outcome == EVENT_BROKEN)
-        return false;
-    if (json_skip_space(text, position) == text.length)
-        return true;
-    refuse(&reading->refusal, &taking->intake->arena, REFUSAL_INVALID_JSON, text_of(""),
-           "something stands behind the event, at byte %zu: send one value", position);
-    return false;
 }
 
 /* Whether the body is within what one event may have; refuses it when it isn't. */
@@ -97,105 +61,44 @@ static void take_structured(struct taking *taking)
 
     if (!is_single(taking))
         return;
-    if (read_whole(taking, taking->request->body, reading))
-        take_event(taking, reading);
-    else
+    intake_read(taking->intake, taking->request->body, reading);
+    if (reading->outcome == EVENT_BROKEN)
         refuse_broken(taking, &reading->refusal);
-}
-
-static void refuse_too_many(struct taking *taking)
-{
-    refuse_whole(taking, 413, "too_many_events",
-                 "A batch may hold %zu events: send the rest in further requests.",
-                 taking->intake->limits.request_events);
-}
-
-/* Whether there is no room for another event; refuses the request then. */
-static bool is_full(struct taking *taking)
-{
-    if (taking->index + taking->read < taking->intake->limits.request_events)
-        return false;
-    refuse_too_many(taking);
-    return true;
-}
-
-static void refuse_no_array(struct taking *taking)
-{
-    struct json_document *document = &intake_reading(taking->intake, 0)->document;
-    struct json_place root = {.parent = JSON_NONE};
-    struct json_error error;
-
-    json_document_reset(document);
-    if (json_scan_whole(document, taking->request->body, &root, 1, &error) == JSON_BROKEN)
-        refuse_whole(taking, 400, "invalid_json", "The body isn't JSON: send an array of events.");
     else
+        take_event(taking, 0, reading);
+}
+
+static void take_of_batch(void *context, size_t index, struct intake_reading *reading)
+{
+    take_event(context, index, reading);
+}
+
+static void take_batch(struct taking *taking, enum content_mode mode)
+{
+    const struct batch_sink sink = {.take = take_of_batch,
+                                    .context = taking,
+                                    .events_max = taking->intake->limits.request_events};
+    struct refusal why = {.code = REFUSAL_NONE};
+    size_t end;
+
+    switch (batch_read(taking->intake, mode, taking->request->body, &sink, &end, &why)) {
+    case BATCH_BROKEN:
+        refuse_broken(taking, &why);
+        break;
+    case BATCH_NO_ARRAY:
         refuse_whole(taking, 400, "not_an_array",
                      "A batch is a JSON array of events: put the event into [ ].");
-}
-
-/* Reads the element at elements->position. False when the rest can't be read. */
-static bool take_element(struct taking *taking, struct json_elements *elements)
-{
-    struct intake_reading *reading = intake_reading(taking->intake, taking->read);
-    size_t begin = elements->position;
-
-    reading->outcome = event_from_json(&reading->document, elements->text, &elements->position,
-                                       &reading->event, &reading->refusal);
-    if (reading->outcome == EVENT_BROKEN) {
-        refuse_broken(taking, &reading->refusal);
-        return false;
+        break;
+    case BATCH_NO_GATEWAY:
+        refuse_whole(taking, 400, "invalid_batch", "The body isn't a gateway's batch: %.*s.",
+                     (int)why.detail.length, why.detail.at);
+        break;
+    case BATCH_TOO_MANY:
+        refuse_whole(taking, 413, "too_many_events",
+                     "A batch may hold %zu events: send the rest in further requests.",
+                     sink.events_max);
+        break;
     }
-    add_to_group(taking, elements->position - begin);
-    return true;
-}
-
-static void take_batch(struct taking *taking)
-{
-    struct json_elements elements;
-    const char *broken = NULL;
-
-    if (!json_elements_begin(&elements, taking->request->body)) {
-        refuse_no_array(taking);
-        return;
-    }
-    while (json_elements_next(&elements, &broken)) {
-        if (is_full(taking))
-            return;
-        if (!take_element(taking, &elements))
-            return;
-    }
-    if (broken)
-        refuse_whole(taking, 400, "invalid_json",
-                     "The body isn't JSON: %s, at byte %zu; correct it and send all of it again.",
-                     broken, elements.position);
-    else
-        take_group(taking);
-}
-
-static bool has_content(struct text line)
-{
-    return json_skip_space(line, 0) < line.length;
-}
-
-static void take_lines(struct taking *taking)
-{
-    struct text rest = taking->request->body;
-
-    while (rest.length > 0) {
-        struct text line = text_cut(&rest, '\n');
-        struct intake_reading *reading = intake_reading(taking->intake, taking->read);
-        if (!has_content(line))
-            continue;
-        if (is_full(taking))
-            return;
-        if (read_whole(taking, line, reading)) {
-            add_to_group(taking, line.length);
-            continue;
-        }
-        take_group(taking);
-        take_refused(taking, text_of(NULL), &reading->refusal);
-    }
-    take_group(taking);
 }
 
 /* --- binary mode --- */
@@ -254,32 +157,7 @@ static void take_binary(struct taking *taking)
     binary.count = gather_attributes(taking, attributes, &reading->refusal);
     reading->outcome =
         event_from_binary(&reading->document, &binary, &reading->event, &reading->refusal);
-    take_event(taking, reading);
-}
-
-static void take_gateway(struct taking *taking)
-{
-    struct intake *intake = taking->intake;
-    struct gateway_event gateway;
-    struct event_form form;
-    const char *reason = "";
-    size_t count = 0;
-
-    if (gateway_batch_open(intake->gateway, taking->request->body, &count, &reason)) {
-        refuse_whole(taking, 400, "invalid_batch", "The body isn't a gateway's batch: %s.", reason);
-        return;
-    }
-    if (count > intake->limits.request_events) {
-        refuse_too_many(taking);
-        return;
-    }
-    event_form_init(&form, &intake_reading(intake, 0)->document);
-    for (size_t i = 0; gateway_batch_next(intake->gateway, &gateway); i++) {
-        struct intake_reading *reading = intake_reading(intake, 0);
-        event_prefetch_gateway(intake->admission.catalog, intake->gateway, i, count);
-        reading->outcome = event_from_gateway(&form, &gateway, &reading->event, &reading->refusal);
-        take_event(taking, reading);
-    }
+    take_event(taking, 0, reading);
 }
 
 static void take_json(struct taking *taking)
@@ -288,7 +166,7 @@ static void take_json(struct taking *taking)
     size_t first = json_skip_space(body, 0);
 
     if (first < body.length && body.at[first] == '[')
-        take_batch(taking);
+        take_batch(taking, CONTENT_BATCH);
     else
         take_structured(taking);
 }
@@ -299,20 +177,16 @@ void taking_read(struct taking *taking, enum content_mode mode)
     case CONTENT_STRUCTURED:
         take_structured(taking);
         break;
-    case CONTENT_BATCH:
-        take_batch(taking);
-        break;
-    case CONTENT_LINES:
-        take_lines(taking);
-        break;
     case CONTENT_BINARY:
         take_binary(taking);
         break;
     case CONTENT_JSON:
         take_json(taking);
         break;
+    case CONTENT_BATCH:
+    case CONTENT_LINES:
     case CONTENT_GATEWAY:
-        take_gateway(taking);
+        take_batch(taking, mode);
         break;
     }
 }

@@ -20,10 +20,8 @@ struct taking {
     const struct http_request *request;
     struct admitted *admitted; /* room for intake->limits.request_events */
     size_t count;              /* of them */
-    size_t index;              /* of the event that is next to be weighed */
-    size_t read;               /* events that are read and not weighed: intake->readings */
-    size_t read_bytes;
-    struct answer answer; /* the refusals */
+    size_t events;             /* weighed, admitted or not */
+    struct answer answer;      /* the refusals */
     uint32_t codes[REFUSAL_COUNT];
     int status; /* 0, or the request is refused whole, with code and detail */
     const char *code;

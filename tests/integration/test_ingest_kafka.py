@@ -15,6 +15,7 @@ import gateway_batch  # noqa: E402
 
 RIG = None
 SENT = {"usage": 0, "rejected": 0}
+BATCH = "application/cloudevents-batch+json"
 
 
 def structured(value, content_type=None, **record):
@@ -92,7 +93,6 @@ def test_what_cannot_be_accepted_is_kept_with_the_reason():
     rejects(structured(event("r4", data={"total": -1})), "negative_value", "/data/total")
     rejects(structured(event("r5"), "text/plain"), "unsupported_media_type")
     rejects(structured(event("r6"), "application/cloudevents+avro"), "unsupported_media_type")
-    rejects(structured(event("r7"), "application/cloudevents-batch+json"), "unsupported_media_type")
     rejects(binary("r8", content_type="text/xml"), "unsupported_content", "/datacontenttype")
     rejects(binary("r9", body="{"), "invalid_data", "/data")
     rejects(binary(None), "missing_attribute", "/id")
@@ -125,6 +125,53 @@ def test_a_gateways_batch_is_unpacked_and_its_refused_events_are_numbered():
     assert indexes == {"unknown_type": "0,5,10,15", "unknown_subscription": "7,14"}, indexes
 
 
+def many(count, first, **other):
+    """Events whose totals tell them apart; the fifth, tenth… are of an unknown type."""
+    return [event(f"m{first + i}", type="request" if (i + 1) % 5 else "nothing", data={"total": first + i}, **other)
+            for i in range(count)]
+
+
+def test_an_array_of_events_is_unpacked_and_its_refused_events_are_numbered():
+    usage, rejected = send([structured(many(200, 3000), BATCH)], usage=160, rejected=1)
+    values = [e["entries"][0]["value"] for e in usage]
+    assert all(values.count(str(3000 + i)) == ((i + 1) % 5 > 0) for i in range(200))
+    [found] = [r for r in rejected if r["headers"].get("tollway_index", "").startswith("4,9,14,")]
+    assert found["headers"]["tollway_reason"] == "unknown_type"
+    assert found["headers"]["tollway_index"] == ",".join(map(str, range(4, 200, 5)))
+    assert json.loads(found["value"]) == many(200, 3000)
+
+
+def test_lines_of_events_are_unpacked_and_a_broken_line_is_one_of_them():
+    lines = [json.dumps(one) for one in many(9, 4000)]
+    lines[2] = lines[2][:-1]
+    usage, rejected = send([structured("\n".join(lines) + "\n\n", "application/x-ndjson")], usage=7, rejected=2)
+    values = [e["entries"][0]["value"] for e in usage]
+    assert [i for i in range(9) if str(4000 + i) in values] == [0, 1, 3, 5, 6, 7, 8]
+    indexes = {r["headers"]["tollway_reason"]: r["headers"]["tollway_index"] for r in rejected
+               if r["headers"].get("tollway_index") in ("2", "4")}
+    assert indexes == {"invalid_json": "2", "unknown_type": "4"}, indexes
+
+
+def test_an_array_that_breaks_off_loses_nothing_and_counts_once_when_it_is_sent_again():
+    whole = json.dumps([one for one in many(110, 5000) if one["type"] == "request"])
+    broken = whole[:whole.index('"m5100"') + 3]
+    usage, rejected = send([structured(broken, BATCH)], usage=80, rejected=1)
+    [found] = [r for r in rejected if r["headers"].get("tollway_index") == "80"]
+    assert found["headers"]["tollway_reason"] == "invalid_json" and found["value"] == broken
+    assert found["headers"]["tollway_detail"].endswith("; the events before it are taken"), found["headers"]
+    again, _ = send([structured(whole, BATCH)], usage=88)
+    identities = {e["identity"] for e in again if 5000 <= float(e["entries"][0]["value"]) < 5110}
+    assert len(identities) == 88, len(identities)
+
+
+def test_what_is_no_array_is_kept_whole():
+    for value, reason in (('{"id":"x"}', "invalid_batch"), ("", "invalid_json")):
+        _, rejected = send([structured(value, BATCH, key="no-array")], rejected=1)
+        found = [r for r in rejected if r["key"] == "no-array"][-1]
+        assert found["headers"]["tollway_reason"] == reason and found["value"] == value, found
+    send([structured([], BATCH), structured("\n \n", "application/x-ndjson")])
+
+
 def test_records_of_all_forms_are_taken_together():
     batch = gateway_batch.Batch()
     for i in range(3):
@@ -134,12 +181,13 @@ def test_records_of_all_forms_are_taken_together():
              lambda i: binary(f"tog{i}", json.dumps({"total": 2000 + i})),
              lambda i: structured(event(f"tog{i}", type="nothing")),
              lambda i: {"hex": batch.encode().hex(), "headers": {"content-type": gateway_batch.CONTENT_TYPE}},
-             lambda i: structured(event(f"tog{i}", data={"total": 2000 + i, "pad": "p" * 70000}))]
-    records = [forms[i % 5](i) for i in range(50)]
-    usage, _ = send(records, usage=30 + 30, rejected=10)
+             lambda i: structured(event(f"tog{i}", data={"total": 2000 + i, "pad": "p" * 70000})),
+             lambda i: structured([event(f"tog{i}", data={"total": 2000 + i})], BATCH)]
+    records = [forms[i % 6](i) for i in range(60)]
+    usage, _ = send(records, usage=40 + 30, rejected=10)
     values = [e["entries"][0]["value"] for e in usage]
-    for i in range(50):
-        assert values.count(str(2000 + i)) == (i % 5 in (0, 1, 4)), i
+    for i in range(60):
+        assert values.count(str(2000 + i)) == (i % 6 in (0, 1, 4, 5)), i
     assert [values.count(str(1000 + i)) for i in range(3)] == [10, 10, 10]
 
 
@@ -147,8 +195,9 @@ def test_a_damaged_batch_is_kept_whole():
     record = {"hex": gateway_batch.Batch().encode()[:-1].hex(),
               "headers": {"content-type": gateway_batch.CONTENT_TYPE}}
     _, rejected = send([record], rejected=1)
-    [found] = [r for r in rejected if r["headers"]["tollway_reason"] == "invalid_batch"]
-    assert found["hex"] == record["hex"] and "tollway_index" not in found["headers"], found
+    [found] = [r for r in rejected if r.get("hex") == record["hex"]]
+    assert found["headers"]["tollway_reason"] == "invalid_batch", found
+    assert "tollway_index" not in found["headers"], found
 
 
 def test_the_group_goes_on_where_it_was():

@@ -67,9 +67,17 @@ Test(content_mode, a_record_without_a_type_is_structured_or_has_attributes)
     cr_assert_eq(kafka("application/json", true), CONTENT_BINARY);
     cr_assert_eq(kafka("text/plain", true), CONTENT_BINARY);
     cr_assert_eq(kafka("text/plain", false), -1);
-    cr_assert_eq(kafka("application/cloudevents-batch+json", false), -1);
     cr_assert_eq(kafka("application/cloudevents+avro", true), -1);
     cr_assert_eq(kafka("application/vnd.tollway.gateway-batch", false), CONTENT_GATEWAY);
+}
+
+Test(content_mode, a_record_holds_many_events_when_its_type_says_so)
+{
+    cr_assert_eq(kafka("application/cloudevents-batch+json", false), CONTENT_BATCH);
+    cr_assert_eq(kafka("application/cloudevents-batch+json", true), CONTENT_BATCH);
+    cr_assert_eq(kafka("application/x-ndjson", false), CONTENT_LINES);
+    cr_assert_eq(kafka("application/jsonl; charset=utf-8", false), CONTENT_LINES);
+    cr_assert_eq(kafka("application/x-ndjson", true), CONTENT_BINARY);
 }
 
 Test(rate, a_key_may_send_its_rate_and_then_waits)
