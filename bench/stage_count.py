@@ -16,7 +16,9 @@ USAGE = [
 ]
 EVENTS = [
     ("json, 1 a message", {"form": "json"}, 0.7, 1.1),
+    ("json, 100 a message", {"form": "json-batch", "batch": 100}, 0.9, 1.5),
     ("gateway batch of 100", {"form": "gateway", "batch": 100}, 2.5, 4),
+    ("gateway batch of 100, numbered", {"form": "gateway", "batch": 100, "numbered": 1}, 2.5, 4),
 ]
 
 

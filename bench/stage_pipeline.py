@@ -85,7 +85,9 @@ def memory(line, stage):
 
 
 def freshness(line, figures, rate, probes):
-    """While others send: an event of a subscription of its own, until a meter query shows it."""
+    """While others send: an event of a subscription of its own, until a meter query shows it. The
+    rounds before sent all they could; what Kafka's log of them owes the disk is no part of half load."""
+    os.sync()
     bucket, seconds = line.bucket, probes * 0.15 + 5
     name = "01ARZ3NDEKTSV4RRFF%08d" % (bucket.subscriptions - 1)
     counts = bucket.folder / "counts-fresh"
