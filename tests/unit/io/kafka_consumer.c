@@ -1,7 +1,7 @@
 #include "common/io/kafka.h"
 
 #include "common/base/fault.h"
-#include "tests/unit/io/mock_cluster.h"
+#include "tests/support/mock_cluster.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

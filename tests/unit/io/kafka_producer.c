@@ -2,7 +2,7 @@
 
 #include "common/base/fault.h"
 #include "common/io/kafka_parts.h"
-#include "tests/unit/io/mock_cluster.h"
+#include "tests/support/mock_cluster.h"
 
 #include <criterion/criterion.h>
 #include <poll.h>

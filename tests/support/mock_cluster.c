@@ -1,4 +1,4 @@
-#include "tests/unit/io/mock_cluster.h"
+#include "tests/support/mock_cluster.h"
 
 #include "common/base/fault.h"
 

@@ -1,0 +1,232 @@
+#include "ingest/edges/delivery.h"
+#include "tests/support/mock_cluster.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+/* Each case has a broker of its own, and so much time that only a hang is told by it. */
+
+enum { PARTITIONS = 2, PATIENCE_S = 20, NEVER_MS = 60000 };
+
+static struct mock mock;
+static uv_loop_t loop;
+static struct producer *producer;
+static struct delivery *delivery;
+static struct metrics *metrics;
+static struct catalog_subscription subscriptions[PARTITIONS];
+
+static void start(void)
+{
+    mock_init(&mock, PARTITIONS);
+    uv_loop_init(&loop);
+    metrics = measures_new();
+    for (int i = 0; i < PARTITIONS; i++)
+        subscriptions[i] = (struct catalog_subscription){
+            .id = text_of("01ARZ3NDEKTSV4RRFFQ69G5FAV"), .partition = i};
+}
+
+static void begin(size_t batch_events, int64_t message_timeout_ms)
+{
+    struct delivery_config config = {
+        .limits = {.events = batch_events, .bytes = 1 << 20, .linger_ms = NEVER_MS},
+        .in_flight_bytes_max = 64 << 20,
+        .usage_topic = "t",
+        .rejected_topic = "t",
+    };
+
+    cr_assert_eq(producer_new(&mock.config, 64 << 20, message_timeout_ms, &producer), 0);
+    delivery = delivery_new(&loop, producer, &config, metrics);
+    delivery_set_partitions(delivery, PARTITIONS);
+}
+
+static void stop(void)
+{
+    delivery_close(delivery);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    producer_free(producer);
+    delivery_free(delivery);
+    metrics_free(metrics);
+    mock_deinit(&mock);
+}
+
+TestSuite(delivery, .init = start, .fini = stop, .timeout = 60);
+
+/* --- clients --- */
+
+struct client {
+    struct waiter waiter; /* first: waiters are cast back */
+    int told;
+};
+
+static void on_done(struct waiter *waiter)
+{
+    ((struct client *)waiter)->told++;
+}
+
+static void add(struct client *client, int partition)
+{
+    const struct catalog_meter meter = {.slug = text_of("calls"), .aggregation = AGGREGATION_COUNT};
+    const struct fingerprint_entry entry = {.meter = &meter};
+    const struct admitted admitted = {.subscription = &subscriptions[partition],
+                                      .subject = text_of(NULL),
+                                      .entries = &entry,
+                                      .entry_count = 1};
+
+    delivery_add(delivery, &admitted, &client->waiter);
+}
+
+/* One event, and nothing else to wait for. */
+static void send_one(struct client *client, int partition)
+{
+    delivery_hold(&client->waiter, on_done);
+    add(client, partition);
+    delivery_release(&client->waiter);
+}
+
+static void turn_until(bool (*is_so)(const void *), const void *context)
+{
+    uint64_t until = uv_hrtime() + (uint64_t)PATIENCE_S * 1000000000;
+
+    while (!is_so(context) && uv_hrtime() < until)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    cr_assert(is_so(context));
+}
+
+static bool is_told(const void *client)
+{
+    return ((const struct client *)client)->told > 0;
+}
+
+static bool is_on_its_way(const void *count)
+{
+    return producer_unconfirmed(producer) == *(const int64_t *)count;
+}
+
+static bool is_settled(const void *context)
+{
+    (void)context;
+    return delivery_unsettled(delivery) == 0;
+}
+
+static int64_t batches(void)
+{
+    return metrics_get(metrics, MEASURE_BATCHES, 0);
+}
+
+/* --- cases --- */
+
+Test(delivery, who_waits_is_told_once_when_all_its_batches_are_acknowledged)
+{
+    struct client client = {.told = 0};
+
+    begin(1000, NEVER_MS);
+    delivery_hold(&client.waiter, on_done);
+    for (int i = 0; i < 10; i++)
+        add(&client, i % PARTITIONS);
+    delivery_release(&client.waiter);
+    cr_assert_eq(client.told, 0);
+    turn_until(is_told, &client);
+    turn_until(is_settled, NULL);
+    cr_assert_eq(client.told, 1);
+    cr_assert_not(client.waiter.failed);
+    cr_assert_eq(batches(), PARTITIONS);
+    cr_assert_eq(delivery_in_flight_bytes(delivery), 0);
+}
+
+Test(delivery, who_has_more_to_send_is_not_told_before_it_lets_go)
+{
+    struct client client = {.told = 0};
+
+    begin(1000, NEVER_MS);
+    delivery_hold(&client.waiter, on_done);
+    add(&client, 0);
+    turn_until(is_settled, NULL);
+    cr_assert_eq(client.told, 0);
+    delivery_release(&client.waiter);
+    cr_assert_eq(client.told, 1);
+}
+
+Test(delivery, events_gather_while_a_batch_is_on_its_way_and_leave_together)
+{
+    struct client first = {.told = 0}, others[5] = {{.told = 0}};
+    const int64_t one = 1;
+
+    begin(1000, NEVER_MS);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 2000);
+    send_one(&first, 0);
+    turn_until(is_on_its_way, &one);
+    for (int i = 0; i < 5; i++) {
+        send_one(&others[i], 0);
+        for (int turn = 0; turn < 3; turn++)
+            uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    cr_assert_eq(producer_unconfirmed(producer), 1);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 0);
+    turn_until(is_settled, NULL);
+    cr_assert_eq(batches(), 2);
+    cr_assert_eq(first.told, 1);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(others[i].told, 1);
+}
+
+Test(delivery, a_full_batch_waits_for_none)
+{
+    struct client clients[3] = {{.told = 0}};
+    const int64_t one = 1;
+
+    begin(2, NEVER_MS);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 300);
+    send_one(&clients[0], 0);
+    turn_until(is_on_its_way, &one);
+    send_one(&clients[1], 0);
+    cr_assert_eq(producer_unconfirmed(producer), 1);
+    send_one(&clients[2], 0);
+    cr_assert_eq(producer_unconfirmed(producer), 2);
+    turn_until(is_settled, NULL);
+}
+
+Test(delivery, a_single_event_leaves_though_more_were_under_way_before)
+{
+    struct client crowd[8] = {{.told = 0}}, alone = {.told = 0};
+
+    begin(1000, NEVER_MS);
+    for (int i = 0; i < 8; i++)
+        send_one(&crowd[i], i % PARTITIONS);
+    turn_until(is_settled, NULL);
+    send_one(&alone, 0);
+    turn_until(is_told, &alone);
+}
+
+Test(delivery, who_waits_for_a_batch_that_was_given_up_hears_that_it_failed)
+{
+    struct client lost = {.told = 0};
+
+    begin(1000, 500);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 4000);
+    send_one(&lost, 0);
+    turn_until(is_told, &lost);
+    cr_assert(lost.waiter.failed);
+    cr_assert_eq(metrics_get(metrics, MEASURE_DELIVERY_FAILURES, 0), 1);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 0);
+}
+
+Test(delivery, a_rejected_record_that_is_too_large_is_kept_without_its_value)
+{
+    struct client client = {.told = 0};
+    struct kafka_message got[2], message = {.partition = 1, .key = text_of("k")};
+    size_t length = 2 << 20;
+    char *value = calloc(1, length);
+
+    begin(1000, NEVER_MS);
+    message.value = text_from(value, length);
+    delivery_hold(&client.waiter, on_done);
+    delivery_reject(delivery, &message, &client.waiter);
+    delivery_release(&client.waiter);
+    turn_until(is_told, &client);
+    cr_assert_not(client.waiter.failed);
+    cr_assert_eq(read_topic(&mock, got, ARRAY_LEN(got)), 1);
+    cr_assert(text_is(got[0].key, "k"));
+    cr_assert(text_is_absent(got[0].value));
+    free(value);
+}
