@@ -149,8 +149,8 @@ static void bench_lines(const char *name, const char *price, bool is_graduated, 
 /* --- invoices --- */
 
 struct counted {
-    struct invoice_window windows[DAYS];
-    size_t window_count;
+    struct invoice_window windows[CARDS][DAYS];
+    size_t window_count, calls;
     uint64_t state;
 };
 
@@ -158,6 +158,7 @@ static int usage_of(void *context, const struct rate_card *card, struct window p
                     struct invoice_usage *usage)
 {
     struct counted *counted = context;
+    struct invoice_window *windows = counted->windows[counted->calls++ % CARDS];
     int64_t sum = 0;
 
     (void)card;
@@ -165,11 +166,11 @@ static int usage_of(void *context, const struct rate_card *card, struct window p
     for (size_t i = 0; i < counted->window_count; i++) {
         int64_t quantity = (int64_t)(next_random(&counted->state) % 100000);
 
-        counted->windows[i].quantity = decimal_from_int(quantity);
+        windows[i].quantity = decimal_from_int(quantity);
         sum += quantity;
     }
     usage->quantity = decimal_from_int(sum);
-    usage->windows = counted->windows;
+    usage->windows = windows;
     usage->window_count = counted->window_count;
     return 0;
 }
@@ -223,10 +224,12 @@ static void billed_init(struct billed *billed, size_t windows)
         !periods_next(&billed->subscription, &billed->boundary, &billed->boundary))
         fail("no second boundary");
     first = instant_minute(billed->boundary.ended.window.from);
-    for (size_t i = 0; i < windows; i++)
-        billed->counted.windows[i].window =
-            (struct window){instant_from_minute(first + (int64_t)i * 1440),
-                            instant_from_minute(first + ((int64_t)i + 1) * 1440)};
+    for (size_t i = 0; i < CARDS * DAYS; i++) {
+        int64_t from = first + (int64_t)(i % DAYS) * 1440;
+
+        billed->counted.windows[i / DAYS][i % DAYS].window =
+            (struct window){instant_from_minute(from), instant_from_minute(from + 1440)};
+    }
 }
 
 static void bench_invoices(const char *name, size_t windows, bool writes, int rounds)
