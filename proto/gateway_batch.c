@@ -469,7 +469,7 @@ static inline char *spell_short(uint64_t mantissa, unsigned scale, char *at)
 {
     uint64_t power = digits_powers[scale], whole = scale > 0 ? mantissa / power : mantissa;
 
-    at = digits_write(at, whole, digits_count(whole));
+    at = digits_write_all(at, whole);
     if (scale == 0)
         return at;
     *at++ = '.';

@@ -1,5 +1,5 @@
 /*
- * digits.c - the tables behind digits.h.
+ * digits.c - the tables behind digits.h, and its long numbers.
  */
 #include "common/base/digits.h"
 
@@ -30,3 +30,12 @@ const uint64_t digits_powers[DIGITS_MAX] = {
     1000000000000000000,
     10000000000000000000u,
 };
+
+char *digits_write_many(char *at, uint64_t number)
+{
+    unsigned last = (unsigned)(number % 100000000);
+
+    at = digits_write_all(at, number / 100000000);
+    at = digits_write_four(at, last / 10000);
+    return digits_write_four(at, last % 10000);
+}

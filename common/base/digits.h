@@ -20,15 +20,6 @@ extern const char digits_pairs[201];
 
 extern const uint64_t digits_powers[DIGITS_MAX]; /* of ten */
 
-/* How many digits it has; 0 has one. */
-static inline int digits_count(uint64_t number)
-{
-    /* 1233 / 4096 is log10(2), near enough for 64 bits: at most one too many. */
-    int most = (64 - __builtin_clzll(number | 1)) * 1233 >> 12;
-
-    return most + (number >= digits_powers[most] || most == 0);
-}
-
 static inline void digits_write_pair(char *at, unsigned number)
 {
     memcpy(at, digits_pairs + 2 * (size_t)number, 2);
@@ -46,6 +37,46 @@ static inline char *digits_write(char *at, uint64_t number, int count)
     return at + count;
 }
 
+static inline char *digits_write_four(char *at, unsigned number)
+{
+    digits_write_pair(at, number / 100);
+    digits_write_pair(at + 2, number % 100);
+    return at + 4;
+}
+
+/* Those of a number below 10000. */
+static inline char *digits_write_few(char *at, unsigned number)
+{
+    if (number < 10) {
+        *at = (char)('0' + (int)number);
+        return at + 1;
+    }
+    if (number < 100) {
+        digits_write_pair(at, number);
+        return at + 2;
+    }
+    if (number < 1000) {
+        *at = (char)('0' + (int)(number / 100));
+        digits_write_pair(at + 1, number % 100);
+        return at + 3;
+    }
+    return digits_write_four(at, number);
+}
+
+char *digits_write_many(char *at, uint64_t number); /* from 10^8 on */
+
+/* As many as it has, 0 has one: at most DIGITS_MAX. By branches rather than by counting them first:
+ * what follows needn't wait for where they end. */
+static inline char *digits_write_all(char *at, uint64_t number)
+{
+    if (number < 10000)
+        return digits_write_few(at, (unsigned)number);
+    if (number >= 100000000)
+        return digits_write_many(at, number);
+    at = digits_write_few(at, (unsigned)number / 10000);
+    return digits_write_four(at, (unsigned)number % 10000);
+}
+
 /* All of them, behind a sign where it is below 0: at most DIGITS_MAX bytes. */
 static inline char *digits_write_int(char *at, int64_t number)
 {
@@ -53,18 +84,16 @@ static inline char *digits_write_int(char *at, int64_t number)
 
     if (number < 0)
         *at++ = '-';
-    return digits_write(at, size, digits_count(size));
+    return digits_write_all(at, size);
 }
 
 /* All digits of an amount: at most 2^127, so of what is above 10^19 there are 64 bits. */
 static inline char *digits_write_wide(char *at, uint128 number)
 {
     const uint64_t part = digits_powers[DIGITS_MAX - 1];
-    uint64_t above;
 
     if (number >> 64 == 0)
-        return digits_write(at, (uint64_t)number, digits_count((uint64_t)number));
-    above = (uint64_t)(number / part);
-    at = digits_write(at, above, digits_count(above));
+        return digits_write_all(at, (uint64_t)number);
+    at = digits_write_all(at, (uint64_t)(number / part));
     return digits_write(at, (uint64_t)(number % part), DIGITS_MAX - 1);
 }

@@ -339,7 +339,7 @@ static char *write_small(char *at, uint64_t size, int digits)
 {
     uint64_t whole = whole_units(size, digits);
 
-    at = digits_write(at, whole, digits_count(whole));
+    at = digits_write_all(at, whole);
     if (digits) {
         *at++ = '.';
         at = digits_write(at, size - whole * digits_powers[digits], digits);

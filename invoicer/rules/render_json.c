@@ -121,7 +121,7 @@ static char *put_usage(char *at, const struct invoice_line *line, const struct c
     at = json_put_decimal(at, ",\"quantity\":", line->usage.quantity);
     if (line->card->price.kind == PRICE_PERCENTAGE) {
         at = string_write(at, ",\"events\":");
-        at = digits_write(at, line->usage.events, digits_count(line->usage.events));
+        at = digits_write_all(at, line->usage.events);
     }
     at = put_billed(at, line, currency);
     return put_windows(at, &line->usage);

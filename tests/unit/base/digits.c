@@ -8,7 +8,7 @@
 
 static void write(uint64_t number, char text[DIGITS_MAX + 1])
 {
-    *digits_write(text, number, digits_count(number)) = '\0';
+    *digits_write_all(text, number) = '\0';
 }
 
 static void assert_as_printf(uint64_t number)
@@ -30,6 +30,16 @@ Test(digits, are_those_that_printf_writes_on_both_sides_of_every_power)
     for (int i = 0; i < 64; i++)
         assert_as_printf(UINT64_C(1) << i);
     assert_as_printf(UINT64_MAX);
+}
+
+Test(digits, of_random_numbers_of_every_length_are_those_of_printf)
+{
+    uint64_t random = 1;
+
+    for (int i = 0; i < 200000; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        assert_as_printf(random >> (i % 64));
+    }
 }
 
 Test(digits, come_with_zeros_in_front_where_more_are_asked_for)
