@@ -234,16 +234,31 @@ static char *write_fraction(char *at, uint64_t fraction)
     return digits_write(at, fraction, places);
 }
 
-size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
+/* Below 0, or from 18 million on. */
+COLD static size_t format_large(struct decimal value, char text[DECIMAL_TEXT_MAX])
 {
     uint128 size = value.units < 0 ? -(uint128)value.units : (uint128)value.units;
-    uint128 whole = size >> 64 ? size / ONE : (uint64_t)size / (uint64_t)ONE;
+    uint128 whole = size / ONE;
     uint64_t fraction = (uint64_t)(size - whole * ONE);
     char *at = text;
 
     if (value.units < 0)
         *at++ = '-';
     at = digits_write_wide(at, whole);
+    if (fraction)
+        at = write_fraction(at, fraction);
+    *at = '\0';
+    return (size_t)(at - text);
+}
+
+size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX])
+{
+    uint64_t units = (uint64_t)value.units, whole = units / ONE, fraction = units - whole * ONE;
+    char *at;
+
+    if (value.units >> 64)
+        return format_large(value, text);
+    at = digits_write_all(text, whole);
     if (fraction)
         at = write_fraction(at, fraction);
     *at = '\0';

@@ -309,69 +309,37 @@ int money_of(struct decimal amount, const struct currency *currency, struct mone
     return 0;
 }
 
-/* Whole units; the divisions that nearly all currencies need are by constants, which cost little.
- */
-static uint64_t whole_units(uint64_t minor, int digits)
+/* Any amount in any currency. */
+COLD static size_t format(int128 minor, int digits, char text[MONEY_TEXT_MAX])
 {
-    switch (digits) {
-    case 0:
-        return minor;
-    case 2:
-        return minor / 100;
-    case 3:
-        return minor / 1000;
-    default:
-        return minor / digits_powers[digits];
-    }
-}
+    uint128 size = size_of(minor), whole = size / digits_powers[digits];
+    char *at = text;
 
-static size_t format_zero(int digits, char text[MONEY_TEXT_MAX])
-{
-    size_t length = digits ? (size_t)digits + 2 : 1;
-
-    memcpy(text, "0.000000", 8);
-    text[length] = '\0';
-    return length;
-}
-
-/* What 64 bits hold, which is all but the sums of the largest. */
-static char *write_small(char *at, uint64_t size, int digits)
-{
-    uint64_t whole = whole_units(size, digits);
-
-    at = digits_write_all(at, whole);
-    if (digits) {
-        *at++ = '.';
-        at = digits_write(at, size - whole * digits_powers[digits], digits);
-    }
-    return at;
-}
-
-static char *write_large(char *at, uint128 size, int digits)
-{
-    uint128 whole = size / digits_powers[digits];
-
+    if (minor < 0)
+        *at++ = '-';
     at = digits_write_wide(at, whole);
     if (digits) {
         *at++ = '.';
         at = digits_write(at, (uint64_t)(size - whole * digits_powers[digits]), digits);
     }
-    return at;
-}
-
-size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX])
-{
-    uint128 size = size_of(money.minor);
-    char *at = text;
-
-    if (size == 0)
-        return format_zero(currency->digits, text);
-    if (money.minor < 0)
-        *at++ = '-';
-    at = size >> 64 ? write_large(at, size, currency->digits)
-                    : write_small(at, (uint64_t)size, currency->digits);
     *at = '\0';
     return (size_t)(at - text);
+}
+
+/* Nearly all are cents that 64 bits hold. */
+size_t money_format_some(struct money money, const struct currency *currency,
+                         char text[MONEY_TEXT_MAX])
+{
+    uint64_t minor = (uint64_t)money.minor;
+    char *at;
+
+    if (money.minor >> 64 || currency->digits != 2)
+        return format(money.minor, currency->digits, text);
+    at = digits_write_all(text, minor / 100);
+    *at = '.';
+    digits_write_pair(at + 1, (unsigned)(minor % 100));
+    at[3] = '\0';
+    return (size_t)(at + 3 - text);
 }
 
 /* Not by way of struct decimal: totals may be larger than the largest quantity that is taken in. */

@@ -12,7 +12,7 @@
 
 #include "common/base/decimal.h"
 
-enum { MONEY_TEXT_MAX = 48 };
+enum { MONEY_TEXT_MAX = 44 };
 
 struct currency {
     char code[4];
@@ -74,7 +74,19 @@ MUST_USE int money_subtract(struct money a, struct money b, struct money *differ
 int money_compare(struct money a, struct money b);
 /* An amount that is given: MONEY_TOO_FINE rather than rounded. */
 MUST_USE int money_of(struct decimal amount, const struct currency *currency, struct money *money);
+size_t money_format_some(struct money money, const struct currency *currency,
+                         char text[MONEY_TEXT_MAX]); /* what money_format does if it isn't 0 */
 /* "12.30", "-0.05", "1200" (of a currency without minor unit), and a NUL; returns the length. */
-size_t money_format(struct money money, const struct currency *currency, char text[MONEY_TEXT_MAX]);
+static inline size_t money_format(struct money money, const struct currency *currency,
+                                  char text[MONEY_TEXT_MAX])
+{
+    size_t length = currency->digits ? (size_t)currency->digits + 2 : 1;
+
+    if (money.minor != 0)
+        return money_format_some(money, currency, text);
+    memcpy(text, "0.000000", 8);
+    text[length] = '\0';
+    return length;
+}
 /* Reads what money_format wrote, and amounts with fewer decimals. */
 MUST_USE int money_parse(struct text text, const struct currency *currency, struct money *money);
