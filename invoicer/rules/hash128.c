@@ -1,7 +1,8 @@
 #include "invoicer/rules/hash128.h"
 
+#include "common/base/xxh3.h"
+
 #include <string.h>
-#include <xxhash.h>
 
 void hash128(struct text text, uint8_t bytes[HASH128_BYTES])
 {

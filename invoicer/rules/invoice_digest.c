@@ -6,8 +6,6 @@
  */
 #include "invoicer/rules/invoice_digest.h"
 
-#include <xxhash.h>
-
 /* More than what isn't in an array takes: of an invoice but for its texts, of a line, of a text. */
 enum { INVOICE_NUMBERS = 512, LINE_NUMBERS = 192, LENGTH = sizeof(int64_t) };
 
@@ -135,10 +133,13 @@ static size_t inputs_most(const struct invoice *invoice)
     return most;
 }
 
-static void write_hex(uint64_t number, char text[16])
+static void write_hex(const uint8_t bytes[HASH128_BYTES], char *text)
 {
-    for (int i = 0; i < 16; i++)
-        text[i] = "0123456789abcdef"[number >> (60 - 4 * i) & 15];
+    for (size_t i = 0; i < HASH128_BYTES; i++) {
+        text[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        text[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    text[2 * HASH128_BYTES] = '\0';
 }
 
 bool invoice_digest(const struct invoice *invoice, struct arena *arena,
@@ -146,15 +147,13 @@ bool invoice_digest(const struct invoice *invoice, struct arena *arena,
 {
     size_t most = inputs_most(invoice);
     char *inputs = arena_take_unset(arena, most), *end;
-    XXH128_hash_t hash;
+    uint8_t hash[HASH128_BYTES];
 
     if (!inputs)
         return false;
     end = put_inputs(inputs, invoice);
     assert((size_t)(end - inputs) <= most);
-    hash = XXH3_128bits(inputs, (size_t)(end - inputs));
-    write_hex(hash.high64, digest);
-    write_hex(hash.low64, digest + 16);
-    digest[32] = '\0';
+    hash128(text_from(inputs, (size_t)(end - inputs)), hash);
+    write_hex(hash, digest);
     return true;
 }
