@@ -31,13 +31,13 @@ struct builder {
     size_t charge_count, charge_room;
     struct invoice_line *lines;
     size_t count;
-    struct rated_line *scratch; /* for one rating */
-    size_t scratch_room;
+    struct rated_line *details; /* where the next ones go */
+    size_t detail_room;
 };
 
 /* --- what falls due --- */
 
-enum { CHARGES_USUAL = 16 };
+enum { CHARGES_USUAL = 16, DETAILS_USUAL = 32 };
 
 /* For one more charge. */
 static int make_room(struct builder *builder)
@@ -106,13 +106,14 @@ static bool recur_alike(const struct rate_card *a, const struct rate_card *b)
            a->cadence.days == b->cadence.days && a->cadence.seconds == b->cadence.seconds;
 }
 
-/* Most of a plan's cards share a cadence: each looks at the one before it. */
+/* Most of a plan's cards share a cadence: each looks at the one before it, and takes the charges of
+ * the first that recurs so. */
 static int list_term(struct builder *builder, const struct billing_period *period,
                      enum price_term term)
 {
     const struct phase *phase;
     const struct rate_card *last = NULL;
-    size_t from = 0, to;
+    size_t from = 0, to = 0;
     int r = 0;
 
     if (period->phase == PERIODS_NONE)
@@ -123,10 +124,13 @@ static int list_term(struct builder *builder, const struct billing_period *perio
 
         if (!card->has_price || card->price.term != term)
             continue;
-        to = builder->charge_count;
-        r = last && recur_alike(last, card) ? list_again(builder, card, from, to)
-                                            : list_periods(builder, card, period);
-        from = to;
+        if (last && recur_alike(last, card)) {
+            r = list_again(builder, card, from, to);
+        } else {
+            from = builder->charge_count;
+            r = list_periods(builder, card, period);
+            to = builder->charge_count;
+        }
         last = card;
     }
     return r;
@@ -168,8 +172,8 @@ enum { ADJUSTMENT_MAX = DIGITS_MAX + 16 };
 static struct text line_id(struct builder *builder, const struct charge *charge, size_t adjustment)
 {
     struct text subscription = builder->subscription->id, path = charge->card->kept.path;
-    char *id =
-        arena_take(builder->arena, subscription.length + path.length + DIGITS_MAX + ADJUSTMENT_MAX);
+    char *id = arena_take_unset(builder->arena,
+                                subscription.length + path.length + DIGITS_MAX + ADJUSTMENT_MAX);
     char *end = id;
 
     if (!id)
@@ -192,25 +196,30 @@ static int name_line(struct builder *builder, const struct charge *charge, size_
 {
     const struct rate_card *card = charge->card;
 
-    line->id = line_id(builder, charge, adjustment);
-    line->price = card->kept.version;
-    line->phase_key = charge->plan->phases[charge->phase].key;
-    line->card_key = card->key;
-    line->name = card->name;
-    line->feature_key = card->feature_key;
-    line->card = card;
-    line->period = charge->period;
+    *line = (struct invoice_line){
+        .id = line_id(builder, charge, adjustment),
+        .phase_key = charge->plan->phases[charge->phase].key,
+        .card_key = card->key,
+        .name = card->name,
+        .feature_key = card->feature_key,
+        .price = card->kept.version,
+        .card = card,
+        .period = charge->period,
+    };
     return text_is_absent(line->id) ? INVOICE_NO_MEMORY : 0;
 }
 
-static int make_scratch(struct builder *builder, size_t room)
+/* For one more rating's lines: for several at once, so that little is left over of each room. */
+static int make_detail_room(struct builder *builder, size_t most)
 {
-    if (room <= builder->scratch_room)
+    size_t room = 2 * most + DETAILS_USUAL;
+
+    if (most <= builder->detail_room)
         return 0;
-    builder->scratch = arena_take_unset(builder->arena, room * sizeof(*builder->scratch));
-    if (!builder->scratch)
+    builder->details = arena_take_unset(builder->arena, room * sizeof(*builder->details));
+    if (!builder->details)
         return INVOICE_NO_MEMORY;
-    builder->scratch_room = room;
+    builder->detail_room = room;
     return 0;
 }
 
@@ -236,21 +245,18 @@ static int rate_line(struct builder *builder, const struct charge *charge,
 {
     const struct rate_card *card = line->card;
     struct rating_slice slice = slice_of(line);
-    struct rated_line *details;
-    int r = make_scratch(builder, rating_lines_max(&card->price));
+    int r = make_detail_room(builder, rating_lines_max(&card->price));
 
     if (r)
         return r;
     r = rating_rate(&card->price, &card->discounts, charge->plan->currency, &slice,
-                    builder->scratch, rating);
+                    builder->details, rating);
     if (r)
         return r == RATING_OVERFLOW ? INVOICE_OVERFLOW : INVOICE_NOT_RATED;
-    details = arena_take_unset(builder->arena, rating->line_count * sizeof(*details));
-    if (!details)
-        return INVOICE_NO_MEMORY;
-    memcpy(details, builder->scratch, rating->line_count * sizeof(*details));
-    line->details = details;
+    line->details = builder->details;
     line->detail_count = rating->line_count;
+    builder->details += rating->line_count;
+    builder->detail_room -= rating->line_count;
     return 0;
 }
 
@@ -303,13 +309,15 @@ static int add_adjustment(struct builder *builder, const struct invoice_billed *
                             &billed->plan->phases[billed->phase].cards[billed->card],
                             billed->period};
     struct invoice_line *line = &builder->lines[builder->count];
+    struct invoice_usage usage;
     struct rating rating;
-    int r = count_usage(builder, &charge, &line->usage);
-    bool is_same = decimal_compare(line->usage.quantity, billed->quantity) == 0;
+    int r = count_usage(builder, &charge, &usage);
+    bool is_same = decimal_compare(usage.quantity, billed->quantity) == 0;
 
     if (r || (is_same && is_said_by_quantity(&charge)))
         return r;
     r = name_line(builder, &charge, billed->adjustments + 1, line);
+    line->usage = usage;
     if (r == 0)
         r = rate_line(builder, &charge, line, &rating);
     if (r || (is_same && money_compare(rating.total, billed->total) == 0))
@@ -333,7 +341,7 @@ static int add_lines(struct builder *builder)
         return r;
     if (room > INVOICE_LINES_MAX)
         return INVOICE_TOO_LONG;
-    builder->lines = arena_take(builder->arena, room * sizeof(*builder->lines));
+    builder->lines = arena_take_unset(builder->arena, room * sizeof(*builder->lines));
     if (!builder->lines)
         return INVOICE_NO_MEMORY;
     for (size_t i = 0; i < builder->charge_count && r == 0; i++)

@@ -8,6 +8,7 @@
 #include "common/base/fault.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char pro[] =
@@ -149,6 +150,47 @@ Test(invoice, a_yearly_plan_lists_each_month_of_a_monthly_card)
     cr_assert_str_eq(billing_money(&billing, invoice.lines[12].total), "2");
     cr_assert_str_eq(billing_money(&billing, invoice.lines[23].total), "2");
     cr_assert_str_eq(billing_money(&billing, invoice.total), "1204");
+    billing_deinit(&billing);
+}
+
+/* Of more lines than a room for details holds, some of two tiers and some of none. */
+Test(invoice, each_of_many_lines_has_its_own_details)
+{
+    static const char plan[] =
+        "{'key':'day','version':1,'name':'Day','currency':'JPY','billingCadence':'P3M','phases':["
+        "{'key':'default','name':'Default','rateCards':["
+        "{'type':'usage_based','key':'api','name':'API','featureKey':'api','billingCadence':'P1D',"
+        "'price':{'type':'tiered','mode':'graduated','tiers':["
+        "{'upToAmount':'10','unitPrice':{'type':'unit','amount':'1'}},"
+        "{'unitPrice':{'type':'unit','amount':'100'}}]}}]}]}";
+    struct billing billing;
+    struct invoice_sources sources;
+    struct invoice invoice;
+    char day[16], quantity[8];
+
+    billing_init(&billing, plan,
+                 "{'id':'01ARZ3NDEKTSV4RRFFQ69G5FAV','customerKey':'acme',"
+                 "'activeFrom':'2026-01-01T00:00:00Z'}");
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(day, sizeof(day), "2026-%02d-%02d", i / 28 + 1, i % 28 + 1);
+        (void)snprintf(quantity, sizeof(quantity), "%d", i % 20);
+        billing_count(&billing, "api", day, quantity);
+    }
+    sources = billing_sources(&billing);
+
+    invoice = build(&billing, 1, &sources);
+
+    cr_assert_eq(invoice.line_count, 90);
+    for (size_t i = 0; i < invoice.line_count; i++) {
+        const struct invoice_line *line = &invoice.lines[i];
+        struct money sum = {0};
+
+        for (size_t j = 0; j < line->detail_count; j++) {
+            cr_assert_eq(line->details[j].tier, j + 1);
+            cr_assert_eq(money_add(sum, line->details[j].total, &sum), 0);
+        }
+        cr_assert_eq(money_compare(sum, line->total), 0, "line %zu", i);
+    }
     billing_deinit(&billing);
 }
 
