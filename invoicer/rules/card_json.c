@@ -49,36 +49,16 @@ static size_t place_of(const struct rated_line *detail)
     return 2 * tier + (detail->kind == RATED_FLAT);
 }
 
-/* NULL: none that says the same. */
-static const struct card_detail *kept_for(const struct card_kept *kept,
-                                          const struct rated_line *detail)
+const struct card_detail *card_kept_detail(const struct rate_card *card,
+                                           const struct rated_line *detail)
 {
+    const struct card_kept *kept = &card->kept;
     size_t place = place_of(detail);
 
     if (detail->kind == RATED_MINIMUM || place >= kept->detail_count ||
         decimal_compare(kept->details[place].unit_amount, detail->unit_amount) != 0)
         return NULL;
     return &kept->details[place];
-}
-
-void card_write_detail(const struct rate_card *card, const struct rated_line *detail,
-                       const struct currency *currency, struct buffer *json)
-{
-    const struct card_detail *kept = kept_for(&card->kept, detail);
-    const struct json_sums sums = {
-        .amount = detail->amount, .discount = detail->discount, .total = detail->total};
-    char *at;
-
-    if (!kept) {
-        rated_write_open(detail, &card->price, currency, json);
-        return;
-    }
-    at = buffer_open(json,
-                     kept->before.length + kept->behind.length + DECIMAL_TEXT_MAX + JSON_SUMS_MAX);
-    at = text_write(at, kept->before);
-    at += decimal_format(detail->quantity, at);
-    at = text_write(at, kept->behind);
-    buffer_close(json, json_put_sums(at, ",\"discount\":", &sums, currency));
 }
 
 static struct rated_line detail_at(const struct price *price, size_t place)

@@ -12,9 +12,10 @@
 #include "invoicer/rules/plan.h"
 #include "invoicer/rules/rating.h"
 
-/* A detail as rated_write_open writes it. */
-void card_write_detail(const struct rate_card *card, const struct rated_line *detail,
-                       const struct currency *currency, struct buffer *json);
+/* What rated_write_open writes of such a detail around its quantity, up to its amount; NULL: it
+ * isn't kept. */
+const struct card_detail *card_kept_detail(const struct rate_card *card,
+                                           const struct rated_line *detail);
 
 /* Keeps what invoice lines of a card in this phase say: `names` and `terms`. False: the arena is
  * full. */

@@ -61,29 +61,48 @@ static inline char *json_put_instant(char *at, const char *before, struct instan
     return at;
 }
 
-struct json_sums {
-    struct money amount, discount, credit, total;
+/* --- a number that is said again --- */
+
+/* Its text with the quotes: made once, and copied to where the number comes again. */
+struct json_known {
+    int128 number; /* a decimal's units, or an amount's */
+    size_t length;
+    char text[JSON_MONEY_MAX];
 };
 
-enum { JSON_SUMS_MAX = 4 * (JSON_MONEY_MAX + 20) };
-
-/* `,"amount":…`, the discount as the member `discount_name`, the credit where there is any as most
- * lines never know one, and the total: mostly the amount again, whose text is copied then. */
-static inline char *json_put_sums(char *at, const char *discount_name, const struct json_sums *sums,
-                                  const struct currency *currency)
+static inline void json_know_decimal(struct json_known *known, struct decimal decimal)
 {
-    const char *amount = at = string_write(at, ",\"amount\":");
-    size_t length;
+    known->number = decimal.units;
+    known->length = (size_t)(json_put_decimal(known->text, "", decimal) - known->text);
+}
 
-    at = json_put_money(at, "", sums->amount, currency);
-    length = (size_t)(at - amount);
-    at = json_put_money(at, discount_name, sums->discount, currency);
-    if (sums->credit.minor)
-        at = json_put_money(at, ",\"credit\":", sums->credit, currency);
-    at = string_write(at, ",\"total\":");
-    if (money_compare(sums->total, sums->amount) == 0)
-        return text_write(at, text_from(amount, length));
-    return json_put_money(at, "", sums->total, currency);
+static inline void json_know_money(struct json_known *known, struct money money,
+                                   const struct currency *currency)
+{
+    known->number = money.minor;
+    known->length = (size_t)(json_put_money(known->text, "", money, currency) - known->text);
+}
+
+static inline char *json_put_known(char *at, const char *before, const struct json_known *known)
+{
+    at = string_write(at, before);
+    memcpy(at, known->text, sizeof(known->text)); /* all of it: a few moves in place */
+    return at + known->length;
+}
+
+static inline char *json_put_decimal_again(char *at, const char *before, struct decimal decimal,
+                                           const struct json_known *known)
+{
+    return decimal.units == known->number ? json_put_known(at, before, known)
+                                          : json_put_decimal(at, before, decimal);
+}
+
+static inline char *json_put_money_again(char *at, const char *before, struct money money,
+                                         const struct currency *currency,
+                                         const struct json_known *known)
+{
+    return money.minor == known->number ? json_put_known(at, before, known)
+                                        : json_put_money(at, before, money, currency);
 }
 
 /* --- to the buffer's end --- */
@@ -102,14 +121,6 @@ static inline void json_write_money(struct buffer *json, const char *before, str
     char *at = buffer_open(json, strlen(before) + JSON_MONEY_MAX);
 
     buffer_close(json, json_put_money(at, before, money, currency));
-}
-
-static inline void json_write_sums(struct buffer *json, const char *discount_name,
-                                   const struct json_sums *sums, const struct currency *currency)
-{
-    char *at = buffer_open(json, JSON_SUMS_MAX);
-
-    buffer_close(json, json_put_sums(at, discount_name, sums, currency));
 }
 
 static inline void json_write_instant(struct buffer *json, const char *before,

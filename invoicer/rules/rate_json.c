@@ -36,29 +36,27 @@ void rated_write_before(const struct rated_line *line, const struct price *price
     else
         buffer_add_string(buffer, "null");
     add_description(line, price, buffer);
-    buffer_add_string(buffer, ",\"quantity\":\"");
+    buffer_add_string(buffer, ",\"quantity\":");
 }
 
 void rated_write_behind(const struct rated_line *line, const struct currency *currency,
                         struct buffer *buffer)
 {
     if (line->kind == RATED_MINIMUM)
-        json_write_money(buffer, "\",\"unitAmount\":", line->amount, currency);
+        json_write_money(buffer, ",\"unitAmount\":", line->amount, currency);
     else
-        json_write_decimal(buffer, "\",\"unitAmount\":", line->unit_amount);
+        json_write_decimal(buffer, ",\"unitAmount\":", line->unit_amount);
 }
 
 void rated_write_open(const struct rated_line *line, const struct price *price,
                       const struct currency *currency, struct buffer *buffer)
 {
-    struct json_sums sums = {
-        .amount = line->amount, .discount = line->discount, .total = line->total};
-    char quantity[DECIMAL_TEXT_MAX];
-
     rated_write_before(line, price, buffer);
-    buffer_add(buffer, quantity, decimal_format(line->quantity, quantity));
+    json_write_decimal(buffer, "", line->quantity);
     rated_write_behind(line, currency, buffer);
-    json_write_sums(buffer, ",\"discount\":", &sums, currency);
+    json_write_money(buffer, ",\"amount\":", line->amount, currency);
+    json_write_money(buffer, ",\"discount\":", line->discount, currency);
+    json_write_money(buffer, ",\"total\":", line->total, currency);
 }
 
 void rated_write(const struct rated_line *line, const struct price *price,

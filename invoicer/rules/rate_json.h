@@ -31,7 +31,7 @@ void rated_write(const struct rated_line *line, const struct price *price,
 /* The same without its last brace: members can follow. */
 void rated_write_open(const struct rated_line *line, const struct price *price,
                       const struct currency *currency, struct buffer *buffer);
-/* What stands in it before its quantity's digits and behind them, up to its amount. */
+/* What stands in it before its quantity and behind it, up to its amount. */
 void rated_write_before(const struct rated_line *line, const struct price *price,
                         struct buffer *buffer);
 void rated_write_behind(const struct rated_line *line, const struct currency *currency,
