@@ -333,7 +333,7 @@ STAGE stage_pack(struct bench *bench, const struct text *texts, size_t count)
 /* A batch each. */
 STAGE stage_gateway(struct bench *bench, const struct text *texts, size_t batches)
 {
-    struct gateway_event gateway;
+    const struct gateway_event *gateway;
     struct event_form form;
     const char *reason;
     size_t count;
@@ -341,14 +341,14 @@ STAGE stage_gateway(struct bench *bench, const struct text *texts, size_t batche
     assert(batches == 1);
     if (gateway_batch_open(bench->gateway, texts[0], &count, &reason))
         fail(reason);
-    event_form_init(&form, &bench->documents[0]);
-    for (size_t i = 0; gateway_batch_next(bench->gateway, &gateway); i++) {
+    event_form_init(&form, &bench->arena);
+    for (size_t i = 0; (gateway = gateway_batch_next(bench->gateway)) != NULL; i++) {
         struct refusal refusal = {.code = REFUSAL_NONE};
         struct admitted admitted;
         struct event event;
 
         event_prefetch_gateway(bench->catalog, bench->gateway, i, count);
-        if (event_from_gateway(&form, &gateway, &event, &refusal))
+        if (event_from_gateway(&form, gateway, &event, &refusal))
             fail(refusal_name(refusal.code));
         weigh(bench, &event, &admitted);
         pack(bench, &admitted);

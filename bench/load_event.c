@@ -14,7 +14,8 @@ enum { NUMBERS_MAX = GATEWAY_PROPERTIES_MAX, NUMBER_ROOM = 32, ID_ROOM = 64 };
 /* What an event is made of, before it is JSON. */
 struct draft {
     struct gateway_event event;
-    struct gateway_property properties[GATEWAY_PROPERTIES_MAX];
+    struct gateway_value properties[GATEWAY_PROPERTIES_MAX];
+    struct gateway_shape shape;
     char numbers[NUMBERS_MAX][NUMBER_ROOM];
     char id[ID_ROOM];
     char time[INSTANT_TEXT_MAX + 8];
@@ -66,34 +67,48 @@ static uint64_t size_by_name(struct text name, uint64_t *random)
     return rough * 4;
 }
 
-static struct text spell_number(struct text name, uint64_t *random, char *room)
+static void draft_number(struct text name, uint64_t *random, struct gateway_value *drafted)
 {
     uint64_t whole = size_by_name(name, random);
+
+    drafted->kind = GATEWAY_DECIMAL;
+    drafted->is.mantissa = (int128)whole;
+    if (whole > 1 && load_random(random, 4) == 0) {
+        drafted->scale = 3;
+        drafted->is.mantissa = (int128)whole * 1000 + (int128)load_random(random, 1000);
+    }
+}
+
+/* As a text that spells it. */
+static void turn_into_string(struct gateway_value *number, char *room)
+{
+    uint64_t mantissa = (uint64_t)number->is.mantissa;
     int length;
 
-    if (whole > 1 && load_random(random, 4) == 0)
-        length = snprintf(room, NUMBER_ROOM, "%llu.%03u", (unsigned long long)whole,
-                          (unsigned)load_random(random, 1000));
+    if (number->scale == 3)
+        length = snprintf(room, NUMBER_ROOM, "%llu.%03u", (unsigned long long)(mantissa / 1000),
+                          (unsigned)(mantissa % 1000));
     else
-        length = snprintf(room, NUMBER_ROOM, "%llu", (unsigned long long)whole);
-    return text_from(room, (size_t)length);
+        length = snprintf(room, NUMBER_ROOM, "%llu", (unsigned long long)mantissa);
+    number->kind = GATEWAY_STRING;
+    number->is.text = text_from(room, (size_t)length);
 }
 
 static void draft_property(const struct load_property *property, uint64_t *random, char *room,
-                           struct gateway_property *drafted)
+                           struct gateway_value *drafted)
 {
     int length;
 
-    *drafted = (struct gateway_property){.path = &property->path, .kind = GATEWAY_STRING};
+    *drafted = (struct gateway_value){.kind = GATEWAY_STRING};
     if (property->role == LOAD_DIMENSION) {
-        drafted->text = text_of(value_of(property->name, random));
+        drafted->is.text = text_of(value_of(property->name, random));
     } else if (property->role == LOAD_TEXT) {
         length = snprintf(room, NUMBER_ROOM, "user-%04u", (unsigned)load_random(random, 2000));
-        drafted->text = text_from(room, (size_t)length);
+        drafted->is.text = text_from(room, (size_t)length);
     } else {
-        drafted->text = spell_number(property->name, random, room);
-        if (load_random(random, 32) > 0) /* a number may come as a string, too */
-            drafted->kind = GATEWAY_DECIMAL;
+        draft_number(property->name, random, drafted);
+        if (load_random(random, 32) == 0) /* a number may come as a string, too */
+            turn_into_string(drafted, room);
     }
 }
 
@@ -143,9 +158,13 @@ static void draft(const struct load_subject *subject, uint64_t *random, struct d
         .source = text_of(sources[load_random(random, ARRAY_LEN(sources))]),
         .properties = drafted->properties,
         .property_count = count,
+        .shape = &drafted->shape,
     };
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        drafted->shape.paths[i] = &type->properties[i].path;
+        drafted->shape.sorted[i] = (uint8_t)i;
         draft_property(&type->properties[i], random, drafted->numbers[i], &drafted->properties[i]);
+    }
     draft_time(subject->time, random, drafted->time);
     draft_whom(subject, random, &drafted->event);
 }
@@ -170,8 +189,8 @@ void load_event_write(const struct load_subject *subject, uint64_t *random, stru
 
 /* --- breaking --- */
 
-static struct gateway_property *number_of(struct draft *drafted, const struct load_type *types,
-                                          size_t type_count)
+static struct gateway_value *number_of(struct draft *drafted, const struct load_type *types,
+                                       size_t type_count)
 {
     for (size_t t = 0; t < type_count; t++) {
         if (!text_equal(types[t].name, drafted->event.type))
@@ -184,23 +203,22 @@ static struct gateway_property *number_of(struct draft *drafted, const struct lo
     return NULL;
 }
 
-static const char *break_number(struct gateway_property *number, uint64_t *random)
+static const char *break_number(struct gateway_value *number, uint64_t *random)
 {
     static const struct {
-        const char *text, *code;
-        enum gateway_kind kind;
+        struct gateway_value value;
+        const char *code;
     } ways[] = {
-        {"-5", "negative_value", GATEWAY_DECIMAL},
-        {"0.0000000000001", "value_too_precise", GATEWAY_DECIMAL},
-        {"1000000000000000", "value_too_large", GATEWAY_DECIMAL},
-        {"many", "invalid_value", GATEWAY_STRING},
-        {"", "invalid_value", GATEWAY_TRUE},
-        {"", "missing_value", GATEWAY_NULL},
+        {{.kind = GATEWAY_DECIMAL, .is.mantissa = -5}, "negative_value"},
+        {{.kind = GATEWAY_DECIMAL, .scale = 13, .is.mantissa = 1}, "value_too_precise"},
+        {{.kind = GATEWAY_DECIMAL, .is.mantissa = 1000000000000000}, "value_too_large"},
+        {{.kind = GATEWAY_STRING, .is.text = {"many", 4}}, "invalid_value"},
+        {{.kind = GATEWAY_TRUE}, "invalid_value"},
+        {{.kind = GATEWAY_NULL}, "missing_value"},
     };
     size_t way = load_random(random, ARRAY_LEN(ways));
 
-    number->kind = ways[way].kind;
-    number->text = text_of(ways[way].text);
+    *number = ways[way].value;
     return ways[way].code;
 }
 
@@ -243,7 +261,7 @@ const char *load_event_break(const struct load_subject *subject, uint64_t *rando
                              struct buffer *json, bool *is_raw)
 {
     struct draft drafted;
-    struct gateway_property *number;
+    struct gateway_value *number;
     const char *code;
 
     draft(subject, random, &drafted);

@@ -1,19 +1,16 @@
 /*
  * gateway_batch.c - reads a gateway's batch.
  *
- * It is walked twice: on opening, to know that every number and length in it is right, so that one
- * broken batch is refused as a whole; and event by event afterwards, when nothing can be missing
- * any more and nothing is checked again. What is wrong with a text or a path costs its events
- * alone. Most events of a batch name the same paths in the same order as the one before: those
- * are sorted as that one's were.
+ * It is walked once, on opening: every number and length in it is checked, so that one broken batch
+ * is refused as a whole, and what it says is laid out event by event. Behind that only paths are
+ * looked at, as what is wrong with a text or a path costs its events alone. Most events of a batch
+ * name the same paths in the same order as the one before: those are sorted as that one's were.
  */
-#include "common/base/digits.h"
 #include "proto/gateway_batch.h"
 #include "proto/wire.h"
 
 #include <assert.h>
 #include <libdeflate.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +23,6 @@ enum {
     FLAG_SEQUENCE = 8,
     FLAGS_KNOWN = 15,
     VARINT_BYTES_MAX = 19, /* of 128 bits */
-    /* A decimal's text may be so many times as long as its property, which has four bytes or more:
-     * "-0.000000000063" has four, and each further one adds at most three digits. */
-    NUMBER_GROWTH_MAX = 4,
 };
 
 struct gateway_string {
@@ -44,36 +38,29 @@ struct gateway_path {
     uint16_t rank; /* among the sound ones in their order; those alike are neighbours */
 };
 
-/* The paths of the last event whose were in order, as it named them. */
-struct gateway_shape {
-    bool is_known;
-    uint32_t number; /* how many were kept */
-    size_t count;
-    const struct gateway_string *strings[GATEWAY_PROPERTIES_MAX];
-    uint8_t places[GATEWAY_PROPERTIES_MAX]; /* of each, among the sorted */
-};
-
 struct cursor {
     const uint8_t *at, *end;
     bool failed;
 };
 
 struct gateway_reader {
-    struct gateway_string *strings;
+    struct gateway_string *strings; /* and one that isn't sound behind them */
     size_t string_count, string_room;
+    bool is_sound; /* all strings are */
     struct gateway_path paths[GATEWAY_PATHS_MAX];
     size_t path_count;
     struct gateway_path *ranked[GATEWAY_PATHS_MAX]; /* the sound ones, by rank */
     size_t ranked_count;
     char *scratch; /* where paths are unquoted: as long as the message */
     size_t scratch_used, scratch_room;
-    struct gateway_property properties[GATEWAY_PROPERTIES_MAX];
-    char *numbers; /* where the batch's decimals are spelled, one behind the other */
-    size_t numbers_used, numbers_room;
-    struct gateway_shape shape;
-    const uint8_t *at; /* the next event */
-    size_t events_left;
-    struct text owners[GATEWAY_EVENTS_MAX];
+    struct gateway_event *events;
+    struct text *owners; /* as many */
+    size_t event_count, event_room, next;
+    struct gateway_value *values; /* of all events, one's behind the other's */
+    size_t value_count, value_room, passed;
+    struct gateway_shape shape;             /* of the last event whose paths were in order */
+    uint32_t named[GATEWAY_PROPERTIES_MAX]; /* the strings of its paths */
+    bool shape_is_known;
 };
 
 struct gateway_reader *gateway_reader_new(void)
@@ -91,9 +78,20 @@ struct gateway_reader *gateway_reader_free(struct gateway_reader *reader)
         return NULL;
     free(reader->strings);
     free(reader->scratch);
-    free(reader->numbers);
+    free(reader->events);
+    free(reader->owners);
+    free(reader->values);
     free(reader);
     return NULL;
+}
+
+static void *resize(void *bytes, size_t count, size_t size)
+{
+    void *resized = reallocarray(bytes, count, size);
+
+    if (!resized)
+        abort();
+    return resized;
 }
 
 /* --- bytes that may be anything --- */
@@ -124,40 +122,42 @@ static inline uint8_t take_byte(struct cursor *cursor)
     return at ? *at : 0;
 }
 
-/* A number of ten bytes or more; fails at more than 128 bits. */
-static uint128 take_huge(struct cursor *cursor)
+/* Reads the number at `at`; returns what is behind it, NULL when it has more than 128 bits. */
+static const uint8_t *pass_number(const uint8_t *at, const uint8_t *end, uint128 *number)
 {
     uint128 value = 0;
 
-    for (unsigned i = 0; i < VARINT_BYTES_MAX; i++) {
-        uint8_t byte = take_byte(cursor);
+    for (unsigned i = 0; i < VARINT_BYTES_MAX && at < end; i++) {
+        uint8_t byte = *at++;
 
         if (i == VARINT_BYTES_MAX - 1 && byte > 3)
-            break;
+            return NULL;
         value |= (uint128)(byte & 0x7f) << (7 * i);
-        if (byte < 0x80)
-            return value;
+        if (byte < 0x80) {
+            *number = value;
+            return at;
+        }
     }
-    fail(cursor);
-    return 0;
+    return NULL;
 }
 
 /* Fails at more than 128 bits. Nearly all have a byte or two. */
 static inline uint128 take_wide(struct cursor *cursor)
 {
-    const uint8_t *at = cursor->at;
-    uint64_t value = 0;
+    const uint8_t *at = cursor->at, *behind;
+    uint128 number;
 
-    for (unsigned shift = 0; at < cursor->end && shift < 63; shift += 7) {
-        uint8_t byte = *at++;
-
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            cursor->at = at;
-            return value;
-        }
+    if (cursor->end - at >= 2 && at[0] >= 0x80 && at[1] < 0x80) {
+        cursor->at = at + 2;
+        return (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
     }
-    return take_huge(cursor);
+    behind = pass_number(at, cursor->end, &number);
+    if (!behind) {
+        fail(cursor);
+        return 0;
+    }
+    cursor->at = behind;
+    return number;
 }
 
 /* Fails above `most`. */
@@ -183,27 +183,27 @@ static inline struct text take_text(struct cursor *cursor)
     return at ? text_from(at, length) : (struct text){NULL, 0};
 }
 
-/* Whether each of eight bytes is ASCII and none of them NUL. */
-static inline bool is_ascii(const char *at)
+/* Some top bit is set unless each of the eight bytes is ASCII and none of them NUL. */
+static inline uint64_t oddity(const char *at)
 {
-    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     uint64_t bytes;
 
     memcpy(&bytes, at, sizeof(bytes));
-    return !((bytes | (bytes - ones)) & tops);
+    return bytes | (bytes - 0x0101010101010101u);
 }
 
 /* Of at least eight bytes; the last eight may overlap those before. */
-static bool is_long_ascii(struct text text)
+static inline bool is_long_ascii(struct text text)
 {
+    uint64_t odd = oddity(text.at + text.length - 8);
+
     for (size_t i = 0; i + 8 < text.length; i += 8)
-        if (!is_ascii(text.at + i))
-            return false;
-    return is_ascii(text.at + text.length - 8);
+        odd |= oddity(text.at + i);
+    return !(odd & 0x8080808080808080u);
 }
 
 /* Nearly all are ASCII. */
-static bool is_sound(struct text text)
+static inline bool is_sound(struct text text)
 {
     if (text.length >= 8 && is_long_ascii(text))
         return true;
@@ -212,80 +212,156 @@ static bool is_sound(struct text text)
 
 /* --- opening --- */
 
-/* NULL after a failure. */
-static inline struct gateway_string *take_string(struct gateway_reader *reader,
-                                                 struct cursor *cursor)
+static void note(struct gateway_event *event, enum gateway_fault fault)
 {
-    uint64_t number = take_number(cursor, GATEWAY_STRINGS_MAX);
-
-    if (number >= reader->string_count)
-        fail(cursor);
-    return cursor->failed ? NULL : &reader->strings[number];
+    if (event->fault == GATEWAY_SOUND)
+        event->fault = fault;
 }
 
 static void read_strings(struct gateway_reader *reader, struct cursor *cursor)
 {
     size_t count = take_number(cursor, GATEWAY_STRINGS_MAX);
 
-    if (count > reader->string_room) {
-        free(reader->strings);
-        reader->strings = calloc(count, sizeof(*reader->strings));
-        if (!reader->strings)
-            abort();
-        reader->string_room = count;
+    if (count >= reader->string_room) {
+        reader->strings = resize(reader->strings, count + 1, sizeof(*reader->strings));
+        reader->string_room = count + 1;
     }
+    reader->is_sound = true;
     for (size_t i = 0; i < count && !cursor->failed; i++) {
         struct text text = take_text(cursor);
+        bool sound = is_sound(text);
 
-        reader->strings[i] = (struct gateway_string){.text = text, .is_sound = is_sound(text)};
+        reader->strings[i] = (struct gateway_string){.text = text, .is_sound = sound};
+        reader->is_sound = reader->is_sound && sound;
     }
     reader->string_count = cursor->failed ? 0 : count;
+    reader->strings[reader->string_count] = (struct gateway_string){.is_sound = false};
 }
 
-static void check_property(struct gateway_reader *reader, struct cursor *cursor)
+/* The number of a string; string_count after a failure. */
+static inline uint32_t take_string(const struct gateway_reader *reader, struct cursor *cursor)
 {
-    take_string(reader, cursor);
-    switch (take_byte(cursor)) {
+    uint64_t number = take_number(cursor, GATEWAY_STRINGS_MAX);
+
+    if (number < reader->string_count)
+        return (uint32_t)number;
+    fail(cursor);
+    return (uint32_t)reader->string_count;
+}
+
+/* A string's text, absent when it isn't sound. */
+static inline struct text take_sound(const struct gateway_reader *reader, struct cursor *cursor)
+{
+    const struct gateway_string *string = &reader->strings[take_string(reader, cursor)];
+
+    return string->is_sound ? string->text : (struct text){NULL, 0};
+}
+
+/* One that the event can't do without. */
+static inline struct text take_attribute(const struct gateway_reader *reader, struct cursor *cursor,
+                                         struct gateway_event *event)
+{
+    struct text text = take_sound(reader, cursor);
+
+    if (text_is_absent(text))
+        note(event, GATEWAY_BAD_STRING);
+    return text;
+}
+
+static inline int128 take_mantissa(struct cursor *cursor)
+{
+    uint128 zigzag = take_wide(cursor);
+
+    return (int128)(zigzag >> 1) ^ -(int128)(zigzag & 1);
+}
+
+static inline void read_property(const struct gateway_reader *reader, struct cursor *cursor,
+                                 struct gateway_value *value)
+{
+    value->string = take_string(reader, cursor);
+    value->kind = take_byte(cursor);
+    switch (value->kind) {
     case GATEWAY_NULL:
     case GATEWAY_FALSE:
     case GATEWAY_TRUE:
         break;
     case GATEWAY_STRING:
-        take_string(reader, cursor);
+        value->is.text = take_sound(reader, cursor);
         break;
     case GATEWAY_DECIMAL:
-        if (take_byte(cursor) > GATEWAY_SCALE_MAX)
+        value->scale = take_byte(cursor);
+        if (value->scale > GATEWAY_SCALE_MAX)
             fail(cursor);
-        take_wide(cursor);
+        value->is.mantissa = take_mantissa(cursor);
         break;
     default:
         fail(cursor);
     }
 }
 
-static void check_event(struct gateway_reader *reader, struct cursor *cursor, struct text *owner)
+/* Room for so many more values. */
+static void make_values(struct gateway_reader *reader, size_t count)
 {
-    const struct gateway_string *subscription = NULL, *subject = NULL;
+    if (reader->value_count + count <= reader->value_room)
+        return;
+    reader->value_room = 2 * (reader->value_count + count);
+    reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
+}
+
+static inline void read_event(struct gateway_reader *reader, struct cursor *cursor,
+                              struct gateway_event *event)
+{
+    const struct text absent = {NULL, 0};
     uint8_t flags = take_byte(cursor);
-    size_t count;
 
     if (flags & ~FLAGS_KNOWN)
         fail(cursor);
-    take_text(cursor);
-    take_string(reader, cursor);
-    take_string(reader, cursor);
-    if (flags & FLAG_SUBSCRIPTION)
-        subscription = take_string(reader, cursor);
-    if (flags & FLAG_SUBJECT)
-        subject = take_string(reader, cursor);
-    *owner = subscription ? subscription->text : subject ? subject->text : text_of(NULL);
-    if (flags & FLAG_TIME)
-        take(cursor, sizeof(int64_t));
-    if (flags & FLAG_SEQUENCE)
-        take_number(cursor, UINT64_MAX);
-    count = take_number(cursor, GATEWAY_PROPERTIES_MAX);
-    for (size_t i = 0; i < count && !cursor->failed; i++)
-        check_property(reader, cursor);
+    event->fault = GATEWAY_SOUND;
+    event->id = take_text(cursor);
+    if (!is_sound(event->id)) {
+        note(event, GATEWAY_BAD_STRING);
+        event->id = absent;
+    }
+    event->type = take_attribute(reader, cursor, event);
+    event->source = take_attribute(reader, cursor, event);
+    event->subscription =
+        flags & FLAG_SUBSCRIPTION ? take_attribute(reader, cursor, event) : absent;
+    event->subject = flags & FLAG_SUBJECT ? take_attribute(reader, cursor, event) : absent;
+    event->has_time = flags & FLAG_TIME;
+    if (event->has_time) {
+        const uint8_t *time = take(cursor, sizeof(int64_t));
+        event->time.ns = time ? wire_load_i64(time) : 0;
+    }
+    event->has_sequence = flags & FLAG_SEQUENCE;
+    if (event->has_sequence)
+        event->sequence = take_number(cursor, UINT64_MAX);
+    event->property_count = take_number(cursor, GATEWAY_PROPERTIES_MAX);
+    make_values(reader, event->property_count);
+    for (size_t i = 0; i < event->property_count && !cursor->failed; i++)
+        read_property(reader, cursor, &reader->values[reader->value_count + i]);
+    reader->value_count += event->property_count;
+}
+
+static void read_events(struct gateway_reader *reader, struct cursor *rest)
+{
+    struct cursor cursor = *rest; /* of its own: it stays in registers */
+    size_t count = take_number(&cursor, GATEWAY_EVENTS_MAX);
+
+    if (count > reader->event_room) {
+        reader->events = resize(reader->events, count, sizeof(*reader->events));
+        reader->owners = resize(reader->owners, count, sizeof(*reader->owners));
+        reader->event_room = count;
+    }
+    reader->value_count = 0;
+    for (size_t i = 0; i < count && !cursor.failed; i++) {
+        const struct gateway_event *event = &reader->events[i];
+
+        read_event(reader, &cursor, &reader->events[i]);
+        reader->owners[i] =
+            text_is_absent(event->subscription) ? event->subject : event->subscription;
+    }
+    reader->event_count = count;
+    *rest = cursor;
 }
 
 static const char *check_frame(struct text message)
@@ -302,26 +378,18 @@ static const char *check_frame(struct text message)
     return NULL;
 }
 
-/* What was in it is lost. */
-static void make_room(char **bytes, size_t *room, size_t wanted)
+/* Where paths will be read, those of the batch before forgotten. */
+static void make_paths(struct gateway_reader *reader, size_t length)
 {
-    if (wanted <= *room)
-        return;
-    free(*bytes);
-    *bytes = malloc(wanted);
-    if (!*bytes)
-        abort();
-    *room = wanted;
-}
-
-static void make_scratch(struct gateway_reader *reader, size_t length)
-{
+    if (length > reader->scratch_room) {
+        reader->scratch = resize(reader->scratch, length, 1);
+        reader->scratch_room = length;
+    }
+    reader->scratch_used = 0;
     reader->path_count = 0;
     reader->ranked_count = 0;
-    reader->scratch_used = 0;
-    reader->numbers_used = 0;
-    make_room(&reader->scratch, &reader->scratch_room, length);
-    make_room(&reader->numbers, &reader->numbers_room, length * NUMBER_GROWTH_MAX);
+    reader->shape_is_known = false;
+    reader->shape.number = 0;
 }
 
 int gateway_batch_open(struct gateway_reader *reader, struct text message, size_t *event_count,
@@ -329,10 +397,8 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
 {
     const char *why = check_frame(message);
     struct cursor cursor = {0};
-    const uint8_t *events;
-    size_t count;
 
-    reader->events_left = 0;
+    reader->event_count = reader->next = reader->passed = 0;
     if (why) {
         *reason = why;
         return GATEWAY_FOREIGN;
@@ -340,75 +406,23 @@ int gateway_batch_open(struct gateway_reader *reader, struct text message, size_
     cursor.at = (const uint8_t *)message.at + MAGIC_SIZE;
     cursor.end = (const uint8_t *)message.at + message.length - CHECKSUM_SIZE;
     read_strings(reader, &cursor);
-    count = take_number(&cursor, GATEWAY_EVENTS_MAX);
-    events = cursor.at;
-    for (size_t i = 0; i < count && !cursor.failed; i++)
-        check_event(reader, &cursor, &reader->owners[i]);
+    read_events(reader, &cursor);
     if (cursor.failed || cursor.at != cursor.end) {
+        reader->event_count = 0;
         *reason = "a gateway batch with a length, number or kind that can't be";
         return GATEWAY_FOREIGN;
     }
-    make_scratch(reader, message.length);
-    reader->shape.is_known = false;
-    reader->shape.number = 0;
-    reader->at = events;
-    reader->events_left = count;
-    *event_count = count;
+    make_paths(reader, message.length);
+    *event_count = reader->event_count;
     return 0;
 }
 
-/* --- bytes that opening has checked --- */
-
-static inline const uint8_t *read_bytes(struct gateway_reader *reader, size_t length)
+const struct text *gateway_batch_owners(const struct gateway_reader *reader)
 {
-    const uint8_t *at = reader->at;
-
-    reader->at += length;
-    return at;
+    return reader->owners;
 }
 
-static inline uint128 read_wide(struct gateway_reader *reader)
-{
-    const uint8_t *at = reader->at;
-    uint128 value = *at & 0x7f;
-
-    for (unsigned shift = 7; *at++ & 0x80; shift += 7)
-        value |= (uint128)(*at & 0x7f) << shift;
-    reader->at = at;
-    return value;
-}
-
-static inline uint64_t read_number(struct gateway_reader *reader)
-{
-    return *reader->at < 0x80 ? *reader->at++ : (uint64_t)read_wide(reader);
-}
-
-static inline struct gateway_string *read_string(struct gateway_reader *reader)
-{
-    size_t number = read_number(reader);
-
-    assert(number < reader->string_count);
-    return &reader->strings[number];
-}
-
-/* --- the next event --- */
-
-static void note(struct gateway_event *event, enum gateway_fault fault)
-{
-    if (event->fault == GATEWAY_SOUND)
-        event->fault = fault;
-}
-
-/* A string's text, absent when it isn't sound. */
-static inline struct text read_text(struct gateway_reader *reader, struct gateway_event *event)
-{
-    const struct gateway_string *string = read_string(reader);
-
-    if (string->is_sound)
-        return string->text;
-    note(event, GATEWAY_BAD_STRING);
-    return (struct text){NULL, 0};
-}
+/* --- paths --- */
 
 static int compare_paths(const struct catalog_path *a, const struct catalog_path *b)
 {
@@ -464,97 +478,21 @@ static const struct gateway_path *path_of(struct gateway_reader *reader,
     return path && path->is_sound ? path : NULL;
 }
 
-/* Spells the mantissa × 10^-scale; returns its end. Nearly all have 64 bits. */
-static inline char *spell_short(uint64_t mantissa, unsigned scale, char *at)
-{
-    uint64_t power = digits_powers[scale], whole = scale > 0 ? mantissa / power : mantissa;
-
-    at = digits_write_all(at, whole);
-    if (scale == 0)
-        return at;
-    *at++ = '.';
-    return digits_write(at, mantissa - whole * power, (int)scale);
-}
-
-static char *spell_long(uint128 mantissa, unsigned scale, char *at)
-{
-    uint64_t power = digits_powers[scale];
-
-    at = digits_write_wide(at, mantissa / power);
-    if (scale == 0)
-        return at;
-    *at++ = '.';
-    return digits_write(at, (uint64_t)(mantissa % power), (int)scale);
-}
-
-/* As JSON has it: "-0.05". */
-static inline char *spell(uint128 zigzag, unsigned scale, char *at)
-{
-    bool is_negative = zigzag & 1;
-    uint128 mantissa = (zigzag >> 1) + (is_negative ? 1 : 0);
-
-    if (is_negative)
-        *at++ = '-';
-    return mantissa <= UINT64_MAX ? spell_short((uint64_t)mantissa, scale, at)
-                                  : spell_long(mantissa, scale, at);
-}
-
-static struct text read_decimal(struct gateway_reader *reader)
-{
-    unsigned scale = *read_bytes(reader, 1);
-    char *begin = reader->numbers + reader->numbers_used;
-    size_t length = (size_t)(spell(read_wide(reader), scale, begin) - begin);
-
-    reader->numbers_used += length;
-    assert(reader->numbers_used <= reader->numbers_room);
-    return text_from(begin, length);
-}
-
-static void read_value(struct gateway_reader *reader, struct gateway_event *event,
-                       struct gateway_property *property)
-{
-    property->kind = (enum gateway_kind) * read_bytes(reader, 1);
-    property->text = (struct text){NULL, 0};
-    if (property->kind == GATEWAY_STRING)
-        property->text = read_text(reader, event);
-    else if (property->kind == GATEWAY_DECIMAL)
-        property->text = read_decimal(reader);
-}
-
-/* Returns its path; NULL, which is noted, when it has none. */
-static const struct gateway_path *read_property(struct gateway_reader *reader,
-                                                struct gateway_event *event, size_t index)
-{
-    struct gateway_string *string = read_string(reader);
-    const struct gateway_path *path = path_of(reader, string);
-
-    if (!path)
-        note(event, string->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
-    reader->shape.strings[index] = string;
-    reader->properties[index].path = path ? &path->path : NULL;
-    read_value(reader, event, &reader->properties[index]);
-    return path;
-}
-
 /* A property's path, and which of the event's it was. */
 struct placed {
     const struct gateway_path *path;
     uint8_t index;
 };
 
-/* Moves the last of `count` properties to its place among those before it. */
-static void insert(struct gateway_property *properties, struct placed *placed, size_t count)
+/* Moves the last of `count` to its place among those before it. */
+static void insert(struct placed *placed, size_t count)
 {
-    struct gateway_property last = properties[count - 1];
-    struct placed moved = placed[count - 1];
+    struct placed last = placed[count - 1];
     size_t at = count - 1;
 
-    for (; at > 0 && placed[at - 1].path->rank > moved.path->rank; at--) {
-        properties[at] = properties[at - 1];
+    for (; at > 0 && placed[at - 1].path->rank > last.path->rank; at--)
         placed[at] = placed[at - 1];
-    }
-    properties[at] = last;
-    placed[at] = moved;
+    placed[at] = last;
 }
 
 /* Whether `a` leads to or through what `b` leads to. `a` sorts before `b`. */
@@ -568,111 +506,95 @@ static bool collide(const struct catalog_path *a, const struct catalog_path *b)
 }
 
 /* The properties are in order: the next event may have the same. */
-static void keep_shape(struct gateway_shape *shape, const struct placed *placed, size_t count)
+static void keep_shape(struct gateway_reader *reader, const struct gateway_event *event,
+                       const struct placed *placed)
 {
-    for (size_t i = 0; i < count; i++)
-        shape->places[placed[i].index] = (uint8_t)i;
-    shape->count = count;
+    struct gateway_shape *shape = &reader->shape;
+
     shape->number++;
-    shape->is_known = true;
+    shape->count = event->property_count;
+    for (size_t i = 0; i < shape->count; i++) {
+        shape->sorted[i] = placed[i].index;
+        shape->paths[placed[i].index] = &placed[i].path->path;
+        reader->named[i] = event->properties[i].string;
+    }
+    reader->shape_is_known = true;
 }
 
 static void sort_properties(struct gateway_reader *reader, struct gateway_event *event,
                             struct placed *placed)
 {
-    struct gateway_property *properties = reader->properties;
     size_t count = event->property_count;
 
     for (size_t i = 1; i < count; i++)
-        insert(properties, placed, i + 1);
+        insert(placed, i + 1);
     for (size_t i = 1; i < count; i++) {
-        if (collide(properties[i - 1].path, properties[i].path))
+        if (collide(&placed[i - 1].path->path, &placed[i].path->path))
             note(event, GATEWAY_PATHS_COLLIDE);
     }
     if (event->fault == GATEWAY_SOUND)
-        keep_shape(&reader->shape, placed, count);
+        keep_shape(reader, event, placed);
 }
 
-static void read_unlike(struct gateway_reader *reader, struct gateway_event *event)
+static void note_value(struct gateway_event *event, const struct gateway_value *value)
+{
+    if (value->kind == GATEWAY_STRING && text_is_absent(value->is.text))
+        note(event, GATEWAY_BAD_STRING);
+}
+
+/* The property's path; NULL, which is noted, when it has none. */
+static const struct gateway_path *find_path(struct gateway_reader *reader,
+                                            struct gateway_event *event,
+                                            const struct gateway_value *value)
+{
+    struct gateway_string *string = &reader->strings[value->string];
+    const struct gateway_path *path = path_of(reader, string);
+
+    if (!path)
+        note(event, string->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
+    return path;
+}
+
+static void find_shape(struct gateway_reader *reader, struct gateway_event *event)
 {
     struct placed placed[GATEWAY_PROPERTIES_MAX];
 
-    reader->shape.is_known = false;
-    for (size_t i = 0; i < event->property_count; i++)
-        placed[i] = (struct placed){read_property(reader, event, i), (uint8_t)i};
+    reader->shape_is_known = false;
+    for (size_t i = 0; i < event->property_count; i++) {
+        const struct gateway_value *value = &event->properties[i];
+
+        placed[i] = (struct placed){find_path(reader, event, value), (uint8_t)i};
+        note_value(event, value);
+    }
     if (event->fault == GATEWAY_SOUND)
         sort_properties(reader, event, placed);
 }
 
-/* Reads properties whose paths are those of the last event. False, with nothing read, when they
- * aren't. */
-static bool read_alike(struct gateway_reader *reader, struct gateway_event *event)
+/* Whether its paths are those of the last event whose were in order. */
+static bool is_alike(const struct gateway_reader *reader, const struct gateway_event *event)
 {
-    const struct gateway_shape *shape = &reader->shape;
-    const uint8_t *begin = reader->at;
-    size_t count = event->property_count, numbers_used = reader->numbers_used;
-
-    if (!shape->is_known || count != shape->count)
+    if (!reader->shape_is_known || event->property_count != reader->shape.count)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        if (read_string(reader) != shape->strings[i]) {
-            reader->at = begin;
-            reader->numbers_used = numbers_used;
+    for (size_t i = 0; i < event->property_count; i++)
+        if (event->properties[i].string != reader->named[i])
             return false;
-        }
-        read_value(reader, event, &reader->properties[shape->places[i]]);
-    }
     return true;
 }
 
-static void read_properties(struct gateway_reader *reader, struct gateway_event *event)
+const struct gateway_event *gateway_batch_next(struct gateway_reader *reader)
 {
-    event->properties = reader->properties;
-    event->property_count = read_number(reader);
-    if (!read_alike(reader, event))
-        read_unlike(reader, event);
-    if (event->fault == GATEWAY_SOUND)
-        event->shape = reader->shape.number;
-}
+    struct gateway_event *event;
 
-const struct text *gateway_batch_owners(const struct gateway_reader *reader)
-{
-    return reader->owners;
-}
-
-static struct text read_id(struct gateway_reader *reader, struct gateway_event *event)
-{
-    size_t length = read_number(reader);
-    struct text id = text_from(read_bytes(reader, length), length);
-
-    if (is_sound(id))
-        return id;
-    note(event, GATEWAY_BAD_STRING);
-    return (struct text){NULL, 0};
-}
-
-bool gateway_batch_next(struct gateway_reader *reader, struct gateway_event *event)
-{
-    uint8_t flags;
-
-    if (reader->events_left == 0)
-        return false;
-    reader->events_left--;
-    *event = (struct gateway_event){.fault = GATEWAY_SOUND};
-    flags = *read_bytes(reader, 1);
-    event->id = read_id(reader, event);
-    event->type = read_text(reader, event);
-    event->source = read_text(reader, event);
-    if (flags & FLAG_SUBSCRIPTION)
-        event->subscription = read_text(reader, event);
-    if (flags & FLAG_SUBJECT)
-        event->subject = read_text(reader, event);
-    event->has_time = flags & FLAG_TIME;
-    if (event->has_time)
-        event->time.ns = wire_load_i64(read_bytes(reader, sizeof(int64_t)));
-    event->has_sequence = flags & FLAG_SEQUENCE;
-    if (event->has_sequence)
-        event->sequence = read_number(reader);
-    read_properties(reader, event);
-    return true;
+    if (reader->next == reader->event_count)
+        return NULL;
+    event = &reader->events[reader->next++];
+    event->properties = reader->values + reader->passed;
+    reader->passed += event->property_count;
+    event->shape = &reader->shape;
+    if (!is_alike(reader, event))
+        find_shape(reader, event);
+    else if (!reader->is_sound)
+        for (size_t i = 0; i < event->property_count; i++)
+            note_value(event, &event->properties[i]);
+    return event;
 }

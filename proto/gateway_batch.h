@@ -24,8 +24,8 @@
  *
  * Errors     gateway_batch_open refuses the batch as a whole when it isn't one; behind that, an
  * event can be faulty alone: gateway_event.fault.
- * Ownership  Texts point into the message or are the reader's, and live until the next open;
- * properties until the next event.
+ * Ownership  Texts point into the message. Events and properties are the reader's. All live until
+ * the next open; a shape until the next event.
  * Threads    Any, each reader by one at a time.
  */
 #pragma once
@@ -51,10 +51,23 @@ enum gateway_kind {
     GATEWAY_DECIMAL,
 };
 
-struct gateway_property {
-    const struct catalog_path *path;
-    enum gateway_kind kind;
-    struct text text; /* STRING: it; DECIMAL: as JSON spells it, "-12.50" */
+/* What a property says. */
+struct gateway_value {
+    uint32_t string; /* the number of its path's string */
+    uint8_t kind;    /* enum gateway_kind */
+    uint8_t scale;
+    union {
+        struct text text; /* STRING */
+        int128 mantissa;  /* DECIMAL: mantissa × 10^-scale */
+    } is;
+};
+
+/* The paths of an event's properties: events that name the same in the same order share it. */
+struct gateway_shape {
+    uint32_t number; /* from 1: how many were found in the batch up to it */
+    size_t count;
+    const struct catalog_path *paths[GATEWAY_PROPERTIES_MAX]; /* of each property */
+    uint8_t sorted[GATEWAY_PROPERTIES_MAX]; /* the properties by path, step by step */
 };
 
 enum gateway_fault {
@@ -66,14 +79,14 @@ enum gateway_fault {
 
 struct gateway_event {
     enum gateway_fault fault; /* unless SOUND, only `id` may be used, when it isn't absent */
-    uint32_t shape;           /* another of the batch that has it has the same paths; 0: unsound */
+    bool has_time, has_sequence;
     struct text id, type, source;
     struct text subscription, subject; /* absent: none */
-    bool has_time, has_sequence;
     struct instant time;
     uint64_t sequence;
-    const struct gateway_property *properties; /* sorted by path, step by step */
+    const struct gateway_value *properties; /* as they were sent */
     size_t property_count;
+    const struct gateway_shape *shape; /* theirs; unset when unsound */
 };
 
 struct gateway_reader;
@@ -89,8 +102,8 @@ MUST_USE int gateway_batch_open(struct gateway_reader *reader, struct text messa
 /* Of each event of the batch its subscription, else its subject, else absent: what it will be
  * looked up by, sound or not. */
 const struct text *gateway_batch_owners(const struct gateway_reader *reader);
-/* The next event; false behind the last. */
-MUST_USE bool gateway_batch_next(struct gateway_reader *reader, struct gateway_event *event);
+/* The next event; NULL behind the last. */
+MUST_USE const struct gateway_event *gateway_batch_next(struct gateway_reader *reader);
 
 /* Appends the sound event as the CloudEvent that it stands for, in JSON. */
 void gateway_event_json(const struct gateway_event *event, struct buffer *json);

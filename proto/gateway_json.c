@@ -4,6 +4,7 @@
  * Properties are sorted by path, so those in one object are neighbours: each is written after
  * closing the objects that it doesn't share with the one before and opening its own.
  */
+#include "common/base/digits.h"
 #include "proto/gateway_batch.h"
 
 static void add_member(struct buffer *json, const char *name, struct text value)
@@ -14,12 +15,28 @@ static void add_member(struct buffer *json, const char *name, struct text value)
     buffer_add_json_string(json, value);
 }
 
-static void add_value(struct buffer *json, const struct gateway_property *property)
+/* Room for its sign, its point and 2^127. */
+enum { DECIMAL_ROOM = 2 + 2 * DIGITS_MAX };
+
+static void add_decimal(struct buffer *json, int128 mantissa, unsigned scale)
 {
-    switch (property->kind) {
-    case GATEWAY_NULL:
-        buffer_add_string(json, "null");
-        break;
+    char digits[DECIMAL_ROOM], *end = digits;
+    uint128 size = mantissa < 0 ? -(uint128)mantissa : (uint128)mantissa;
+    uint64_t power = digits_powers[scale];
+
+    if (mantissa < 0)
+        *end++ = '-';
+    end = digits_write_wide(end, size / power);
+    if (scale > 0) {
+        *end++ = '.';
+        end = digits_write(end, (uint64_t)(size % power), (int)scale);
+    }
+    buffer_add(json, digits, (size_t)(end - digits));
+}
+
+static void add_value(struct buffer *json, const struct gateway_value *value)
+{
+    switch (value->kind) {
     case GATEWAY_FALSE:
         buffer_add_string(json, "false");
         break;
@@ -27,11 +44,13 @@ static void add_value(struct buffer *json, const struct gateway_property *proper
         buffer_add_string(json, "true");
         break;
     case GATEWAY_STRING:
-        buffer_add_json_string(json, property->text);
+        buffer_add_json_string(json, value->is.text);
         break;
     case GATEWAY_DECIMAL:
-        buffer_add_text(json, property->text);
+        add_decimal(json, value->is.mantissa, value->scale);
         break;
+    default:
+        buffer_add_string(json, "null");
     }
 }
 
@@ -48,11 +67,12 @@ static size_t shared(const struct catalog_path *a, const struct catalog_path *b)
 
 static void add_properties(struct buffer *json, const struct gateway_event *event)
 {
+    const struct gateway_shape *shape = event->shape;
     size_t open = 0; /* objects inside `data` */
 
     for (size_t i = 0; i < event->property_count; i++) {
-        const struct catalog_path *path = event->properties[i].path;
-        size_t kept = i ? shared(event->properties[i - 1].path, path) : 0;
+        const struct catalog_path *path = shape->paths[shape->sorted[i]];
+        size_t kept = i ? shared(shape->paths[shape->sorted[i - 1]], path) : 0;
 
         for (; open > kept; open--)
             buffer_add_char(json, '}');
@@ -64,7 +84,7 @@ static void add_properties(struct buffer *json, const struct gateway_event *even
         }
         buffer_add_json_string(json, path->steps[open]);
         buffer_add_char(json, ':');
-        add_value(json, &event->properties[i]);
+        add_value(json, &event->properties[shape->sorted[i]]);
     }
     for (; open > 0; open--)
         buffer_add_char(json, '}');

@@ -50,6 +50,21 @@ static inline struct decimal decimal_from_int(int64_t value)
     return (struct decimal){(int128)value * 1000000000000};
 }
 
+/* mantissa × 10^-places, `places` at most DECIMAL_PLACES. 0 or DECIMAL_TOO_LARGE. */
+MUST_USE static inline int decimal_from_mantissa(int128 mantissa, unsigned places,
+                                                 struct decimal *value)
+{
+    const int128 bound = (int128)1000000000000000 * 1000000000000;
+    int128 units;
+
+    if (__builtin_mul_overflow(mantissa, (int128)decimal_power_of_ten(DECIMAL_PLACES - (int)places),
+                               &units) ||
+        units >= bound || units <= -bound)
+        return DECIMAL_TOO_LARGE;
+    value->units = units;
+    return 0;
+}
+
 MUST_USE static inline int decimal_add(struct decimal a, struct decimal b, struct decimal *sum)
 {
     int128 units;

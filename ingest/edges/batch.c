@@ -123,7 +123,7 @@ static int read_lines(struct walk *walk, struct text body)
 static int read_gateway(struct walk *walk, struct text body)
 {
     struct intake *intake = walk->intake;
-    struct gateway_event gateway;
+    const struct gateway_event *gateway;
     struct event_form form;
     const char *reason = "";
     size_t count = 0;
@@ -135,11 +135,12 @@ static int read_gateway(struct walk *walk, struct text body)
     }
     if (count > walk->sink->events_max)
         return BATCH_TOO_MANY;
-    event_form_init(&form, &intake_reading(intake, 0)->document);
-    while (gateway_batch_next(intake->gateway, &gateway)) {
+    event_form_init(&form, &intake->arena);
+    while ((gateway = gateway_batch_next(intake->gateway)) != NULL) {
         struct intake_reading *reading = intake_reading(intake, 0);
         event_prefetch_gateway(intake->admission.catalog, intake->gateway, walk->index, count);
-        reading->outcome = event_from_gateway(&form, &gateway, &reading->event, &reading->refusal);
+        reading->gateway = gateway;
+        reading->outcome = event_from_gateway(&form, gateway, &reading->event, &reading->refusal);
         walk->sink->take(walk->sink->context, walk->index++, reading);
     }
     return 0;

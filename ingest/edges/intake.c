@@ -71,7 +71,15 @@ struct intake_reading *intake_reading(struct intake *intake, size_t index)
 
     assert(index < INTAKE_GROUP);
     reading->refusal.code = REFUSAL_NONE;
+    reading->gateway = NULL;
     return reading;
+}
+
+struct text intake_id(const struct intake_reading *reading)
+{
+    if (reading->gateway)
+        return event_gateway_id(reading->gateway);
+    return reading->outcome == EVENT_BROKEN ? text_of(NULL) : event_id(&reading->document);
 }
 
 void intake_read(struct intake *intake, struct text text, struct intake_reading *reading)

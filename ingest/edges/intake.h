@@ -27,6 +27,7 @@ enum {
 /* An event that was read, and what reading returned. */
 struct intake_reading {
     struct json_document document;
+    const struct gateway_event *gateway; /* of its batch; NULL: the document has the event */
     struct event event;
     struct refusal refusal;
     int outcome;
@@ -63,6 +64,8 @@ void intake_begin(struct intake *intake);
 struct intake_reading *intake_reading(struct intake *intake, size_t index);
 /* Reads the one event that the text holds; the outcome is EVENT_BROKEN when the text isn't JSON. */
 void intake_read(struct intake *intake, struct text text, struct intake_reading *reading);
+/* The id of the event that was read, for the answer; absent when it has none that can be shown. */
+struct text intake_id(const struct intake_reading *reading);
 /* The first `count` are read: fetches what weighing them will look at. */
 void intake_prefetch(const struct intake *intake, size_t count);
 /* 0 with the verdict, or EVENT_REFUSED with the reading's refusal. */

@@ -23,18 +23,14 @@ static void refuse_whole(struct taking *taking, int status, const char *code, co
 /* Weighs the event, whatever reading it returned. */
 static void take_event(struct taking *taking, size_t index, struct intake_reading *reading)
 {
-    struct text id = text_of(NULL);
-
     taking->events++;
     if (!intake_weigh(taking->intake, reading, taking->request->arrived_ms,
                       &taking->admitted[taking->count])) {
         taking->count++;
         return;
     }
-    if (reading->outcome != EVENT_BROKEN)
-        id = event_id(&reading->document);
     taking->codes[reading->refusal.code]++;
-    answer_add_refusal(&taking->answer, index, id, &reading->refusal);
+    answer_add_refusal(&taking->answer, index, intake_id(reading), &reading->refusal);
 }
 
 static void refuse_broken(struct taking *taking, const struct refusal *refusal)

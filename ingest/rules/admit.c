@@ -144,25 +144,35 @@ static void refuse_number(struct weighing *weighing, const struct catalog_meter 
                      "isn't a number: send a JSON number or a string like \"12.5\"");
 }
 
-static int parse_number(const struct json_node *node, struct decimal *value)
+static int read_number(const struct event_value *value, struct decimal *number)
 {
-    if (node->kind == NODE_NUMBER)
-        return decimal_parse_json(json_text(node), value);
-    if (node->kind == NODE_STRING)
-        return decimal_parse(json_text(node), value);
-    return DECIMAL_NOT_A_NUMBER;
+    switch (value->kind) {
+    case VALUE_NUMBER:
+        return decimal_parse_json(value->is.text, number);
+    case VALUE_STRING:
+        return decimal_parse(value->is.text, number);
+    case VALUE_DECIMAL:
+        return decimal_from_mantissa(value->is.mantissa, value->scale, number);
+    default:
+        return DECIMAL_NOT_A_NUMBER;
+    }
+}
+
+/* Of a number that is too large or too precise, which isn't zero. */
+static bool has_minus(const struct event_value *value)
+{
+    return value->kind == VALUE_DECIMAL ? value->is.mantissa < 0 : value->is.text.at[0] == '-';
 }
 
 /* Writes also an amount that is refused as negative. */
 static void take_amount(struct weighing *weighing, const struct catalog_meter *meter,
-                        const struct json_node *node, struct decimal *amount)
+                        const struct event_value *value, struct decimal *amount)
 {
-    int r = parse_number(node, amount);
+    int r = read_number(value, amount);
     bool is_negative = r == 0 && amount->units < 0;
 
-    /* Too large and too precise numbers can be negative, too; they aren't zero. */
     if (r == DECIMAL_TOO_LARGE || r == DECIMAL_TOO_PRECISE)
-        is_negative = json_text(node).at[0] == '-';
+        is_negative = has_minus(value);
     if (is_negative)
         refuse_value(weighing, meter, REFUSAL_NEGATIVE_VALUE,
                      "is negative: usage only adds up, corrections are made on the invoice");
@@ -183,38 +193,41 @@ static bool is_shortest(struct text number)
 
 /* Strings as they are, numbers as their shortest decimal, true, false; absent where a scalar has no
  * such form. *outcome is the decimal's. */
-static struct text text_of_scalar(struct weighing *weighing, const struct json_node *node,
+static struct text text_of_scalar(struct weighing *weighing, const struct event_value *value,
                                   int *outcome)
 {
     char digits[DECIMAL_TEXT_MAX];
-    struct decimal value;
+    struct decimal number;
 
     *outcome = 0;
-    switch (node->kind) {
-    case NODE_STRING:
-        return json_text(node);
-    case NODE_TRUE:
+    switch (value->kind) {
+    case VALUE_STRING:
+        return value->is.text;
+    case VALUE_TRUE:
         return text_of("true");
-    case NODE_FALSE:
+    case VALUE_FALSE:
         return text_of("false");
-    case NODE_NUMBER:
-        if (is_shortest(json_text(node)))
-            return json_text(node);
-        *outcome = decimal_parse_json(json_text(node), &value);
-        if (*outcome)
-            return text_of(NULL);
-        return arena_copy(weighing->arena, text_from(digits, decimal_format(value, digits)));
+    case VALUE_NUMBER:
+        if (is_shortest(value->is.text))
+            return value->is.text;
+        break;
+    case VALUE_DECIMAL:
+        break;
     default:
         *outcome = DECIMAL_NOT_A_NUMBER;
         return text_of(NULL);
     }
+    *outcome = read_number(value, &number);
+    if (*outcome)
+        return text_of(NULL);
+    return arena_copy(weighing->arena, text_from(digits, decimal_format(number, digits)));
 }
 
 static void take_unique(struct weighing *weighing, const struct catalog_meter *meter,
-                        const struct json_node *node, uint8_t unique[16])
+                        const struct event_value *value, uint8_t unique[16])
 {
     int outcome;
-    struct text text = text_of_scalar(weighing, node, &outcome);
+    struct text text = text_of_scalar(weighing, value, &outcome);
 
     if (outcome == DECIMAL_NOT_A_NUMBER)
         refuse_value(weighing, meter, REFUSAL_INVALID_VALUE,
@@ -231,18 +244,21 @@ static void take_unique(struct weighing *weighing, const struct catalog_meter *m
         fingerprint_unique(&weighing->admission->key, text, unique);
 }
 
-/* `index` is the value's node; *value is zero before. */
-static void take_value(struct weighing *weighing, const struct catalog_meter *meter, uint32_t index,
-                       union usage_value *value)
+/* *taken is zero before. */
+static void take_value(struct weighing *weighing, const struct catalog_meter *meter, uint32_t place,
+                       union usage_value *taken)
 {
+    struct event_value value;
+
     if (meter->aggregation == AGGREGATION_COUNT)
         return;
-    if (index == JSON_NONE || json_at(weighing->event->document, index)->kind == NODE_NULL)
+    value = event_value_at(weighing->event, place);
+    if (value.kind == VALUE_MISSING)
         refuse_value(weighing, meter, REFUSAL_MISSING_VALUE, "is missing or null: send it");
     else if (meter->aggregation == AGGREGATION_UNIQUE_COUNT)
-        take_unique(weighing, meter, json_at(weighing->event->document, index), value->unique);
+        take_unique(weighing, meter, &value, taken->unique);
     else
-        take_amount(weighing, meter, json_at(weighing->event->document, index), &value->amount);
+        take_amount(weighing, meter, &value, &taken->amount);
 }
 
 /* --- 6: dimensions --- */
@@ -256,18 +272,15 @@ static void refuse_dimension(struct weighing *weighing, const struct catalog_dim
 }
 
 static struct text take_dimension(struct weighing *weighing,
-                                  const struct catalog_dimension *dimension, uint32_t index)
+                                  const struct catalog_dimension *dimension, uint32_t place)
 {
-    const struct json_node *node;
+    struct event_value value = event_value_at(weighing->event, place);
     struct text text;
     int outcome;
 
-    if (index == JSON_NONE)
+    if (value.kind == VALUE_MISSING)
         return text_of(NULL);
-    node = json_at(weighing->event->document, index);
-    if (node->kind == NODE_NULL)
-        return text_of(NULL);
-    text = text_of_scalar(weighing, node, &outcome);
+    text = text_of_scalar(weighing, &value, &outcome);
     if (outcome == DECIMAL_NOT_A_NUMBER)
         refuse_dimension(weighing, dimension, REFUSAL_INVALID_DIMENSION,
                          "is an object or an array: send a string, a number, true or false");
@@ -281,8 +294,7 @@ static struct text take_dimension(struct weighing *weighing,
     return text;
 }
 
-/* `nodes` are those of the dimensions. */
-static bool take_dimensions(struct weighing *weighing, const uint32_t *nodes,
+static bool take_dimensions(struct weighing *weighing, const uint32_t *places,
                             struct fingerprint_entry *entry)
 {
     size_t count = entry->meter->dimension_count;
@@ -294,7 +306,7 @@ static bool take_dimensions(struct weighing *weighing, const uint32_t *nodes,
     if (!dimensions)
         return false;
     for (size_t i = 0; i < count; i++)
-        dimensions[i] = take_dimension(weighing, &entry->meter->dimensions[i], nodes[i]);
+        dimensions[i] = take_dimension(weighing, &entry->meter->dimensions[i], places[i]);
     entry->dimensions = dimensions;
     return true;
 }
@@ -318,16 +330,16 @@ static void sort_last(struct fingerprint_entry *entries, size_t count)
 static void find_places(const struct catalog *catalog, const struct event *event,
                         struct event_places *places)
 {
-    uint32_t *node = places->nodes;
+    uint32_t *at = places->at;
 
     places->meters = catalog_meters_of(catalog, event->type, &places->meter_count);
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
         bool has_value = meter->aggregation != AGGREGATION_COUNT;
 
-        *node++ = has_value ? event_property(event, &meter->value) : JSON_NONE;
+        *at++ = has_value ? event_place(event, &meter->value) : JSON_NONE;
         for (size_t j = 0; j < meter->dimension_count; j++)
-            *node++ = event_property(event, &meter->dimensions[j].path);
+            *at++ = event_place(event, &meter->dimensions[j].path);
     }
     places->are_known = true;
 }
@@ -335,7 +347,7 @@ static void find_places(const struct catalog *catalog, const struct event *event
 static bool take_entries(struct weighing *weighing, struct admitted *found)
 {
     const struct event_places *places = weighing->places;
-    const uint32_t *node = places->nodes;
+    const uint32_t *at = places->at;
     struct fingerprint_entry *entries =
         arena_take_unset(weighing->arena, places->meter_count * sizeof(*entries));
     size_t count = 0;
@@ -345,9 +357,9 @@ static bool take_entries(struct weighing *weighing, struct admitted *found)
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
         struct fingerprint_entry *entry = &entries[count];
-        const uint32_t *own = node;
+        const uint32_t *own = at;
 
-        node += 1 + meter->dimension_count;
+        at += 1 + meter->dimension_count;
         if (instant_compare(weighing->time, meter->from) < 0)
             continue;
         *entry = (struct fingerprint_entry){.meter = meter};

@@ -68,6 +68,7 @@ static const char *name_of(enum attribute attribute)
 
 struct reading {
     struct json_document *document;
+    struct arena *arena;
     struct event *event;
     struct refusal *refusal;
     uint32_t attributes[ATTRIBUTE_COUNT]; /* nodes; JSON_NONE: absent or null */
@@ -76,7 +77,7 @@ struct reading {
 
 static struct arena *arena_of(const struct reading *reading)
 {
-    return reading->document->strings;
+    return reading->arena;
 }
 
 static struct text pointer_to(const struct reading *reading, uint32_t index)
@@ -444,6 +445,7 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
     struct event found = {.document = document};
     struct reading reading = {
         .document = document,
+        .arena = document->strings,
         .event = &found,
         .refusal = refusal,
         .data = JSON_NONE,
@@ -466,10 +468,10 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
     return 0;
 }
 
-int cloudevents_check(struct json_document *document, const struct event *event, struct text passed,
+int cloudevents_check(const struct event *event, struct text passed, struct arena *arena,
                       struct refusal *refusal)
 {
-    struct reading reading = {.document = document, .refusal = refusal};
+    struct reading reading = {.arena = arena, .refusal = refusal};
 
     checked(&reading, ATTRIBUTE_ID, event->id);
     if (text_is_absent(passed) || !text_is_same(event->source, passed))

@@ -1,9 +1,10 @@
 /*
  * event.h - one usage event, whatever form it came in.
  *
- * Every form is brought to a json_document whose root is the event's object: structured JSON by the
- * scanner, binary mode and the gateway's batch by building the nodes. cloudevents_read then takes
- * the attributes from it, so that the rules are the same for all.
+ * JSON is brought to a json_document whose root is the event's object: structured mode by the
+ * scanner, binary mode by building the nodes; cloudevents_read then takes the attributes from it.
+ * A gateway's event has its attributes as texts. What stands in the data is asked for by place, so
+ * that the rules are the same for all.
  *
  * Errors     EVENT_REFUSED with the refusal filled. EVENT_BROKEN: JSON whose end can't be found.
  * Ownership  Texts point into the input or the document's arenas, and live as long as those.
@@ -23,16 +24,36 @@ enum {
     EVENT_PLACES_MAX = USAGE_METERS_MAX * (1 + USAGE_DIMENSIONS_MAX),
 };
 
-/* Which meters an event's type has, and where in the document what they look at stands. */
+/* Where the meters of an event's type find what they look at. */
 struct event_places {
     bool are_known;
     const struct catalog_meter *const *meters;
     size_t meter_count;
-    uint32_t nodes[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions; or none */
+    uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
+};
+
+enum value_kind {
+    VALUE_MISSING, /* or null */
+    VALUE_FALSE,
+    VALUE_TRUE,
+    VALUE_STRING,
+    VALUE_NUMBER,  /* as JSON spells it */
+    VALUE_DECIMAL, /* as a gateway has it */
+    VALUE_CONTAINER,
+};
+/* What stands there. */
+struct event_value {
+    enum value_kind kind;
+    unsigned scale; /* DECIMAL: mantissa × 10^-scale, scale at most 12 */
+    union {
+        struct text text; /* STRING, NUMBER */
+        int128 mantissa;
+    } is;
 };
 
 struct event {
-    const struct json_document *document;
+    const struct json_document *document; /* NULL: `gateway` has the data */
+    const struct gateway_event *gateway;
     struct event_places *places; /* of all that are like it, found with the first; NULL: its own */
     struct text id, source, type;
     struct text subject, subscription; /* absent: none */
@@ -65,17 +86,15 @@ struct event_binary {
 MUST_USE int event_from_binary(struct json_document *document, const struct event_binary *binary,
                                struct event *event, struct refusal *refusal);
 
-/* What the last event of a gateway's batch left for those like it: its document, whose nodes get
- * other values where the paths are the same, and what was found out about its texts. */
+/* What the last event of a gateway's batch left for those like it. */
 struct event_form {
-    struct json_document *document;
-    uint32_t shape; /* of the nodes; 0: none */
-    uint32_t data, properties[GATEWAY_PROPERTIES_MAX];
-    struct text type, source; /* `places` are the type's; the source is well-formed */
-    struct event_places places;
+    struct arena *arena;        /* for refusals */
+    uint32_t shape;             /* of the last event */
+    struct text type, source;   /* the source is well-formed */
+    struct event_places places; /* of the type in the shape */
 };
-/* Before each batch. The document must be used for nothing else until its end. */
-void event_form_init(struct event_form *form, struct json_document *document);
+/* Before each batch. */
+void event_form_init(struct event_form *form, struct arena *arena);
 
 /* The next event of the gateway's batch. */
 MUST_USE int event_from_gateway(struct event_form *form, const struct gateway_event *gateway,
@@ -94,8 +113,13 @@ struct text event_owner(const struct event *event);
 /* The id of the event in the document, refused or not, for the answer; absent when it has none that
  * can be shown. */
 struct text event_id(const struct json_document *document);
+struct text event_gateway_id(const struct gateway_event *gateway);
 
-/* The value that a catalog path leads to from `data`: a node, or JSON_NONE when it is missing. */
-uint32_t event_property(const struct event *event, const struct catalog_path *path);
+/* Where a catalog path leads to from `data`: a node or a property; JSON_NONE where nothing is,
+ * EVENT_CONTAINER where a gateway's properties have an object. */
+uint32_t event_place(const struct event *event, const struct catalog_path *path);
+#define EVENT_CONTAINER (JSON_NONE - 1)
+/* What stands at the place. */
+struct event_value event_value_at(const struct event *event, uint32_t place);
 /* "/data/total" */
 struct text event_property_pointer(const struct catalog_path *path, struct arena *arena);

@@ -2,8 +2,7 @@
  * json_document.h - a JSON value as a flat array of nodes.
  *
  * Nodes stand in document order, a container right before its children. The same form is built by
- * hand for events that don't arrive as JSON (binary mode, the gateway's batch), so that every rule
- * knows one form alone.
+ * hand of binary mode's attributes, so that their rules know one form alone.
  *
  * Limits     JSON_NODES_MAX: more than an event of JSON_EVENT_BYTES_MAX can need.
  * Errors     Building returns JSON_NONE, and lookups too, when there is no room or no such member.
@@ -88,16 +87,6 @@ MUST_USE static inline uint32_t json_add(struct json_document *document,
     return index;
 }
 void json_close(struct json_document *document, uint32_t container);
-/* Gives a scalar another value. */
-static inline void json_put(struct json_document *document, uint32_t index, enum node_kind kind,
-                            struct text text)
-{
-    struct json_node *node = &document->nodes[index];
-
-    node->kind = kind;
-    node->is.at = text.at;
-    node->length = (uint32_t)text.length;
-}
 
 static inline const struct json_node *json_at(const struct json_document *document, uint32_t index)
 {

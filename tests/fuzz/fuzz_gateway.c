@@ -40,16 +40,16 @@ static void check(const struct gateway_event *event)
 
 static void read_batch(struct gateway_reader *reader, const uint8_t *bytes, size_t length)
 {
-    struct gateway_event event;
+    const struct gateway_event *event;
     const char *reason = NULL;
     size_t count = 0, seen = 0;
 
     if (gateway_batch_open(reader, text_from(bytes, length), &count, &reason) != 0)
         assert(reason);
-    while (gateway_batch_next(reader, &event)) {
+    while ((event = gateway_batch_next(reader)) != NULL) {
         seen++;
-        if (event.fault == GATEWAY_SOUND)
-            check(&event);
+        if (event->fault == GATEWAY_SOUND)
+            check(event);
     }
     assert(seen == count);
 }

@@ -101,6 +101,23 @@ Test(decimal, reads_json_numbers_from_their_digits)
     assert_reads(decimal_parse_json, readings, ARRAY_LEN(readings));
 }
 
+Test(decimal, a_mantissa_has_the_bounds_of_a_text)
+{
+    const int128 tera = 1000000000000;
+    struct decimal value = {0};
+
+    cr_assert_eq(decimal_from_mantissa(-125, 1, &value), 0);
+    cr_assert_eq(value.units, -125 * tera / 10);
+    cr_assert_eq(decimal_from_mantissa(1000 * tera * tera - 1, 12, &value), 0);
+    cr_assert_eq(value.units, 1000 * tera * tera - 1);
+    cr_assert_eq(decimal_from_mantissa(1 - 1000 * tera, 0, &value), 0);
+    cr_assert_eq(value.units, (1 - 1000 * tera) * tera);
+    cr_assert_eq(decimal_from_mantissa(1000 * tera * tera, 12, &value), DECIMAL_TOO_LARGE);
+    cr_assert_eq(decimal_from_mantissa(-1000 * tera, 0, &value), DECIMAL_TOO_LARGE);
+    cr_assert_eq(decimal_from_mantissa((int128)1 << 126, 0, &value), DECIMAL_TOO_LARGE);
+    cr_assert_eq(decimal_from_mantissa((int128)1 << 126, 12, &value), DECIMAL_TOO_LARGE);
+}
+
 Test(decimal, reads_sums_beyond_what_an_event_may_hold)
 {
     static const struct reading readings[] = {

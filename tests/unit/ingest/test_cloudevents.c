@@ -261,7 +261,7 @@ Test(cloudevents, data_base64_is_decoded_and_read_as_json)
 
     given_init(&given);
     cr_assert_eq(given_event(&given, with("\"data_base64\":\"eyJ0b3RhbCI6N30=\"")), 0);
-    index = event_property(&given.event, &path);
+    index = event_place(&given.event, &path);
     cr_assert_neq(index, JSON_NONE);
     cr_assert(text_is(json_text(json_at(&given.document, index)), "7"));
     given_deinit(&given);
@@ -355,7 +355,7 @@ Test(binary_mode, attributes_and_body_make_the_same_event)
 
     cr_assert(text_is(given.event.id, "1"));
     cr_assert(text_is(given.event.subject, "s"));
-    index = event_property(&given.event, &path);
+    index = event_place(&given.event, &path);
     cr_assert_neq(index, JSON_NONE);
     cr_assert(text_is(json_pointer(&given.document, index, &given.arena), "/data/total"));
     given_deinit(&given);
