@@ -83,6 +83,15 @@ union usage_value {
     uint8_t unique[16];    /* UNIQUE_COUNT: the text's hash */
 };
 
+/* What an event counts for with one meter. */
+struct usage_part {
+    union usage_value value;
+    struct text meter, subject;               /* subject absent: null */
+    const struct usage_dimension *dimensions; /* sorted by name */
+    size_t dimension_count;
+    enum aggregation aggregation;
+};
+
 enum usage_flag {
     USAGE_TIME_ABSENT = 1, /* `time` is the arrival; the identity may be of the day before too */
     USAGE_NUMBERED = 2,    /* known by `identity`, which is its source's, and `sequence` */
@@ -125,6 +134,10 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer);
 MUST_USE int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                               const struct usage_series *series, const union usage_value *values,
                               size_t entry_count);
+/* The same of one subscription's parts, whose dimensions are taken to be sorted. */
+MUST_USE int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
+                                    struct text subscription, const struct usage_part *parts,
+                                    size_t count);
 size_t usage_writer_count(const struct usage_writer *writer); /* events */
 size_t usage_writer_bytes(const struct usage_writer *writer); /* of the finished batch */
 /* The batch; it holds at least one event. Good until the next call. */

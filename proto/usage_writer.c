@@ -89,14 +89,21 @@ static size_t size_of_text(struct text text)
     return 2 + text.length;
 }
 
-static size_t size_of_series(const struct usage_series *series)
+static size_t size_of_series(struct text subscription, const struct usage_part *part)
 {
-    size_t size = USAGE_SERIES_LEAST - 3 * 2 + size_of_text(series->subscription) +
-                  size_of_text(series->meter) + size_of_text(series->subject);
+    size_t size = USAGE_SERIES_LEAST - 3 * 2 + size_of_text(subscription) +
+                  size_of_text(part->meter) + size_of_text(part->subject);
 
-    for (size_t i = 0; i < series->dimension_count; i++) {
-        size += size_of_text(series->dimensions[i].name);
-        size += size_of_text(series->dimensions[i].value);
+    assert(part->aggregation <= AGGREGATION_UNIQUE_COUNT);
+    assert(part->dimension_count <= USAGE_DIMENSIONS_MAX);
+    assert(part->meter.length > 0 && part->meter.length <= USAGE_METER_MAX);
+    assert(part->subject.length <= USAGE_TEXT_MAX);
+    for (size_t i = 0; i < part->dimension_count; i++) {
+        const struct usage_dimension *dimension = &part->dimensions[i];
+
+        assert(dimension->name.length > 0 && dimension->name.length <= USAGE_NAME_MAX);
+        assert(dimension->value.length <= USAGE_TEXT_MAX);
+        size += size_of_text(dimension->name) + size_of_text(dimension->value);
     }
     return size;
 }
@@ -111,20 +118,21 @@ static uint8_t *append(struct buffer *buffer, size_t size)
     return (uint8_t *)buffer->at + buffer->length - size;
 }
 
-/* Appends the series, of `size` bytes, in its final form. */
-static void put_series(struct buffer *buffer, const struct usage_series *series, size_t size)
+/* Appends the part's series, of `size` bytes, in its final form. */
+static void put_series(struct buffer *buffer, struct text subscription,
+                       const struct usage_part *part, size_t size)
 {
     uint8_t *at = append(buffer, size);
 
     wire_store_u16(at, (uint16_t)size);
-    at[2] = (uint8_t)series->aggregation;
-    at[3] = (uint8_t)series->dimension_count;
-    at = wire_store_text(at + 4, series->subscription);
-    at = wire_store_text(at, series->meter);
-    at = wire_store_text(at, series->subject);
-    for (size_t i = 0; i < series->dimension_count; i++) {
-        at = wire_store_text(at, series->dimensions[i].name);
-        at = wire_store_text(at, series->dimensions[i].value);
+    at[2] = (uint8_t)part->aggregation;
+    at[3] = (uint8_t)part->dimension_count;
+    at = wire_store_text(at + 4, subscription);
+    at = wire_store_text(at, part->meter);
+    at = wire_store_text(at, part->subject);
+    for (size_t i = 0; i < part->dimension_count; i++) {
+        at = wire_store_text(at, part->dimensions[i].name);
+        at = wire_store_text(at, part->dimensions[i].value);
     }
     assert(at == (uint8_t *)buffer->at + buffer->length);
 }
@@ -153,34 +161,14 @@ static uint16_t number_of_last(struct usage_writer *writer, size_t start)
     return (uint16_t)(writer->series_count - 1);
 }
 
-static void assert_series(const struct usage_series *series, struct text subscription)
-{
-    assert(series->aggregation <= AGGREGATION_UNIQUE_COUNT);
-    assert(series->dimension_count <= USAGE_DIMENSIONS_MAX);
-    assert(series->subscription.length > 0 &&
-           series->subscription.length <= USAGE_SUBSCRIPTION_MAX);
-    assert(series->subscription.at == subscription.at ||
-           text_equal(series->subscription, subscription));
-    assert(series->meter.length > 0 && series->meter.length <= USAGE_METER_MAX);
-    assert(series->subject.length <= USAGE_TEXT_MAX);
-    for (size_t i = 0; i < series->dimension_count; i++) {
-        assert(series->dimensions[i].name.length > 0);
-        assert(series->dimensions[i].name.length <= USAGE_NAME_MAX);
-        assert(series->dimensions[i].value.length <= USAGE_TEXT_MAX);
-        assert(i == 0 ||
-               text_compare(series->dimensions[i - 1].name, series->dimensions[i].name) < 0);
-    }
-}
-
 /* Writes the sizes of all series, too. */
-static bool fits(const struct usage_writer *writer, const struct usage_series *series,
-                 size_t *sizes, size_t count)
+static bool fits(const struct usage_writer *writer, struct text subscription,
+                 const struct usage_part *parts, size_t *sizes, size_t count)
 {
     size_t bytes = usage_writer_bytes(writer) + USAGE_EVENT_SIZE + count * USAGE_ENTRY_SIZE;
 
     for (size_t i = 0; i < count; i++) {
-        assert_series(&series[i], series[0].subscription);
-        sizes[i] = size_of_series(&series[i]);
+        sizes[i] = size_of_series(subscription, &parts[i]);
         bytes += sizes[i];
     }
     return bytes <= USAGE_BYTES_MAX && writer->event_count < USAGE_EVENTS_MAX &&
@@ -188,20 +176,20 @@ static bool fits(const struct usage_writer *writer, const struct usage_series *s
            writer->series_count + count <= USAGE_SERIES_MAX;
 }
 
-static uint16_t add_entry(struct usage_writer *writer, const struct usage_series *series,
-                          size_t size, const union usage_value *value)
+static uint16_t add_entry(struct usage_writer *writer, struct text subscription,
+                          const struct usage_part *part, size_t size)
 {
     size_t start = writer->series.length;
     uint8_t *at = append(&writer->entries, USAGE_ENTRY_SIZE);
     uint16_t number;
 
-    put_series(&writer->series, series, size);
+    put_series(&writer->series, subscription, part, size);
     number = number_of_last(writer, start);
-    if (series->aggregation == AGGREGATION_UNIQUE_COUNT) {
-        memcpy(at, value->unique, sizeof(value->unique));
+    if (part->aggregation == AGGREGATION_UNIQUE_COUNT) {
+        memcpy(at, part->value.unique, sizeof(part->value.unique));
     } else {
-        assert(usage_amount_is_valid(value->amount));
-        wire_store_i128(at, value->amount.units);
+        assert(usage_amount_is_valid(part->value.amount));
+        wire_store_i128(at, part->value.amount.units);
     }
     wire_store_u16(at + USAGE_ENTRY_SERIES, number);
     return number;
@@ -224,29 +212,57 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
     wire_store_u16(at + USAGE_EVENT_SERIES, series);
 }
 
-int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
-                     const struct usage_series *series, const union usage_value *values,
-                     size_t entry_count)
+int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
+                           struct text subscription, const struct usage_part *parts, size_t count)
 {
     size_t sizes[USAGE_METERS_MAX];
     uint16_t first = 0;
 
-    assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
+    assert(count > 0 && count <= USAGE_METERS_MAX);
     assert((event->flags & ~USAGE_FLAGS_KNOWN) == 0);
+    assert(subscription.length > 0 && subscription.length <= USAGE_SUBSCRIPTION_MAX);
 
-    if (!fits(writer, series, sizes, entry_count))
+    if (!fits(writer, subscription, parts, sizes, count))
         return USAGE_WRITER_FULL;
 
-    for (size_t i = 0; i < entry_count; i++) {
-        uint16_t number = add_entry(writer, &series[i], sizes[i], &values[i]);
+    for (size_t i = 0; i < count; i++) {
+        uint16_t number = add_entry(writer, subscription, &parts[i], sizes[i]);
 
         if (i == 0)
             first = number;
     }
-    add_event(writer, event, first, entry_count);
+    add_event(writer, event, first, count);
     writer->event_count++;
-    writer->entry_count += entry_count;
+    writer->entry_count += count;
     return 0;
+}
+
+static void assert_sorted(const struct usage_series *series)
+{
+    for (size_t i = 1; i < series->dimension_count; i++)
+        assert(text_compare(series->dimensions[i - 1].name, series->dimensions[i].name) < 0);
+}
+
+int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
+                     const struct usage_series *series, const union usage_value *values,
+                     size_t entry_count)
+{
+    struct usage_part parts[USAGE_METERS_MAX];
+
+    assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
+    for (size_t i = 0; i < entry_count; i++) {
+        assert(text_equal(series[i].subscription, series[0].subscription));
+        assert_sorted(&series[i]);
+        parts[i] = (struct usage_part){
+            .value = values[i],
+            .meter = series[i].meter,
+            .subject = series[i].subject,
+            .dimensions = series[i].dimensions,
+            .dimension_count = series[i].dimension_count,
+            .aggregation = series[i].aggregation,
+        };
+    }
+    return usage_writer_add_parts(writer, event, series[0].subscription, parts, entry_count);
 }
 
 size_t usage_writer_count(const struct usage_writer *writer)

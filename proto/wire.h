@@ -79,17 +79,23 @@ static inline void wire_copy_ends(uint8_t *at, const char *from, size_t length, 
     memcpy(at + length - half, from + length - half, half);
 }
 
-/* The text's bytes; returns the place behind them. Most have 4 to 32. */
+/* The text's bytes; returns the place behind them. Nearly all have 1 to 64. */
 static inline uint8_t *wire_store_bytes(uint8_t *at, struct text text)
 {
-    if (text.length > 32 || text.length < 4)
-        memcpy(at, text.length ? text.at : "", text.length);
+    if (text.length > 64)
+        memcpy(at, text.at, text.length);
+    else if (text.length > 32)
+        wire_copy_ends(at, text.at, text.length, 32);
     else if (text.length >= 16)
         wire_copy_ends(at, text.at, text.length, 16);
     else if (text.length >= 8)
         wire_copy_ends(at, text.at, text.length, 8);
-    else
+    else if (text.length >= 4)
         wire_copy_ends(at, text.at, text.length, 4);
+    else if (text.length >= 2)
+        wire_copy_ends(at, text.at, text.length, 2);
+    else if (text.length == 1)
+        *at = (uint8_t)*text.at;
     return at + text.length;
 }
 

@@ -14,8 +14,12 @@
  */
 #include "ingest/rules/admit.h"
 
+#include "common/base/digits.h"
+
 #include <assert.h>
 #include <string.h>
+
+static const int64_t WHOLE_END = 1000000000000000; /* 10^15: no number is as large */
 
 struct weighing {
     const struct admission *admission;
@@ -191,12 +195,35 @@ static bool is_shortest(struct text number)
     return true;
 }
 
+/* The shortest form of the number; absent when the arena is full. */
+static struct text spell(struct arena *arena, struct decimal number)
+{
+    char digits[DECIMAL_TEXT_MAX];
+
+    return arena_copy(arena, text_from(digits, decimal_format(number, digits)));
+}
+
+/* The same of a whole number that isn't negative: most. */
+static struct text spell_whole(struct arena *arena, uint64_t number)
+{
+    char *at = arena_take_unset(arena, DIGITS_MAX);
+
+    if (!at)
+        return text_of(NULL);
+    return text_from(at, (size_t)(digits_write_all(at, number) - at));
+}
+
+static bool is_small_whole(const struct event_value *value)
+{
+    return value->kind == VALUE_DECIMAL && value->scale == 0 && value->is.mantissa >= 0 &&
+           value->is.mantissa < WHOLE_END;
+}
+
 /* Strings as they are, numbers as their shortest decimal, true, false; absent where a scalar has no
  * such form. *outcome is the decimal's. */
 static struct text text_of_scalar(struct weighing *weighing, const struct event_value *value,
                                   int *outcome)
 {
-    char digits[DECIMAL_TEXT_MAX];
     struct decimal number;
 
     *outcome = 0;
@@ -212,6 +239,8 @@ static struct text text_of_scalar(struct weighing *weighing, const struct event_
             return value->is.text;
         break;
     case VALUE_DECIMAL:
+        if (is_small_whole(value))
+            return spell_whole(weighing->arena, (uint64_t)value->is.mantissa);
         break;
     default:
         *outcome = DECIMAL_NOT_A_NUMBER;
@@ -220,7 +249,7 @@ static struct text text_of_scalar(struct weighing *weighing, const struct event_
     *outcome = read_number(value, &number);
     if (*outcome)
         return text_of(NULL);
-    return arena_copy(weighing->arena, text_from(digits, decimal_format(number, digits)));
+    return spell(weighing->arena, number);
 }
 
 static void take_unique(struct weighing *weighing, const struct catalog_meter *meter,
@@ -294,37 +323,30 @@ static struct text take_dimension(struct weighing *weighing,
     return text;
 }
 
-static bool take_dimensions(struct weighing *weighing, const uint32_t *places,
-                            struct fingerprint_entry *entry)
+static void take_dimensions(struct weighing *weighing, const struct catalog_meter *meter,
+                            const uint32_t *places, struct usage_dimension *dimensions)
 {
-    size_t count = entry->meter->dimension_count;
-    struct text *dimensions;
-
-    if (count == 0)
-        return true;
-    dimensions = arena_take_unset(weighing->arena, count * sizeof(*dimensions));
-    if (!dimensions)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        dimensions[i] = take_dimension(weighing, &entry->meter->dimensions[i], places[i]);
-    entry->dimensions = dimensions;
-    return true;
+    for (size_t i = 0; i < meter->dimension_count; i++)
+        dimensions[i] = (struct usage_dimension){
+            .name = meter->dimensions[i].name,
+            .value = take_dimension(weighing, &meter->dimensions[i], places[i]),
+        };
 }
 
 /* --- the whole --- */
 
-/* Moves the last of `count` entries to its place among those before it. */
-static void sort_last(struct fingerprint_entry *entries, size_t count)
+/* Moves the last of `count` parts to its place among those before it. */
+static void sort_last(struct usage_part *parts, size_t count)
 {
-    struct fingerprint_entry last;
+    struct usage_part last;
     size_t at = count - 1;
 
-    if (at == 0 || text_compare(entries[at - 1].meter->slug, entries[at].meter->slug) <= 0)
+    if (at == 0 || text_compare(parts[at - 1].meter, parts[at].meter) <= 0)
         return;
-    last = entries[at];
-    for (; at > 0 && text_compare(entries[at - 1].meter->slug, last.meter->slug) > 0; at--)
-        entries[at] = entries[at - 1];
-    entries[at] = last;
+    last = parts[at];
+    for (; at > 0 && text_compare(parts[at - 1].meter, last.meter) > 0; at--)
+        parts[at] = parts[at - 1];
+    parts[at] = last;
 }
 
 static void find_places(const struct catalog *catalog, const struct event *event,
@@ -333,6 +355,7 @@ static void find_places(const struct catalog *catalog, const struct event *event
     uint32_t *at = places->at;
 
     places->meters = catalog_meters_of(catalog, event->type, &places->meter_count);
+    places->dimension_count = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
         bool has_value = meter->aggregation != AGGREGATION_COUNT;
@@ -340,40 +363,53 @@ static void find_places(const struct catalog *catalog, const struct event *event
         *at++ = has_value ? event_place(event, &meter->value) : JSON_NONE;
         for (size_t j = 0; j < meter->dimension_count; j++)
             *at++ = event_place(event, &meter->dimensions[j].path);
+        places->dimension_count += meter->dimension_count;
     }
     places->are_known = true;
 }
 
-static bool take_entries(struct weighing *weighing, struct admitted *found)
+/* Room for a part of each meter and, behind them, their dimensions. NULL when there is none. */
+static struct usage_part *room_for_parts(struct arena *arena, const struct event_places *places)
+{
+    return arena_take_unset(arena, places->meter_count * sizeof(struct usage_part) +
+                                       places->dimension_count * sizeof(struct usage_dimension));
+}
+
+static bool take_parts(struct weighing *weighing, struct admitted *found)
 {
     const struct event_places *places = weighing->places;
+    struct usage_part *parts = room_for_parts(weighing->arena, places);
+    struct usage_dimension *dimensions = (struct usage_dimension *)(parts + places->meter_count);
     const uint32_t *at = places->at;
-    struct fingerprint_entry *entries =
-        arena_take_unset(weighing->arena, places->meter_count * sizeof(*entries));
     size_t count = 0;
 
-    if (!entries)
+    if (!parts)
         return false;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
-        struct fingerprint_entry *entry = &entries[count];
         const uint32_t *own = at;
 
         at += 1 + meter->dimension_count;
         if (instant_compare(weighing->time, meter->from) < 0)
             continue;
-        *entry = (struct fingerprint_entry){.meter = meter};
-        take_value(weighing, meter, own[0], &entry->value);
-        if (!take_dimensions(weighing, own + 1, entry))
-            return false;
-        sort_last(entries, ++count);
+        parts[count] = (struct usage_part){
+            .meter = meter->slug,
+            .subject = weighing->event->subject,
+            .dimensions = dimensions,
+            .dimension_count = meter->dimension_count,
+            .aggregation = meter->aggregation,
+        };
+        take_value(weighing, meter, own[0], &parts[count].value);
+        take_dimensions(weighing, meter, own + 1, dimensions);
+        dimensions += meter->dimension_count;
+        sort_last(parts, ++count);
     }
     if (count == 0)
         refuse(weighing->refusal, weighing->arena, REFUSAL_BEFORE_EVENT_FROM, text_of("/time"),
                "the time is before the eventFrom of every meter of this type: such events are not "
                "to be counted");
-    found->entries = entries;
-    found->entry_count = count;
+    found->parts = parts;
+    found->part_count = count;
     return true;
 }
 
@@ -386,8 +422,8 @@ static bool take_fingerprint(struct weighing *weighing, struct admitted *found)
         .subject = event->subject,
         .time = weighing->time,
         .time_is_absent = event->time_is_absent,
-        .entries = found->entries,
-        .count = found->entry_count,
+        .parts = found->parts,
+        .count = found->part_count,
     };
 
     if (found->event.flags & USAGE_NUMBERED)
@@ -420,7 +456,6 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
         .arrival = arrival,
     };
     struct admitted found = {
-        .subject = event->subject,
         .event = {.time = weighing.time,
                   .arrival_ms = arrival_ms,
                   .flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0},
@@ -437,7 +472,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     }
     found.subscription = subscription_of(&weighing);
     check_future(&weighing);
-    if (!take_entries(&weighing, &found))
+    if (!take_parts(&weighing, &found))
         return no_room(&weighing);
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;

@@ -21,10 +21,9 @@ struct admission {
 
 struct admitted {
     const struct catalog_subscription *subscription;
-    struct usage_event event;                /* but for the fields that the batch sets */
-    struct text subject;                     /* absent: none */
-    const struct fingerprint_entry *entries; /* at least one */
-    size_t entry_count;
+    struct usage_event event;       /* but for the fields that the batch sets */
+    const struct usage_part *parts; /* at least one, ascending by the meter's slug */
+    size_t part_count;
 };
 
 /* 0 with the verdict, or EVENT_REFUSED with the refusal filled. */

@@ -156,49 +156,6 @@ uint32_t event_place(const struct event *event, const struct catalog_path *path)
     return event->gateway ? property_of(event->gateway, path) : node_of(event, path);
 }
 
-static struct event_value value_of_node(const struct json_node *node)
-{
-    static const enum value_kind kinds[] = {
-        [NODE_NULL] = VALUE_MISSING,     [NODE_FALSE] = VALUE_FALSE,
-        [NODE_TRUE] = VALUE_TRUE,        [NODE_NUMBER] = VALUE_NUMBER,
-        [NODE_STRING] = VALUE_STRING,    [NODE_ARRAY] = VALUE_CONTAINER,
-        [NODE_OBJECT] = VALUE_CONTAINER,
-    };
-    struct event_value value = {.kind = kinds[node->kind]};
-
-    if (value.kind == VALUE_NUMBER || value.kind == VALUE_STRING)
-        value.is.text = text_from(node->is.at, node->length);
-    return value;
-}
-
-static struct event_value value_of_property(const struct gateway_value *property)
-{
-    switch (property->kind) {
-    case GATEWAY_FALSE:
-        return (struct event_value){.kind = VALUE_FALSE};
-    case GATEWAY_TRUE:
-        return (struct event_value){.kind = VALUE_TRUE};
-    case GATEWAY_STRING:
-        return (struct event_value){.kind = VALUE_STRING, .is.text = property->is.text};
-    case GATEWAY_DECIMAL:
-        return (struct event_value){
-            .kind = VALUE_DECIMAL, .scale = property->scale, .is.mantissa = property->is.mantissa};
-    default:
-        return (struct event_value){.kind = VALUE_MISSING};
-    }
-}
-
-struct event_value event_value_at(const struct event *event, uint32_t place)
-{
-    if (place == JSON_NONE)
-        return (struct event_value){.kind = VALUE_MISSING};
-    if (place == EVENT_CONTAINER)
-        return (struct event_value){.kind = VALUE_CONTAINER};
-    if (event->gateway)
-        return value_of_property(&event->gateway->properties[place]);
-    return value_of_node(json_at(event->document, place));
-}
-
 static size_t write_step(char *into, struct text step)
 {
     size_t length = 0;

@@ -28,17 +28,17 @@ enum {
 struct event_places {
     bool are_known;
     const struct catalog_meter *const *meters;
-    size_t meter_count;
+    size_t meter_count, dimension_count; /* dimensions of all meters */
     uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
 };
 
 enum value_kind {
-    VALUE_MISSING, /* or null */
-    VALUE_FALSE,
-    VALUE_TRUE,
-    VALUE_STRING,
-    VALUE_NUMBER,  /* as JSON spells it */
-    VALUE_DECIMAL, /* as a gateway has it */
+    VALUE_MISSING = GATEWAY_NULL, /* or null */
+    VALUE_FALSE = GATEWAY_FALSE,
+    VALUE_TRUE = GATEWAY_TRUE,
+    VALUE_STRING = GATEWAY_STRING,
+    VALUE_DECIMAL = GATEWAY_DECIMAL,
+    VALUE_NUMBER, /* as JSON spells it */
     VALUE_CONTAINER,
 };
 /* What stands there. */
@@ -119,7 +119,37 @@ struct text event_gateway_id(const struct gateway_event *gateway);
  * EVENT_CONTAINER where a gateway's properties have an object. */
 uint32_t event_place(const struct event *event, const struct catalog_path *path);
 #define EVENT_CONTAINER (JSON_NONE - 1)
-/* What stands at the place. */
-struct event_value event_value_at(const struct event *event, uint32_t place);
+/* What stands at the place. Inline, as weighing asks a few times an event. */
+static inline struct event_value event_value_at(const struct event *event, uint32_t place)
+{
+    static const uint8_t kinds[] = {
+        [NODE_NULL] = VALUE_MISSING,     [NODE_FALSE] = VALUE_FALSE,
+        [NODE_TRUE] = VALUE_TRUE,        [NODE_NUMBER] = VALUE_NUMBER,
+        [NODE_STRING] = VALUE_STRING,    [NODE_ARRAY] = VALUE_CONTAINER,
+        [NODE_OBJECT] = VALUE_CONTAINER,
+    };
+    struct event_value value = {.kind = VALUE_MISSING};
+
+    if (place == EVENT_CONTAINER) {
+        value.kind = VALUE_CONTAINER;
+    } else if (place == JSON_NONE) {
+        return value;
+    } else if (event->gateway) {
+        const struct gateway_value *property = &event->gateway->properties[place];
+
+        value.kind = (enum value_kind)property->kind;
+        value.scale = property->scale;
+        if (value.kind == VALUE_STRING)
+            value.is.text = property->is.text;
+        else
+            value.is.mantissa = property->is.mantissa;
+    } else {
+        const struct json_node *node = json_at(event->document, place);
+
+        value.kind = (enum value_kind)kinds[node->kind];
+        value.is.text = (struct text){node->is.at, node->length};
+    }
+    return value;
+}
 /* "/data/total" */
 struct text event_property_pointer(const struct catalog_path *path, struct arena *arena);

@@ -17,9 +17,9 @@ static uint8_t *room_for(size_t need, uint8_t bytes[BYTES_INLINE], struct arena 
     return need <= BYTES_INLINE ? bytes : arena_take(arena, need);
 }
 
+/* An event's texts and its meters' are far below WIRE_TEXT_ABSENT. */
 static size_t size_of(struct text text)
 {
-    assert(text.length < WIRE_TEXT_ABSENT);
     return 2 + text.length;
 }
 
@@ -93,34 +93,31 @@ bool fingerprint_source(const struct fingerprint_key *key, struct text source, s
     return fingerprint_identity(key, absent, source, absent, arena, identity);
 }
 
-static size_t size_of_entry(const struct fingerprint_entry *entry)
+static size_t size_of_part(const struct usage_part *part)
 {
-    const struct catalog_meter *meter = entry->meter;
-    size_t size = size_of(meter->slug) + sizeof(entry->value);
+    size_t size = size_of(part->meter) + sizeof(part->value);
 
-    for (size_t i = 0; i < meter->dimension_count; i++)
-        size += size_of(meter->dimensions[i].name) + size_of(entry->dimensions[i]);
+    for (size_t i = 0; i < part->dimension_count; i++)
+        size += size_of(part->dimensions[i].name) + size_of(part->dimensions[i].value);
     return size;
 }
 
-static uint8_t *store_value(uint8_t *at, const struct fingerprint_entry *entry)
+static uint8_t *store_value(uint8_t *at, const struct usage_part *part)
 {
-    if (entry->meter->aggregation == AGGREGATION_UNIQUE_COUNT)
-        memcpy(at, entry->value.unique, sizeof(entry->value.unique));
+    if (part->aggregation == AGGREGATION_UNIQUE_COUNT)
+        memcpy(at, part->value.unique, sizeof(part->value.unique));
     else
-        wire_store_i128(at, entry->value.amount.units);
-    return at + sizeof(entry->value.unique);
+        wire_store_i128(at, part->value.amount.units);
+    return at + sizeof(part->value.unique);
 }
 
-static uint8_t *store_entry(uint8_t *at, const struct fingerprint_entry *entry)
+static uint8_t *store_part(uint8_t *at, const struct usage_part *part)
 {
-    const struct catalog_meter *meter = entry->meter;
-
-    at = wire_store_text(at, meter->slug);
-    at = store_value(at, entry);
-    for (size_t i = 0; i < meter->dimension_count; i++) {
-        at = wire_store_text(at, meter->dimensions[i].name);
-        at = wire_store_text(at, entry->dimensions[i]);
+    at = wire_store_text(at, part->meter);
+    at = store_value(at, part);
+    for (size_t i = 0; i < part->dimension_count; i++) {
+        at = wire_store_text(at, part->dimensions[i].name);
+        at = wire_store_text(at, part->dimensions[i].value);
     }
     return at;
 }
@@ -134,7 +131,7 @@ bool fingerprint_payload(const struct fingerprint_key *key,
     XXH128_canonical_t canonical;
 
     for (size_t i = 0; i < content->count; i++)
-        size += size_of_entry(&content->entries[i]);
+        size += size_of_part(&content->parts[i]);
     bytes = room_for(size, inlined, arena);
     if (!bytes)
         return false;
@@ -144,7 +141,7 @@ bool fingerprint_payload(const struct fingerprint_key *key,
     wire_store_i64(at + 8, content->time_is_absent ? 0 : content->time.ns);
     at += 16;
     for (size_t i = 0; i < content->count; i++)
-        at = store_entry(at, &content->entries[i]);
+        at = store_part(at, &content->parts[i]);
     assert(at == bytes + size);
     canonical = hash(key, bytes, size);
     *payload = wire_load_u32(canonical.digest);

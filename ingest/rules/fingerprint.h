@@ -34,18 +34,11 @@ MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct tex
 MUST_USE bool fingerprint_source(const struct fingerprint_key *key, struct text source,
                                  struct arena *arena, uint8_t identity[12]);
 
-/* One meter's part of an event: its value and its dimensions in the meter's order. */
-struct fingerprint_entry {
-    const struct catalog_meter *meter;
-    union usage_value value;
-    const struct text *dimensions; /* the meter's dimension_count; absent: null */
-};
-
 struct fingerprint_content {
     struct text type, subject; /* subject absent: none */
     struct instant time;
     bool time_is_absent;
-    const struct fingerprint_entry *entries; /* ascending by the meter's slug */
+    const struct usage_part *parts; /* ascending by the meter's slug */
     size_t count;
 };
 /* False when the arena is full. */

@@ -63,34 +63,10 @@ static void finish(struct pack *pack, int32_t partition)
     pack->open--;
 }
 
-static void fill_series(const struct admitted *admitted, const struct fingerprint_entry *entry,
-                        struct usage_series *series)
-{
-    const struct catalog_meter *meter = entry->meter;
-
-    series->aggregation = meter->aggregation;
-    series->subscription = admitted->subscription->id;
-    series->meter = meter->slug;
-    series->subject = admitted->subject;
-    series->dimension_count = meter->dimension_count;
-    for (size_t i = 0; i < meter->dimension_count; i++)
-        series->dimensions[i] = (struct usage_dimension){
-            .name = meter->dimensions[i].name,
-            .value = entry->dimensions[i],
-        };
-}
-
 static int write_event(struct usage_writer *writer, const struct admitted *admitted)
 {
-    struct usage_series series[USAGE_METERS_MAX];
-    union usage_value values[USAGE_METERS_MAX];
-
-    assert(admitted->entry_count <= USAGE_METERS_MAX);
-    for (size_t i = 0; i < admitted->entry_count; i++) {
-        fill_series(admitted, &admitted->entries[i], &series[i]);
-        values[i] = admitted->entries[i].value;
-    }
-    return usage_writer_add(writer, &admitted->event, series, values, admitted->entry_count);
+    return usage_writer_add_parts(writer, &admitted->event, admitted->subscription->id,
+                                  admitted->parts, admitted->part_count);
 }
 
 static bool is_open(const struct slot *slot)

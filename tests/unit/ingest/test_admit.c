@@ -141,16 +141,16 @@ Test(admit, an_event_counts_for_every_meter_of_its_type)
                           "\"subscription\":\"" SUB "\",\"subject\":\"u\",\"data\":{"
                           "\"total\":12.50,\"http\":{\"method\":\"GET\"},\"status\":200}"));
 
-    cr_assert_eq(admitted.entry_count, 2);
-    cr_assert(text_is(admitted.entries[0].meter->slug, "bytes"));
-    cr_assert(text_is(admitted.entries[1].meter->slug, "calls"));
-    decimal_format(admitted.entries[0].value.amount, digits);
+    cr_assert_eq(admitted.part_count, 2);
+    cr_assert(text_is(admitted.parts[0].meter, "bytes"));
+    cr_assert(text_is(admitted.parts[1].meter, "calls"));
+    decimal_format(admitted.parts[0].value.amount, digits);
     cr_assert_str_eq(digits, "12.5");
-    cr_assert(text_is(admitted.entries[0].meter->dimensions[0].name, "method"));
-    cr_assert(text_is(admitted.entries[0].dimensions[0], "GET"));
-    cr_assert(text_is(admitted.entries[0].dimensions[1], "200"));
+    cr_assert(text_is(admitted.parts[0].dimensions[0].name, "method"));
+    cr_assert(text_is(admitted.parts[0].dimensions[0].value, "GET"));
+    cr_assert(text_is(admitted.parts[0].dimensions[1].value, "200"));
     cr_assert(text_is(admitted.subscription->id, SUB));
-    cr_assert(text_is(admitted.subject, "u"));
+    cr_assert(text_is(admitted.parts[0].subject, "u"));
 }
 
 Test(admit, a_type_without_a_meter_is_unknown)
@@ -249,7 +249,7 @@ Test(admit, a_value_is_a_number_or_a_decimal_string)
     for (size_t i = 0; i < ARRAY_LEN(good); i++)
         expect_admitted(request(good[i]));
     cr_assert_eq(weigh(request("1e3")), 0);
-    cr_assert_eq(decimal_compare(admitted.entries[0].value.amount, decimal_from_int(1000)), 0);
+    cr_assert_eq(decimal_compare(admitted.parts[0].value.amount, decimal_from_int(1000)), 0);
 }
 
 Test(admit, a_value_that_is_missing_or_null_is_missing)
@@ -302,13 +302,13 @@ Test(admit, unique_count_takes_texts_and_one_text_is_one_value)
     uint8_t one[16];
 
     expect_admitted(visit("\"1\""));
-    memcpy(one, admitted.entries[0].value.unique, sizeof(one));
+    memcpy(one, admitted.parts[0].value.unique, sizeof(one));
     expect_admitted(visit("1.0"));
-    cr_assert_arr_eq(admitted.entries[0].value.unique, one, sizeof(one));
+    cr_assert_arr_eq(admitted.parts[0].value.unique, one, sizeof(one));
     expect_admitted(visit("1"));
-    cr_assert_arr_eq(admitted.entries[0].value.unique, one, sizeof(one));
+    cr_assert_arr_eq(admitted.parts[0].value.unique, one, sizeof(one));
     expect_admitted(visit("true"));
-    cr_assert_arr_neq(admitted.entries[0].value.unique, one, sizeof(one));
+    cr_assert_arr_neq(admitted.parts[0].value.unique, one, sizeof(one));
 }
 
 Test(admit, unique_count_refuses_what_is_no_text)
@@ -330,8 +330,8 @@ Test(admit, unique_count_refuses_what_is_no_text)
 static void expect_status(const char *status, const char *text)
 {
     expect_admitted(with_status(status));
-    cr_assert(text ? text_is(admitted.entries[0].dimensions[1], text)
-                   : text_is_absent(admitted.entries[0].dimensions[1]),
+    cr_assert(text ? text_is(admitted.parts[0].dimensions[1].value, text)
+                   : text_is_absent(admitted.parts[0].dimensions[1].value),
               "%s", status);
 }
 

@@ -66,12 +66,9 @@ static void on_done(struct waiter *waiter)
 
 static void add(struct client *client, int partition)
 {
-    const struct catalog_meter meter = {.slug = text_of("calls"), .aggregation = AGGREGATION_COUNT};
-    const struct fingerprint_entry entry = {.meter = &meter};
-    const struct admitted admitted = {.subscription = &subscriptions[partition],
-                                      .subject = text_of(NULL),
-                                      .entries = &entry,
-                                      .entry_count = 1};
+    const struct usage_part part = {.meter = text_of("calls"), .aggregation = AGGREGATION_COUNT};
+    const struct admitted admitted = {
+        .subscription = &subscriptions[partition], .parts = &part, .part_count = 1};
 
     delivery_add(delivery, &admitted, &client->waiter);
 }

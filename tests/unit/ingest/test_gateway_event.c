@@ -269,25 +269,29 @@ static int weigh(struct given *given, int outcome, struct admitted *admitted)
     return admit(&admission, &given->event, arrival_ms, &given->arena, admitted, &given->refusal);
 }
 
-static void expect_same_entry(const struct fingerprint_entry *a, const struct fingerprint_entry *b)
+static void expect_same_part(const struct usage_part *a, const struct usage_part *b)
 {
-    cr_assert_eq(a->meter, b->meter);
+    cr_assert(text_equal(a->meter, b->meter));
+    cr_assert(text_equal(a->subject, b->subject));
+    cr_assert_eq(a->aggregation, b->aggregation);
     cr_assert_arr_eq(a->value.unique, b->value.unique, sizeof(a->value.unique));
-    for (size_t i = 0; i < a->meter->dimension_count; i++)
-        cr_assert(text_equal(a->dimensions[i], b->dimensions[i]));
+    cr_assert_eq(a->dimension_count, b->dimension_count);
+    for (size_t i = 0; i < a->dimension_count; i++) {
+        cr_assert(text_equal(a->dimensions[i].name, b->dimensions[i].name));
+        cr_assert(text_equal(a->dimensions[i].value, b->dimensions[i].value));
+    }
 }
 
 static void expect_same_verdict(const struct admitted *a, const struct admitted *b)
 {
     cr_assert_eq(a->subscription, b->subscription);
-    cr_assert(text_equal(a->subject, b->subject));
     cr_assert_arr_eq(&a->event.fingerprint, &b->event.fingerprint, sizeof(struct fingerprint));
     cr_assert_eq(a->event.time.ns, b->event.time.ns);
     cr_assert_eq(a->event.sequence, b->event.sequence);
     cr_assert_eq(a->event.flags, b->event.flags);
-    cr_assert_eq(a->entry_count, b->entry_count);
-    for (size_t i = 0; i < a->entry_count; i++)
-        expect_same_entry(&a->entries[i], &b->entries[i]);
+    cr_assert_eq(a->part_count, b->part_count);
+    for (size_t i = 0; i < a->part_count; i++)
+        expect_same_part(&a->parts[i], &b->parts[i]);
 }
 
 /* Of the sound event, after others of its batch; returns what came of it. */
