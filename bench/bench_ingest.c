@@ -290,13 +290,16 @@ static void weigh(struct bench *bench, const struct event *event, struct admitte
         fail(refusal_name(refusal.code));
 }
 
-static void prefetch(const struct bench *bench, const struct event *events, size_t count)
+static void prefetch(const struct bench *bench, struct event *events, size_t count)
 {
-    struct text owners[CATALOG_PREFETCH_MAX];
+    const struct catalog_subscription *guesses[CATALOG_PREFETCH_MAX];
+    struct text owners[CATALOG_PREFETCH_MAX] = {{NULL, 0}};
 
     for (size_t i = 0; i < count; i++)
         owners[i] = event_owner(&events[i]);
-    catalog_prefetch(bench->catalog, owners, count);
+    catalog_prefetch(bench->catalog, owners, count, guesses);
+    for (size_t i = 0; i < count; i++)
+        events[i].guess = guesses[i];
 }
 
 STAGE stage_admit(struct bench *bench, const struct text *texts, size_t count)
@@ -347,7 +350,7 @@ STAGE stage_gateway(struct bench *bench, const struct text *texts, size_t batche
         struct admitted admitted;
         struct event event;
 
-        event_prefetch_gateway(bench->catalog, bench->gateway, i, count);
+        event_form_prefetch(&form, bench->catalog, bench->gateway, i, count);
         if (event_from_gateway(&form, gateway, &event, &refusal))
             fail(refusal_name(refusal.code));
         weigh(bench, &event, &admitted);

@@ -120,10 +120,16 @@ const struct catalog_subscription *catalog_subscription(const struct catalog *ca
 /*
  * Fetches into the caches what looking these up will touch; absent ones are skipped. With many
  * subscriptions a look-up waits for memory three times, one after the other: those of a group wait
- * together. A hint, which changes no answer.
+ * together. `guesses` are whom each may be, or NULL: catalog_subscription_like needs no search
+ * where the guess is right. A hint, which changes no answer; good until the catalog changes.
  */
 enum { CATALOG_PREFETCH_MAX = 16 };
-void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count);
+void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count,
+                      const struct catalog_subscription **guesses);
+/* catalog_subscription with a guess, or NULL. */
+const struct catalog_subscription *
+catalog_subscription_like(const struct catalog *catalog, struct text id,
+                          const struct catalog_subscription *guess);
 const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
 /* Are the source's events known by `sequence` instead of `id` (metering.md 13)? */
 bool catalog_is_numbered(const struct catalog *catalog, struct text source);
@@ -136,9 +142,10 @@ enum catalog_subject_outcome {
     CATALOG_SUBJECT_AMBIGUOUS,
     CATALOG_SUBJECT_INACTIVE,
 };
-/* metering.md 9: the subject as subscription id, consumer name, customer key, active at `time`. */
+/* metering.md 9: the subject as subscription id, consumer name, customer key, active at `time`.
+ * `guess` is whose id it may be, or NULL. */
 MUST_USE int catalog_find_subject(const struct catalog *catalog, struct text subject,
-                                  struct instant time,
+                                  const struct catalog_subscription *guess, struct instant time,
                                   const struct catalog_subscription **subscription);
 /* Calls back for every subscription (the aggregator's republish, the invoicer's close). */
 void catalog_each_subscription(const struct catalog *catalog,

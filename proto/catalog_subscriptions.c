@@ -334,6 +334,13 @@ const struct catalog_subscription *catalog_subscription(const struct catalog *ca
                                       : &held_at(&catalog->subscriptions, number)->subscription;
 }
 
+const struct catalog_subscription *
+catalog_subscription_like(const struct catalog *catalog, struct text id,
+                          const struct catalog_subscription *guess)
+{
+    return guess && text_equal(guess->id, id) ? guess : catalog_subscription(catalog, id);
+}
+
 static void prefetch_object(const void *object, size_t size)
 {
     __builtin_prefetch(object);
@@ -341,10 +348,11 @@ static void prefetch_object(const void *object, size_t size)
 }
 
 /* What is looked for, then where it stands, then its name: a round each. */
-void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count)
+void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count,
+                      const struct catalog_subscription **guesses)
 {
     const struct catalog_subscriptions *subscriptions = &catalog->subscriptions;
-    uint32_t hashes[CATALOG_PREFETCH_MAX], numbers[CATALOG_PREFETCH_MAX];
+    uint32_t hashes[CATALOG_PREFETCH_MAX];
 
     assert(count <= CATALOG_PREFETCH_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -352,17 +360,17 @@ void catalog_prefetch(const struct catalog *catalog, const struct text *ids, siz
         catalog_map_prefetch(&subscriptions->by_id, hashes[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        numbers[i] = catalog_map_guess(&subscriptions->by_id, hashes[i]);
-        if (numbers[i] != CATALOG_MAP_NONE)
-            prefetch_object(held_at(subscriptions, numbers[i]), sizeof(struct catalog_held));
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (numbers[i] != CATALOG_MAP_NONE) {
-            struct text id = held_at(subscriptions, numbers[i])->subscription.id;
+        uint32_t number = catalog_map_guess(&subscriptions->by_id, hashes[i]);
 
-            prefetch_object(id.at, id.length);
-        }
+        guesses[i] = NULL;
+        if (number == CATALOG_MAP_NONE)
+            continue;
+        guesses[i] = &held_at(subscriptions, number)->subscription;
+        prefetch_object(held_at(subscriptions, number), sizeof(struct catalog_held));
     }
+    for (size_t i = 0; i < count; i++)
+        if (guesses[i])
+            prefetch_object(guesses[i]->id.at, guesses[i]->id.length);
 }
 
 bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time)
@@ -396,11 +404,12 @@ static int find_active(const struct catalog_subscriptions *subscriptions, uint32
     return 0;
 }
 
-int catalog_find_subject(const struct catalog *catalog, struct text subject, struct instant time,
+int catalog_find_subject(const struct catalog *catalog, struct text subject,
+                         const struct catalog_subscription *guess, struct instant time,
                          const struct catalog_subscription **subscription)
 {
     const struct catalog_subscriptions *subscriptions = &catalog->subscriptions;
-    const struct catalog_subscription *by_id = catalog_subscription(catalog, subject);
+    const struct catalog_subscription *by_id = catalog_subscription_like(catalog, subject, guess);
     uint32_t number;
 
     if (by_id) {

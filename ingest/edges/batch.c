@@ -138,7 +138,7 @@ static int read_gateway(struct walk *walk, struct text body)
     event_form_init(&form, &intake->arena);
     while ((gateway = gateway_batch_next(intake->gateway)) != NULL) {
         struct intake_reading *reading = intake_reading(intake, 0);
-        event_prefetch_gateway(intake->admission.catalog, intake->gateway, walk->index, count);
+        event_form_prefetch(&form, intake->admission.catalog, intake->gateway, walk->index, count);
         reading->gateway = gateway;
         reading->outcome = event_from_gateway(&form, gateway, &reading->event, &reading->refusal);
         walk->sink->take(walk->sink->context, walk->index++, reading);

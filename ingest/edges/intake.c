@@ -95,8 +95,9 @@ void intake_read(struct intake *intake, struct text text, struct intake_reading 
     reading->outcome = EVENT_BROKEN;
 }
 
-void intake_prefetch(const struct intake *intake, size_t count)
+void intake_prefetch(struct intake *intake, size_t count)
 {
+    const struct catalog_subscription *guesses[INTAKE_GROUP];
     struct text owners[INTAKE_GROUP];
 
     if (count < 2)
@@ -106,7 +107,9 @@ void intake_prefetch(const struct intake *intake, size_t count)
 
         owners[i] = reading->outcome == 0 ? event_owner(&reading->event) : text_of(NULL);
     }
-    catalog_prefetch(intake->admission.catalog, owners, count);
+    catalog_prefetch(intake->admission.catalog, owners, count, guesses);
+    for (size_t i = 0; i < count; i++)
+        intake->readings[i].event.guess = guesses[i];
 }
 
 int intake_weigh(struct intake *intake, struct intake_reading *reading, int64_t arrival_ms,

@@ -67,7 +67,7 @@ void intake_read(struct intake *intake, struct text text, struct intake_reading 
 /* The id of the event that was read, for the answer; absent when it has none that can be shown. */
 struct text intake_id(const struct intake_reading *reading);
 /* The first `count` are read: fetches what weighing them will look at. */
-void intake_prefetch(const struct intake *intake, size_t count);
+void intake_prefetch(struct intake *intake, size_t count);
 /* 0 with the verdict, or EVENT_REFUSED with the reading's refusal. */
 MUST_USE int intake_weigh(struct intake *intake, struct intake_reading *reading, int64_t arrival_ms,
                           struct admitted *admitted);

@@ -57,7 +57,7 @@ static const struct catalog_subscription *by_id(struct weighing *weighing)
 {
     struct text id = weighing->event->subscription;
     const struct catalog_subscription *found =
-        catalog_subscription(weighing->admission->catalog, id);
+        catalog_subscription_like(weighing->admission->catalog, id, weighing->event->guess);
 
     if (!found) {
         refuse(weighing->refusal, weighing->arena, REFUSAL_UNKNOWN_SUBSCRIPTION,
@@ -79,7 +79,7 @@ static const struct catalog_subscription *by_subject(struct weighing *weighing)
 {
     const struct catalog_subscription *found = NULL;
     int r = catalog_find_subject(weighing->admission->catalog, weighing->event->subject,
-                                 weighing->time, &found);
+                                 weighing->event->guess, weighing->time, &found);
 
     if (r == CATALOG_SUBJECT_UNKNOWN)
         refuse(weighing->refusal, weighing->arena, REFUSAL_UNKNOWN_SUBSCRIPTION,
@@ -335,20 +335,6 @@ static void take_dimensions(struct weighing *weighing, const struct catalog_mete
 
 /* --- the whole --- */
 
-/* Moves the last of `count` parts to its place among those before it. */
-static void sort_last(struct usage_part *parts, size_t count)
-{
-    struct usage_part last;
-    size_t at = count - 1;
-
-    if (at == 0 || text_compare(parts[at - 1].meter, parts[at].meter) <= 0)
-        return;
-    last = parts[at];
-    for (; at > 0 && text_compare(parts[at - 1].meter, last.meter) > 0; at--)
-        parts[at] = parts[at - 1];
-    parts[at] = last;
-}
-
 static void find_places(const struct catalog *catalog, const struct event *event,
                         struct event_places *places)
 {
@@ -402,7 +388,7 @@ static bool take_parts(struct weighing *weighing, struct admitted *found)
         take_value(weighing, meter, own[0], &parts[count].value);
         take_dimensions(weighing, meter, own + 1, dimensions);
         dimensions += meter->dimension_count;
-        sort_last(parts, ++count);
+        count++;
     }
     if (count == 0)
         refuse(weighing->refusal, weighing->arena, REFUSAL_BEFORE_EVENT_FROM, text_of("/time"),

@@ -14,11 +14,10 @@
 MUST_USE int cloudevents_read(struct json_document *document, struct event *event,
                               struct refusal *refusal);
 
-/* The same rules for an event whose id, source, type, subject and subscription are at hand as texts
- * (absent: not sent), and whose data needs no reading. `passed` is a source that has passed, or
- * absent. 0, or EVENT_REFUSED with the refusal filled. */
-MUST_USE int cloudevents_check(const struct event *event, struct text passed, struct arena *arena,
-                               struct refusal *refusal);
+/* The same rules for the attributes of a gateway's sound event. `passed` is a source that has
+ * passed, or absent. 0, or EVENT_REFUSED with the refusal filled. */
+MUST_USE int cloudevents_check(const struct gateway_event *event, struct text passed,
+                               struct arena *arena, struct refusal *refusal);
 
 /* Scans `text` as the event's `data`, the root's last member, and records what is wrong with it.
  * `source` is where it stood: "/data" or "/data_base64". */

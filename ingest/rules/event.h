@@ -61,7 +61,8 @@ struct event {
     bool time_is_absent;
     bool has_sequence, sequence_is_faulty; /* faulty: there, and no number */
     uint64_t sequence;
-    uint32_t data; /* a node of the document, or JSON_NONE */
+    uint32_t data;                            /* a node of the document, or JSON_NONE */
+    const struct catalog_subscription *guess; /* whom its owner's id may be; NULL: not looked for */
 };
 
 enum event_outcome { EVENT_BROKEN = EVENT_REFUSED + 1 };
@@ -92,17 +93,18 @@ struct event_form {
     uint32_t shape;             /* of the last event */
     struct text type, source;   /* the source is well-formed */
     struct event_places places; /* of the type in the shape */
+    const struct catalog_subscription *guesses[CATALOG_PREFETCH_MAX]; /* of the group */
+    size_t next;                                                      /* among them */
 };
 /* Before each batch. */
 void event_form_init(struct event_form *form, struct arena *arena);
 
+/* Before each event: fetches what weighing it and those behind it will look for. */
+void event_form_prefetch(struct event_form *form, const struct catalog *catalog,
+                         const struct gateway_reader *reader, size_t index, size_t event_count);
 /* The next event of the gateway's batch. */
 MUST_USE int event_from_gateway(struct event_form *form, const struct gateway_event *gateway,
                                 struct event *event, struct refusal *refusal);
-
-/* Fetches what weighing the batch's events will look for; called before each. */
-void event_prefetch_gateway(const struct catalog *catalog, const struct gateway_reader *reader,
-                            size_t index, size_t event_count);
 
 /* Decodes a `ce-` header's value by the HTTP binding: quotes, then %XX, then UTF-8. */
 MUST_USE int event_decode_header(struct text name, struct text value, struct arena *arena,

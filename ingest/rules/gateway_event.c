@@ -25,12 +25,34 @@ void event_form_init(struct event_form *form, struct arena *arena)
     form->shape = 0;
     form->type = form->source = text_of(NULL);
     form->places.are_known = false;
+    form->guesses[0] = NULL;
+    form->next = 0;
+}
+
+/* Whether the places that were found are the event's, too. */
+static bool has_places(const struct event_form *form, const struct gateway_event *gateway)
+{
+    return form->places.are_known && form->shape == gateway->shape->number &&
+           text_is_same(form->type, gateway->type);
 }
 
 int event_from_gateway(struct event_form *form, const struct gateway_event *gateway,
                        struct event *event, struct refusal *refusal)
 {
-    struct event found = {
+    int r;
+
+    if (gateway->fault != GATEWAY_SOUND) {
+        refuse_fault(gateway, form->arena, refusal);
+        return EVENT_REFUSED;
+    }
+    r = cloudevents_check(gateway, form->source, form->arena, refusal);
+    if (r)
+        return r;
+    form->places.are_known = has_places(form, gateway);
+    form->shape = gateway->shape->number;
+    form->type = gateway->type;
+    form->source = gateway->source;
+    *event = (struct event){
         .gateway = gateway,
         .places = &form->places,
         .id = gateway->id,
@@ -42,22 +64,8 @@ int event_from_gateway(struct event_form *form, const struct gateway_event *gate
         .time_is_absent = !gateway->has_time,
         .has_sequence = gateway->has_sequence,
         .sequence = gateway->sequence,
+        .guess = form->guesses[form->next],
     };
-    int r;
-
-    if (gateway->fault != GATEWAY_SOUND) {
-        refuse_fault(gateway, form->arena, refusal);
-        return EVENT_REFUSED;
-    }
-    r = cloudevents_check(&found, form->source, form->arena, refusal);
-    if (r)
-        return r;
-    form->source = gateway->source;
-    form->places.are_known = form->places.are_known && form->shape == gateway->shape->number &&
-                             text_is_same(form->type, gateway->type);
-    form->shape = gateway->shape->number;
-    form->type = gateway->type;
-    *event = found;
     return 0;
 }
 
@@ -66,13 +74,13 @@ struct text event_gateway_id(const struct gateway_event *gateway)
     return gateway->id.length > EVENT_ID_BYTES_MAX ? text_of(NULL) : gateway->id;
 }
 
-void event_prefetch_gateway(const struct catalog *catalog, const struct gateway_reader *reader,
-                            size_t index, size_t event_count)
+void event_form_prefetch(struct event_form *form, const struct catalog *catalog,
+                         const struct gateway_reader *reader, size_t index, size_t event_count)
 {
-    const struct text *owners = gateway_batch_owners(reader);
     size_t left = event_count - index;
 
-    if (index % CATALOG_PREFETCH_MAX == 0)
-        catalog_prefetch(catalog, owners + index,
-                         left < CATALOG_PREFETCH_MAX ? left : CATALOG_PREFETCH_MAX);
+    form->next = index % CATALOG_PREFETCH_MAX;
+    if (form->next == 0)
+        catalog_prefetch(catalog, gateway_batch_owners(reader) + index,
+                         left < CATALOG_PREFETCH_MAX ? left : CATALOG_PREFETCH_MAX, form->guesses);
 }

@@ -18,7 +18,7 @@ static void check_subscription(void *context, const struct catalog_subscription 
 {
     struct visited *visited = context;
     const struct catalog_subscription *found;
-    int r = catalog_find_subject(visited->catalog, subscription->customer_key,
+    int r = catalog_find_subject(visited->catalog, subscription->customer_key, NULL,
                                  subscription->active_from, &found);
 
     visited->count++;

@@ -78,7 +78,7 @@ static void weigh(struct bench *bench, int r, const struct event *event, struct 
         (void)event_id(&bench->document);
         return;
     }
-    assert(refusal->code == REFUSAL_NONE && admitted.entry_count > 0);
+    assert(refusal->code == REFUSAL_NONE && admitted.part_count > 0);
     pack_add(bench->pack, &admitted, 0);
     pack_settle(bench->pack, admitted.subscription->partition);
 }

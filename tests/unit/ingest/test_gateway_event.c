@@ -325,12 +325,13 @@ Test(gateway_batches, events_are_weighed_like_their_json_whatever_stood_before_t
         const struct gateway_event *gateway;
         const char *reason;
         uint32_t shape = 0;
-        size_t count;
+        size_t count, index = 0;
 
         make_batch(&batch);
         cr_assert_eq(gateway_batch_open(reader, buffer_text(&batch), &count, &reason), 0);
         event_form_init(&form, &gateway_form.arena);
         while ((gateway = gateway_batch_next(reader)) != NULL) {
+            event_form_prefetch(&form, catalog, reader, index++, count);
             if (gateway->fault != GATEWAY_SOUND)
                 continue;
             alike += gateway->shape->number == shape;

@@ -77,7 +77,7 @@ static const char *found(const char *subject, const char *time)
     static const char *const outcomes[] = {"", "unknown", "ambiguous", "inactive"};
     static char id[64];
     const struct catalog_subscription *subscription;
-    int r = catalog_find_subject(catalog, text_of(subject), at(time), &subscription);
+    int r = catalog_find_subject(catalog, text_of(subject), NULL, at(time), &subscription);
 
     if (r)
         return outcomes[r];
@@ -234,16 +234,37 @@ Test(catalog, fetching_ahead_changes_no_answer)
 {
     const struct text ids[] = {text_of("s1"), text_of(NULL), text_of("nobody"), text_of(""),
                                text_of("s1")};
+    const struct catalog_subscription *guesses[ARRAY_LEN(ids)];
 
-    catalog_prefetch(catalog, ids, ARRAY_LEN(ids));
+    catalog_prefetch(catalog, ids, ARRAY_LEN(ids), guesses);
+    cr_assert_null(guesses[0]);
     cr_assert_null(catalog_subscription(catalog, text_of("s1")));
     cr_assert_eq(subscribe("s1", "acme", "", "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
-    catalog_prefetch(catalog, ids, ARRAY_LEN(ids));
+    catalog_prefetch(catalog, ids, ARRAY_LEN(ids), guesses);
+    cr_assert_eq(guesses[4], catalog_subscription(catalog, text_of("s1")));
     cr_assert_str_eq(found("s1", "2026-02-01T00:00:00Z"), "s1");
     cr_assert_null(catalog_subscription(catalog, text_of("nobody")));
     cr_assert_eq(apply("subscription/s1", NULL), 0);
-    catalog_prefetch(catalog, ids, ARRAY_LEN(ids));
+    catalog_prefetch(catalog, ids, ARRAY_LEN(ids), guesses);
+    cr_assert_null(guesses[0]);
     cr_assert_null(catalog_subscription(catalog, text_of("s1")));
+}
+
+Test(catalog, a_wrong_guess_changes_no_answer)
+{
+    const struct catalog_subscription *one, *two, *by_subject = NULL;
+    struct instant time = at("2026-02-01T00:00:00Z");
+
+    cr_assert_eq(subscribe("one", "acme", "", "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+    cr_assert_eq(subscribe("ones", "else", "", "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+    one = catalog_subscription(catalog, text_of("one"));
+    two = catalog_subscription(catalog, text_of("ones"));
+    cr_assert_eq(catalog_subscription_like(catalog, text_of("one"), one), one);
+    cr_assert_eq(catalog_subscription_like(catalog, text_of("one"), two), one);
+    cr_assert_eq(catalog_subscription_like(catalog, text_of("ones"), one), two);
+    cr_assert_null(catalog_subscription_like(catalog, text_of("on"), one));
+    cr_assert_eq(catalog_find_subject(catalog, text_of("acme"), two, time, &by_subject), 0);
+    cr_assert_eq(by_subject, one);
 }
 
 Test(catalog, subject_is_looked_up_as_id_then_consumer_then_customer)
