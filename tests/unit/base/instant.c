@@ -80,6 +80,40 @@ Test(instant, refuses_everything_else)
     }
 }
 
+/* With another digit it isn't spelled the usual way any more. */
+static void expect_alike_with_a_further_digit(const char usual[25])
+{
+    char other[26];
+    struct instant a = {0}, b = {0};
+
+    memcpy(other, usual, 23);
+    strcpy(other + 23, "0");
+    other[24] = usual[23];
+    other[25] = '\0';
+    cr_assert_eq(instant_parse(text_of(usual), &a), instant_parse(text_of(other), &b), "%s", usual);
+    cr_assert_eq(a.ns, b.ns, "%s", usual);
+}
+
+Test(instant, the_usual_spelling_reads_as_any_other)
+{
+    static const char *const times[] = {"2026-10-25T10:20:30.123Z", "2024-02-29T23:59:59.999Z",
+                                        "1969-12-31T00:00:00.001Z", "2026-06-30T23:59:60.000Z",
+                                        "1700-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"};
+
+    for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+        char time[25];
+
+        strcpy(time, times[i]);
+        for (size_t at = 0; at < 24; at++) {
+            for (int byte = 1; byte < 256; byte++) {
+                time[at] = (char)byte;
+                expect_alike_with_a_further_digit(time);
+            }
+            time[at] = times[i][at];
+        }
+    }
+}
+
 Test(instant, times_beyond_its_range_are_the_far_past_and_future)
 {
     struct instant past, future;
