@@ -40,6 +40,7 @@ struct bench {
     struct buffer *batches; /* as a gateway packs them */
     struct catalog *catalog;
     struct admission admission;
+    struct event_places places;
     struct pack *pack;
     struct arena nodes, arena;
     struct json_document documents[CATALOG_PREFETCH_MAX]; /* events are read in groups */
@@ -290,7 +291,7 @@ static void weigh(struct bench *bench, const struct event *event, struct admitte
         fail(refusal_name(refusal.code));
 }
 
-static void prefetch(const struct bench *bench, struct event *events, size_t count)
+static void prefetch(struct bench *bench, struct event *events, size_t count)
 {
     const struct catalog_subscription *guesses[CATALOG_PREFETCH_MAX];
     struct text owners[CATALOG_PREFETCH_MAX] = {{NULL, 0}};
@@ -298,8 +299,10 @@ static void prefetch(const struct bench *bench, struct event *events, size_t cou
     for (size_t i = 0; i < count; i++)
         owners[i] = event_owner(&events[i]);
     catalog_prefetch(bench->catalog, owners, count, guesses);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         events[i].guess = guesses[i];
+        events[i].places = &bench->places;
+    }
 }
 
 STAGE stage_admit(struct bench *bench, const struct text *texts, size_t count)
@@ -375,6 +378,7 @@ static void take_all(struct bench *bench, const struct stage *stage)
         struct text batch = buffer_text(&bench->batches[i / BATCH]);
 
         arena_reset(&bench->arena);
+        bench->places.are_known = false;
         if (stage->take == stage_gateway) {
             stage->take(bench, &batch, 1);
             continue;

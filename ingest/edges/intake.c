@@ -55,6 +55,7 @@ bool intake_is_open(const struct intake *intake)
 
 void intake_begin(struct intake *intake)
 {
+    intake->places.are_known = false;
     if (intake->arena.used > KEPT_BYTES)
         arena_deinit(&intake->arena);
     else
@@ -108,8 +109,10 @@ void intake_prefetch(struct intake *intake, size_t count)
         owners[i] = reading->outcome == 0 ? event_owner(&reading->event) : text_of(NULL);
     }
     catalog_prefetch(intake->admission.catalog, owners, count, guesses);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         intake->readings[i].event.guess = guesses[i];
+        intake->readings[i].event.places = &intake->places;
+    }
 }
 
 int intake_weigh(struct intake *intake, struct intake_reading *reading, int64_t arrival_ms,

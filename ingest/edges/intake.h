@@ -47,6 +47,7 @@ struct intake {
     struct metrics *metrics;
     struct arena nodes, arena;
     struct intake_reading readings[INTAKE_GROUP];
+    struct event_places places; /* of the request's JSON events */
     struct gateway_reader *gateway;
 };
 

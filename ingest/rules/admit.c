@@ -309,6 +309,8 @@ static struct text take_dimension(struct weighing *weighing,
 
     if (value.kind == VALUE_MISSING)
         return text_of(NULL);
+    if (value.kind == VALUE_STRING && value.is.text.length <= EVENT_TEXT_BYTES_MAX)
+        return value.is.text;
     text = text_of_scalar(weighing, &value, &outcome);
     if (outcome == DECIMAL_NOT_A_NUMBER)
         refuse_dimension(weighing, dimension, REFUSAL_INVALID_DIMENSION,
@@ -335,23 +337,47 @@ static void take_dimensions(struct weighing *weighing, const struct catalog_mete
 
 /* --- the whole --- */
 
+/* Where the path leads to in this event; `guess` is where it led to in another. */
+static uint32_t find_place(const struct event *event, const struct catalog_path *path,
+                           uint32_t guess)
+{
+    return event_is_place(event, path, guess) ? guess : event_place(event, path);
+}
+
+/* Meters that have no place yet. */
+static void list_meters(const struct catalog *catalog, struct text type,
+                        struct event_places *places)
+{
+    uint32_t *at = places->at;
+
+    places->meters = catalog_meters_of(catalog, type, &places->meter_count);
+    places->dimension_count = 0;
+    for (size_t i = 0; i < places->meter_count; i++) {
+        const struct catalog_meter *meter = places->meters[i];
+
+        for (size_t j = 0; j <= meter->dimension_count; j++)
+            *at++ = JSON_NONE;
+        places->dimension_count += meter->dimension_count;
+    }
+}
+
 static void find_places(const struct catalog *catalog, const struct event *event,
                         struct event_places *places)
 {
     uint32_t *at = places->at;
 
-    places->meters = catalog_meters_of(catalog, event->type, &places->meter_count);
-    places->dimension_count = 0;
+    if (!places->are_known || !text_equal(places->meters[0]->event_type, event->type))
+        list_meters(catalog, event->type, places);
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
-        bool has_value = meter->aggregation != AGGREGATION_COUNT;
 
-        *at++ = has_value ? event_place(event, &meter->value) : JSON_NONE;
-        for (size_t j = 0; j < meter->dimension_count; j++)
-            *at++ = event_place(event, &meter->dimensions[j].path);
-        places->dimension_count += meter->dimension_count;
+        if (meter->aggregation != AGGREGATION_COUNT)
+            at[0] = find_place(event, &meter->value, at[0]);
+        at++;
+        for (size_t j = 0; j < meter->dimension_count; j++, at++)
+            *at = find_place(event, &meter->dimensions[j].path, *at);
     }
-    places->are_known = true;
+    places->are_known = places->meter_count > 0;
 }
 
 /* Room for a part of each meter and, behind them, their dimensions. NULL when there is none. */
@@ -447,7 +473,8 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
                   .flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0},
     };
 
-    if (!event->places || !places->are_known)
+    own.are_known = false;
+    if (!event->gateway || !places->are_known)
         find_places(admission->catalog, event, places);
     take_sequence(&weighing, &found.event);
     if (places->meter_count == 0) {

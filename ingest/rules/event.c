@@ -156,6 +156,45 @@ uint32_t event_place(const struct event *event, const struct catalog_path *path)
     return event->gateway ? property_of(event->gateway, path) : node_of(event, path);
 }
 
+static uint32_t four_bytes(const char *at)
+{
+    uint32_t bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    return bytes;
+}
+
+/* Most names have 4 to 8 bytes: a call costs more than comparing them. */
+static bool is_named(const struct json_node *node, struct text name)
+{
+    const char *a = node->name, *b = name.at;
+    size_t length = name.length;
+
+    if (node->name_length != length)
+        return false;
+    if (length >= 4 && length <= 8)
+        return four_bytes(a) == four_bytes(b) &&
+               four_bytes(a + length - 4) == four_bytes(b + length - 4);
+    return length == 0 || memcmp(a, b, length) == 0;
+}
+
+bool event_is_place(const struct event *event, const struct catalog_path *path, uint32_t guess)
+{
+    const struct json_document *document = event->document;
+    uint32_t at = guess;
+
+    if (event->gateway || guess >= document->count || event->data == JSON_NONE)
+        return false;
+    for (size_t i = path->count; i > 0; i--) {
+        const struct json_node *node = json_at(document, at);
+
+        if (node->parent == JSON_NONE || !node->name || !is_named(node, path->steps[i - 1]))
+            return false;
+        at = node->parent;
+    }
+    return at == event->data;
+}
+
 static size_t write_step(char *into, struct text step)
 {
     size_t length = 0;

@@ -24,9 +24,10 @@ enum {
     EVENT_PLACES_MAX = USAGE_METERS_MAX * (1 + USAGE_DIMENSIONS_MAX),
 };
 
-/* Where the meters of an event's type find what they look at. */
+/* Where the meters of an event's type find what they look at. Of a JSON event's the next one only
+ * makes sure that they are its own, too. */
 struct event_places {
-    bool are_known;
+    bool are_known; /* there is at least one meter then */
     const struct catalog_meter *const *meters;
     size_t meter_count, dimension_count; /* dimensions of all meters */
     uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
@@ -54,7 +55,7 @@ struct event_value {
 struct event {
     const struct json_document *document; /* NULL: `gateway` has the data */
     const struct gateway_event *gateway;
-    struct event_places *places; /* of all that are like it, found with the first; NULL: its own */
+    struct event_places *places; /* those of the event before it, then its own; NULL: none yet */
     struct text id, source, type;
     struct text subject, subscription; /* absent: none */
     struct instant time;               /* unless time_is_absent */
@@ -121,6 +122,8 @@ struct text event_gateway_id(const struct gateway_event *gateway);
  * EVENT_CONTAINER where a gateway's properties have an object. */
 uint32_t event_place(const struct event *event, const struct catalog_path *path);
 #define EVENT_CONTAINER (JSON_NONE - 1)
+/* Whether it leads to this node: a JSON event is asked that cheaply. False: it may still do. */
+bool event_is_place(const struct event *event, const struct catalog_path *path, uint32_t guess);
 /* What stands at the place. Inline, as weighing asks a few times an event. */
 static inline struct event_value event_value_at(const struct event *event, uint32_t place)
 {
