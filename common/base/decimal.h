@@ -55,11 +55,15 @@ MUST_USE static inline int decimal_from_mantissa(int128 mantissa, unsigned place
                                                  struct decimal *value)
 {
     const int128 bound = (int128)1000000000000000 * 1000000000000;
+    const int64_t power = (int64_t)decimal_power_of_ten(DECIMAL_PLACES - (int)places);
     int128 units;
 
-    if (__builtin_mul_overflow(mantissa, (int128)decimal_power_of_ten(DECIMAL_PLACES - (int)places),
-                               &units) ||
-        units >= bound || units <= -bound)
+    /* A product of two numbers of 64 bits always has room, and is one instruction. */
+    if (mantissa == (int64_t)mantissa)
+        units = (int128)(int64_t)mantissa * power;
+    else if (__builtin_mul_overflow(mantissa, power, &units))
+        return DECIMAL_TOO_LARGE;
+    if (units >= bound || units <= -bound)
         return DECIMAL_TOO_LARGE;
     value->units = units;
     return 0;

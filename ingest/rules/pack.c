@@ -5,6 +5,7 @@
 
 struct slot {
     struct usage_writer *writer; /* made when first needed */
+    size_t events, bytes;        /* in it; none: it isn't open */
     int64_t opened_ms;
     void *cargo;
 };
@@ -52,13 +53,14 @@ static void finish(struct pack *pack, int32_t partition)
     struct pack_batch batch = {
         .partition = partition,
         .message = usage_writer_finish(slot->writer),
-        .events = usage_writer_count(slot->writer),
+        .events = slot->events,
         .cargo = slot->cargo,
     };
 
-    pack->bytes -= usage_writer_bytes(slot->writer);
+    pack->bytes -= slot->bytes;
     pack->finished(pack->context, &batch);
     usage_writer_reset(slot->writer);
+    slot->events = slot->bytes = 0;
     slot->cargo = NULL;
     pack->open--;
 }
@@ -69,35 +71,36 @@ static int write_event(struct usage_writer *writer, const struct admitted *admit
                                   admitted->parts, admitted->part_count);
 }
 
-static bool is_open(const struct slot *slot)
+/* The partition's batch has one more event. */
+static void count_event(struct pack *pack, struct slot *slot, int64_t now_ms)
 {
-    return slot->writer && usage_writer_count(slot->writer) > 0;
+    size_t bytes = usage_writer_bytes(slot->writer);
+
+    pack->bytes += bytes - slot->bytes;
+    slot->bytes = bytes;
+    if (slot->events++ > 0)
+        return;
+    slot->opened_ms = now_ms;
+    pack->open++;
 }
 
 void **pack_add(struct pack *pack, const struct admitted *admitted, int64_t now_ms)
 {
     int32_t partition = admitted->subscription->partition;
     struct slot *slot;
-    size_t before;
     int r;
 
     assert(partition >= 0 && partition < pack->partitions);
     slot = &pack->slots[partition];
     if (!slot->writer)
         slot->writer = usage_writer_new();
-    before = is_open(slot) ? usage_writer_bytes(slot->writer) : 0;
     r = write_event(slot->writer, admitted);
     if (r == USAGE_WRITER_FULL) {
         finish(pack, partition);
-        before = 0;
         r = write_event(slot->writer, admitted);
     }
     assert(r == 0); /* an empty batch has room for every event */
-    pack->bytes += usage_writer_bytes(slot->writer) - before;
-    if (usage_writer_count(slot->writer) == 1) {
-        slot->opened_ms = now_ms;
-        pack->open++;
-    }
+    count_event(pack, slot, now_ms);
     return &slot->cargo;
 }
 
@@ -105,8 +108,7 @@ void pack_settle(struct pack *pack, int32_t partition)
 {
     const struct slot *slot = &pack->slots[partition];
 
-    if (usage_writer_count(slot->writer) >= pack->limits.events ||
-        usage_writer_bytes(slot->writer) >= pack->limits.bytes)
+    if (slot->events >= pack->limits.events || slot->bytes >= pack->limits.bytes)
         finish(pack, partition);
 }
 
@@ -116,7 +118,7 @@ int64_t pack_expire(struct pack *pack, int64_t now_ms)
 
     for (int32_t i = 0; i < pack->partitions && pack->open > 0; i++) {
         int64_t left;
-        if (!is_open(&pack->slots[i]))
+        if (pack->slots[i].events == 0)
             continue;
         left = pack->slots[i].opened_ms + pack->limits.linger_ms - now_ms;
         if (left <= 0)
@@ -129,7 +131,7 @@ int64_t pack_expire(struct pack *pack, int64_t now_ms)
 
 void pack_finish(struct pack *pack, int32_t partition)
 {
-    if (is_open(&pack->slots[partition]))
+    if (pack->slots[partition].events > 0)
         finish(pack, partition);
 }
 

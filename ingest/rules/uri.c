@@ -49,6 +49,9 @@ static size_t uri_bytes(struct text text)
 {
     const char *at = text.at, *end = at + text.length;
 
+    while (end - at >= 4 &&
+           (is_uri_byte(at[0]) & is_uri_byte(at[1]) & is_uri_byte(at[2]) & is_uri_byte(at[3])))
+        at += 4;
     while (at < end && is_uri_byte(*at))
         at++;
     return (size_t)(at - text.at);
