@@ -160,7 +160,8 @@ static void bench_catalog(int subscriptions)
         int number = (int)((int64_t)i * 7919 % subscriptions);
         int length = snprintf(name, sizeof(name), "customer_%07d-key", number);
 
-        if (catalog_find_subject(catalog, text_from(name, (size_t)length), NULL, instant_now(), &found))
+        if (catalog_find_subject(catalog, text_from(name, (size_t)length), NULL, instant_now(),
+                                 &found))
             fail("a subscription is gone");
     }
     printf("%-28s %6lld ns\n", "catalog: find a subject",
