@@ -385,7 +385,7 @@ static int put_line(struct store_txn *txn, const struct invoice *invoice,
     size_t length = decimal_format(line->usage.quantity, quantity);
     struct billed_line billed = {
         .phase = line->phase_key,
-        .card = line->card_key,
+        .card = line->card->key,
         .quantity = text_from(quantity, length),
         .from = instant_minute(line->period.window.from),
         .to = instant_minute(line->period.window.to),

@@ -200,8 +200,8 @@ static void add_windows(struct buffer *text, const struct invoice_line *line)
 {
     const struct invoice_usage *usage = &line->usage;
 
-    buffer_printf(text, "   |- usage of meter %.*s: ", (int)line->feature_key.length,
-                  line->feature_key.at);
+    buffer_printf(text, "   |- usage of meter %.*s: ", (int)line->card->feature_key.length,
+                  line->card->feature_key.at);
     add_decimal(text, usage->quantity);
     buffer_printf(text, " in %zu billing windows\n", usage->window_count);
     for (size_t i = 0; i < usage->window_count && i < WINDOWS_SHOWN_MAX; i++) {
@@ -235,15 +235,15 @@ static void add_line(struct buffer *text, const char *bucket, const struct invoi
     char usage[TOPIC_NAME_MAX];
 
     buffer_add_string(text, "|\n+- ");
-    add_safe(text, line->name);
+    add_safe(text, line->card->name);
     buffer_printf(text, " (%s): ", invoice_line_kind_name(line->kind));
     add_money(text, line->total, currency);
     buffer_printf(text, "\n   |- line %.*s\n   |- period ", (int)line->id.length, line->id.at);
     add_instant(text, line->period.window.from);
     buffer_add_string(text, " to ");
     add_instant(text, line->period.window.to);
-    buffer_printf(text, "\n   |- price version %.*s (%s)\n", (int)line->price.length,
-                  line->price.at, price_kind_name(line->card->price.kind));
+    buffer_printf(text, "\n   |- price version %.*s (%s)\n", (int)line->card->kept.version.length,
+                  line->card->kept.version.at, price_kind_name(line->card->price.kind));
     add_steps(text, line, currency);
     if (line->credit.minor) {
         buffer_add_string(text, "   |- less credit ");

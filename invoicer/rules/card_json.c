@@ -14,10 +14,9 @@ static void write_names(const struct rate_card *card, struct text phase_key, str
     json_write_text(json, ",\"featureKey\":", card->feature_key);
 }
 
-static void write_terms(const struct rate_card *card, struct text price_version,
-                        struct buffer *json)
+static void write_terms(const struct rate_card *card, struct buffer *json)
 {
-    json_write_text(json, ",\"priceVersion\":", price_version);
+    json_write_text(json, ",\"priceVersion\":", card->kept.version);
     buffer_add_string(json, ",\"price\":");
     price_write(&card->price, json);
     json_write_decimal(json, ",\"discounts\":{\"percentage\":", card->discounts.percent);
@@ -25,8 +24,7 @@ static void write_terms(const struct rate_card *card, struct text price_version,
     buffer_add_char(json, '}');
 }
 
-bool card_keep_line(struct rate_card *card, struct text phase_key, struct text price_version,
-                    struct arena *arena)
+bool card_keep_line(struct rate_card *card, struct text phase_key, struct arena *arena)
 {
     CLEANUP(buffer_deinit) struct buffer text = {0};
     struct card_kept *kept = &card->kept;
@@ -34,7 +32,7 @@ bool card_keep_line(struct rate_card *card, struct text phase_key, struct text p
     write_names(card, phase_key, &text);
     kept->names = arena_copy(arena, buffer_text(&text));
     buffer_clear(&text);
-    write_terms(card, price_version, &text);
+    write_terms(card, &text);
     kept->terms = arena_copy(arena, buffer_text(&text));
     hash128(buffer_text(&text), kept->terms_digest);
     return !text_is_absent(kept->names) && !text_is_absent(kept->terms);
@@ -124,6 +122,6 @@ bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_c
                struct arena *arena)
 {
     return keep_paths(plan, phase, card, arena, &card->kept) &&
-           card_keep_line(card, phase->key, card->kept.version, arena) &&
+           card_keep_line(card, phase->key, arena) &&
            keep_details(&card->price, plan->currency, arena, &card->kept);
 }

@@ -17,10 +17,9 @@
 const struct card_detail *card_kept_detail(const struct rate_card *card,
                                            const struct rated_line *detail);
 
-/* Keeps what invoice lines of a card in this phase say: `names` and `terms`. False: the arena is
- * full. */
-MUST_USE bool card_keep_line(struct rate_card *card, struct text phase_key,
-                             struct text price_version, struct arena *arena);
+/* Keeps what invoice lines of a card in this phase say, of the price version in `kept`: `names` and
+ * `terms`. False: the arena is full. */
+MUST_USE bool card_keep_line(struct rate_card *card, struct text phase_key, struct arena *arena);
 /* Names the price version of a plan's card and keeps all there is; false: likewise. */
 MUST_USE bool card_keep(const struct plan *plan, const struct phase *phase, struct rate_card *card,
                         struct arena *arena);

@@ -194,16 +194,10 @@ static struct text line_id(struct builder *builder, const struct charge *charge,
 static int name_line(struct builder *builder, const struct charge *charge, size_t adjustment,
                      struct invoice_line *line)
 {
-    const struct rate_card *card = charge->card;
-
     *line = (struct invoice_line){
         .id = line_id(builder, charge, adjustment),
         .phase_key = charge->plan->phases[charge->phase].key,
-        .card_key = card->key,
-        .name = card->name,
-        .feature_key = card->feature_key,
-        .price = card->kept.version,
-        .card = card,
+        .card = charge->card,
         .period = charge->period,
     };
     return text_is_absent(line->id) ? INVOICE_NO_MEMORY : 0;

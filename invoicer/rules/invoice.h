@@ -75,8 +75,7 @@ enum invoice_line_kind { INVOICE_FEE, INVOICE_USAGE, INVOICE_ADJUSTMENT };
 struct invoice_line {
     enum invoice_line_kind kind;
     struct text id; /* {subscription}/{phase}/{card}/v[1]/period[n], and /adjustment[k] */
-    struct text phase_key, card_key, name, feature_key;
-    struct text price; /* the price version: {plan}@{version}/{phase}/{card} */
+    struct text phase_key;
     const struct rate_card *card;
     struct card_period period;
     struct invoice_usage usage;     /* not of fees */

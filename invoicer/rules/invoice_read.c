@@ -188,9 +188,10 @@ static const struct rate_card *read_card(struct reader *reader, const json_t *js
     card->name = read_text(reader, json, "name");
     card->feature_key = read_text(reader, json, "featureKey");
     card->has_price = true;
+    card->kept.version = read_text(reader, json, "priceVersion");
     if (price_read(json_object_get(json, "price"), reader->arena, &card->price, &issue) ||
         price_read_discounts(json_object_get(json, "discounts"), &card->discounts, &issue) ||
-        !card_keep_line(card, line->phase_key, line->price, reader->arena))
+        !card_keep_line(card, line->phase_key, reader->arena))
         reader->is_wrong = true;
     return card;
 }
@@ -211,15 +212,11 @@ static void read_line(struct reader *reader, const json_t *json, struct invoice_
     line->id = read_text(reader, json, "id");
     line->kind = read_kind(reader, json);
     line->phase_key = read_text(reader, json, "phaseKey");
-    line->price = read_text(reader, json, "priceVersion");
     line->period.index = json_integer_value(json_object_get(period, "index"));
     line->period.window = read_window(reader, period);
     line->card = read_card(reader, json, line);
     if (!line->card)
         return;
-    line->card_key = line->card->key;
-    line->name = line->card->name;
-    line->feature_key = line->card->feature_key;
     if (line->kind != INVOICE_FEE) {
         line->usage.quantity = read_decimal(reader, json, "quantity");
         line->usage.events = (uint64_t)json_integer_value(json_object_get(json, "events"));

@@ -83,7 +83,7 @@ static void add_row(struct buffer *buffer, const struct invoice *invoice,
     add_cell(buffer, text_of(currency->code));
     add_cell(buffer, line->id);
     add_cell(buffer, text_of(invoice_line_kind_name(line->kind)));
-    add_cell(buffer, line->name);
+    add_cell(buffer, line->card->name);
     render_row_words(line, row, &words);
     add_cell(buffer, buffer_text(&words));
     add_instant(buffer, line->period.window.from);

@@ -74,7 +74,7 @@ struct render_row render_row_at(const struct invoice_line *line, size_t index)
 
 void render_line_name(const struct invoice_line *line, struct buffer *buffer)
 {
-    buffer_add_text(buffer, line->name);
+    buffer_add_text(buffer, line->card->name);
     if (line->kind == INVOICE_ADJUSTMENT)
         buffer_add_string(buffer, ", adjusted");
 }

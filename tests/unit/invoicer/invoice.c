@@ -89,7 +89,7 @@ Test(invoice, fees_of_the_new_period_meet_the_usage_of_the_old_one)
     cr_assert_str_eq(billing_money(&billing, invoice.total), "599.00");
     cr_assert_eq(invoice.lines[1].detail_count, 2);
     cr_assert_eq(invoice.lines[1].usage.window_count, 2);
-    cr_assert(text_is(invoice.lines[1].price, "pro@7/default/api"));
+    cr_assert(text_is(invoice.lines[1].card->kept.version, "pro@7/default/api"));
 
     invoice = build(&billing, 4, &sources);
     assert_lines(&billing, &invoice,

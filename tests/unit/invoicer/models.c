@@ -135,7 +135,7 @@ static void list_lines(const struct bench *bench, struct buffer *found)
     for (size_t i = 0; i < bench->invoice.line_count; i++) {
         const struct invoice_line *line = &bench->invoice.lines[i];
 
-        buffer_add_text(found, line->card_key);
+        buffer_add_text(found, line->card->key);
         for (size_t j = 0; j < line->detail_count; j++) {
             char quantity[DECIMAL_TEXT_MAX], unit[DECIMAL_TEXT_MAX];
 

@@ -142,7 +142,7 @@ static void add_invoice(struct billing *billing, const struct invoice *invoice,
         const struct invoice_line *line = &invoice->lines[i];
 
         buffer_printf(found, "%s ", i ? "," : "");
-        buffer_add_text(found, line->card_key);
+        buffer_add_text(found, line->card->key);
         buffer_printf(found, " %s", billing_money(billing, line->total));
     }
     buffer_printf(found, " = %s\n", billing_money(billing, invoice->total));
