@@ -85,6 +85,64 @@ Test(rating, overflow_is_an_outcome_that_leaves_everything_alone)
     cr_assert_eq(rating.line_count, 7);
 }
 
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 11;
+}
+
+static void assert_same_lines(const struct rated_line *a, const struct rated_line *b)
+{
+    cr_assert(a->kind == b->kind && a->tier == b->tier && a->value == b->value);
+    cr_assert(a->quantity.units == b->quantity.units);
+    cr_assert(a->unit_amount.units == b->unit_amount.units);
+    cr_assert(a->amount.minor == b->amount.minor && a->discount.minor == b->discount.minor);
+    cr_assert(a->total.minor == b->total.minor);
+}
+
+/* A minimum of 0 changes nothing, and isn't plain. */
+static void assert_rated_alike(struct decimal quantity, struct decimal amount, const char *currency)
+{
+    const struct currency *in = currency_find(text_of(currency));
+    struct price price = {.kind = PRICE_UNIT, .amount = amount};
+    struct price_discounts none = {0};
+    struct rating_slice slice = {.quantity = quantity, .is_last = true};
+    struct rated_line plain_lines[2], lines[2];
+    struct rating plain = {.line_count = 7}, rating = {.line_count = 7};
+    int r = rating_rate(&price, &none, in, &slice, plain_lines, &plain);
+
+    price.has_minimum = true;
+    cr_assert_eq(r, rating_rate(&price, &none, in, &slice, lines, &rating));
+    cr_assert_eq(plain.line_count, rating.line_count);
+    if (r)
+        return;
+    if (plain.line_count)
+        assert_same_lines(&plain_lines[0], &lines[0]);
+    cr_assert(plain.billed_quantity.units == rating.billed_quantity.units);
+    cr_assert(plain.amount.minor == rating.amount.minor);
+    cr_assert(plain.discount.minor == 0 && rating.discount.minor == 0);
+    cr_assert(plain.total.minor == rating.total.minor);
+}
+
+Test(rating, the_short_way_of_a_unit_price_says_what_the_long_one_says)
+{
+    const int128 most = (int128)(~(uint128)0 >> 1);
+    const int128 edges[] = {0, 1, 999999999999, 1000000000000, (int128)1 << 63, most, -1};
+    uint64_t state = 1;
+
+    for (size_t i = 0; i < ARRAY_LEN(edges); i++) {
+        for (size_t j = 0; j + 2 < ARRAY_LEN(edges); j++)
+            assert_rated_alike((struct decimal){edges[i]}, (struct decimal){edges[j]}, "USD");
+    }
+    for (int i = 0; i < 100000; i++) {
+        int128 quantity = (int128)(next_random(&state) >> i % 53) * 1000000;
+        int128 amount = (int128)(next_random(&state) >> i / 53 % 53) * (i % 3 ? 1 : 1000000);
+
+        assert_rated_alike((struct decimal){quantity}, (struct decimal){amount},
+                           i % 2 ? "USD" : "JPY");
+    }
+}
+
 Test(rating, a_split_keeps_its_sum_and_the_earlier_part_wins_a_tie)
 {
     const struct money weights[] = {{1}, {1}, {1}, {0}, {3}};
