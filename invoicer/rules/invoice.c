@@ -190,16 +190,17 @@ static struct text line_id(struct builder *builder, const struct charge *charge,
     return text_from(id, (size_t)(end - id));
 }
 
-/* Who the line is about; the rest follows from what was counted. */
+/* Who the line is about, and what only some have; the rest is written once it is counted and rated.
+ */
 static int name_line(struct builder *builder, const struct charge *charge, size_t adjustment,
                      struct invoice_line *line)
 {
-    *line = (struct invoice_line){
-        .id = line_id(builder, charge, adjustment),
-        .phase_key = charge->plan->phases[charge->phase].key,
-        .card = charge->card,
-        .period = charge->period,
-    };
+    line->id = line_id(builder, charge, adjustment);
+    line->phase_key = charge->plan->phases[charge->phase].key;
+    line->card = charge->card;
+    line->period = charge->period;
+    line->billed_quantity = (struct decimal){0};
+    line->billed_total = line->discount = line->credit = (struct money){0};
     return text_is_absent(line->id) ? INVOICE_NO_MEMORY : 0;
 }
 

@@ -28,7 +28,7 @@ struct card_detail {
 /* What the lines of a card have in common, kept as text (card_json.h). */
 struct card_kept {
     struct text version; /* {plan}@{version}/{phase}/{card}: the price version */
-    struct text path;    /* of their ids: /{phase}/{card}/v[1]/period[; absent in one that was read */
+    struct text path;    /* of their ids: /{phase}/{card}/v[1]/period[; absent in one from JSON */
     struct text names;   /* `,"name":…,"phaseKey":…,"rateCardKey":…,"featureKey":…` */
     struct text terms;   /* `,"priceVersion":…,"price":…,"discounts":…` */
     uint8_t terms_digest[HASH128_BYTES];
