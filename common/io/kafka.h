@@ -29,6 +29,9 @@ struct kafka_config {
 /* Whether the properties can be read and are known; FAULT_STOP names the wrong line. */
 MUST_USE int kafka_config_check(const struct kafka_config *config);
 
+/* The version of librdkafka that runs, which needn't be the one that was compiled against. */
+const char *kafka_library_version(void);
+
 struct kafka_header {
     const char *name;
     struct text value;

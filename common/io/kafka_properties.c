@@ -37,7 +37,7 @@ static int set_row(rd_kafka_conf_t *conf, const struct kafka_property *row)
         return 0;
     if (rc == RD_KAFKA_CONF_UNKNOWN && row->hold == PROPERTY_IF_KNOWN)
         return 0;
-    return fault(FAULT_STOP, "librdkafka %s: %s", rd_kafka_version_str(), why);
+    return fault(FAULT_STOP, "librdkafka %s: %s", kafka_library_version(), why);
 }
 
 static int set_rows(rd_kafka_conf_t *conf, const struct kafka_property *rows, size_t count)
@@ -178,6 +178,11 @@ int kafka_conf_new(const struct kafka_config *config, const struct kafka_propert
     rd_kafka_conf_set_error_cb(made, on_error);
     *conf = made;
     return 0;
+}
+
+const char *kafka_library_version(void)
+{
+    return rd_kafka_version_str();
 }
 
 int kafka_config_check(const struct kafka_config *config)

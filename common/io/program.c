@@ -1,3 +1,4 @@
+#include "common/io/kafka.h"
 #include "common/io/log.h"
 #include "common/io/rlimits.h"
 #include "common/io/setting_kinds.h"
@@ -338,7 +339,8 @@ static int print_help(const struct program *program, const struct command *comma
 
 static int print_version(const struct program *program)
 {
-    printf("%s (Tollway) %s\n", program->name, TOLLWAY_VERSION);
+    printf("%s (Tollway) %s\nlibrdkafka %s\n", program->name, TOLLWAY_VERSION,
+           kafka_library_version());
     return 0;
 }
 
