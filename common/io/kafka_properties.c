@@ -11,12 +11,17 @@
 
 enum { PROPERTY_LINE_MAX = 4096 };
 
-/* What every client of ours shares. A restarted broker is found again within a second. */
+/*
+ * What every client of ours shares. A restarted broker is found again within a second. Figures of
+ * librdkafka's own aren't sent to the broker (2.5 and later would): each client that ends would
+ * wait up to a second for the last of them, which is most of a short command.
+ */
 static const struct kafka_property shared[] = {
     {"socket.keepalive.enable", "true", PROPERTY_USUAL},
     {"socket.timeout.ms", "20000", PROPERTY_USUAL},
     {"reconnect.backoff.ms", "50", PROPERTY_USUAL},
     {"reconnect.backoff.max.ms", "1000", PROPERTY_USUAL},
+    {"enable.metrics.push", "false", PROPERTY_IF_KNOWN},
 };
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *where)

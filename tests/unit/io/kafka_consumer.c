@@ -1,6 +1,7 @@
 #include "common/io/kafka.h"
 
 #include "common/base/fault.h"
+#include "common/io/kafka_parts.h"
 #include "tests/support/mock_cluster.h"
 
 #include <criterion/criterion.h>
@@ -346,6 +347,20 @@ Test(properties, a_wrong_line_is_named)
         cr_assert_not_null(strstr(fault_text(), place), "%s", fault_text());
         cr_assert_not_null(strstr(fault_text(), wrong[i].said), "%s", fault_text());
     }
+}
+
+/* Where librdkafka can push them, a client that ends waits for the last push. */
+Test(properties, no_client_pushes_figures_to_the_broker)
+{
+    rd_kafka_conf_t *conf = NULL;
+    char pushes[8] = "false";
+    size_t size = sizeof(pushes);
+
+    cr_assert_eq(kafka_conf_new(&mock.config, NULL, 0, &conf), 0, "%s", fault_text());
+
+    (void)rd_kafka_conf_get(conf, "enable.metrics.push", pushes, &size); /* unknown before 2.5 */
+    cr_assert_str_eq(pushes, "false");
+    rd_kafka_conf_destroy(conf);
 }
 
 Test(properties, a_missing_file_is_named)
