@@ -391,10 +391,12 @@ def machine():
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
                             check=False).stdout.strip()
     release = re.search(r'PRETTY_NAME="(.*)"', pathlib.Path("/etc/os-release").read_text())
+    library = subprocess.run([BIN / "ingest", "--version"], capture_output=True, text=True, check=False).stdout.split()
     return {"cpu": model[1] if model else "?", "cores": os.cpu_count(),
             "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
             "system": release[1] if release else "?", "kernel": os.uname().release,
-            "compiler": version[0] if version else "?", "commit": commit,
+            "compiler": version[0] if version else "?", "librdkafka": library[-1] if library else "?",
+            "commit": commit,
             "load_before": os.getloadavg()[0],
             "files_max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
