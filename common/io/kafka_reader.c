@@ -35,7 +35,7 @@ static const struct kafka_property reader_rows[] = {
  */
 static const struct kafka_property ahead_rows[] = {
     {"queued.min.messages", "1000000", PROPERTY_USUAL},
-    {"queued.max.messages.kbytes", "65536", PROPERTY_USUAL},
+    {"queued.max.messages.kbytes", "16384", PROPERTY_USUAL},
 };
 static const struct kafka_property far_ahead_rows[] = {
     {"queued.min.messages", "10000000", PROPERTY_USUAL},
