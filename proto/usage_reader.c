@@ -6,12 +6,13 @@
  * checksum on only a faulty writer can be refused, but a faulty writer must not be counted either.
  */
 #include "proto/usage.h"
+
+#include "common/base/xxh3.h"
 #include "proto/usage_view.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 struct usage_reader {
     struct usage_series *series;

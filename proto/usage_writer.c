@@ -6,13 +6,14 @@
  * fits is decided before, as if all its series were new, so nothing ever has to be taken back.
  */
 #include "proto/usage.h"
+
+#include "common/base/xxh3.h"
 #include "proto/usage_layout.h"
 #include "proto/wire.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* What is known of a series by its number. */
 struct series_known {

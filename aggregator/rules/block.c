@@ -1,10 +1,10 @@
 #include "aggregator/rules/block.h"
 
+#include "common/base/xxh3.h"
 #include "aggregator/rules/order.h"
 #include "proto/wire.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 enum { HEAD_BYTES = 8 + 3 };
 

@@ -1,10 +1,10 @@
 #include "aggregator/rules/digest.h"
 
+#include "common/base/xxh3.h"
 #include "proto/wire.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum entry_kind { ENTRY_NAME = 1, ENTRY_UNIQUE, ENTRY_DAY };
 

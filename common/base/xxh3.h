@@ -2,6 +2,8 @@
  * xxh3.h - XXH3 of long texts with the widest instructions that the machine has.
  *
  * On x86 the library chooses among them at run time where it was built to; the hashes are the same.
+ *
+ * Threads    Any: those that ask first at once all write the same choice, each pointer as a whole.
  */
 #pragma once
 
