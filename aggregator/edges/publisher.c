@@ -243,7 +243,7 @@ void publisher_note_key(struct publisher *publisher, const struct tally *tally, 
         struct usage_series series;
         struct text rest, from, to;
 
-        if (!series_decode(tally->series.series[first].encoded, &series))
+        if (!series_decode(series_text(&tally->series.series[first]), &series))
             continue;
         buffer_printf(&prefix, "%.*s/%.*s/", (int)series.subscription.length,
                       series.subscription.at, (int)series.meter.length, series.meter.at);
@@ -289,7 +289,7 @@ static void name_window(struct publisher *publisher, const struct vault *vault,
     const struct series *first = &tally->series.series[tally->series.lines[window.line].first];
     struct usage_series series;
 
-    if (!series_decode(first->encoded, &series))
+    if (!series_decode(series_text(first), &series))
         assert(!"a registered series can be decoded");
     buffer_clear(&publisher->dimensions);
     counters_dimensions(series.dimensions, series.dimension_count, &publisher->dimensions);

@@ -53,7 +53,7 @@ static int damaged(const struct commit *commit, const char *what)
 
 static int write_series(struct commit *commit, uint32_t id)
 {
-    struct text encoded = commit->tally->series.series[id].encoded;
+    struct text encoded = series_text(&commit->tally->series.series[id]);
     uint8_t number[4];
 
     order_store_u32(number, id);
@@ -70,7 +70,7 @@ static void add_name(const struct registry *registry, uint32_t id, struct buffer
     struct usage_series series;
     uint8_t number[4];
 
-    if (!series_decode(registry->series[id].encoded, &series))
+    if (!series_decode(series_text(&registry->series[id]), &series))
         assert(!"a registered series can be decoded");
     order_store_u32(number, id);
     buffer_add_text(names, series.meter);
@@ -147,9 +147,10 @@ static struct day *day_of(const struct commit *commit, enum level level, int64_t
 static int write_uniques(struct commit *commit, enum level level, uint64_t key, uint64_t *count)
 {
     const struct unique_list *list = &commit->uniques;
-    const uint8_t *series = commit->tally->series.series[cell_series(key)].hash;
     int64_t window = cell_window(key);
+    uint8_t series[16];
 
+    series_hash(&commit->tally->series.series[cell_series(key)], series);
     while (commit->next_unique < list->count && list->uniques[commit->next_unique].key < key)
         commit->next_unique++;
     for (; commit->next_unique < list->count; commit->next_unique++) {

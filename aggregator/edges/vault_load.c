@@ -265,6 +265,7 @@ static int walk_block(struct load *load, struct text key, struct text value, voi
 static int walk_unique(struct load *load, struct text key, struct text value, void *context)
 {
     const struct level_walk *walk = context;
+    uint8_t series[16];
     struct unique unique;
     enum level level;
     struct day *day;
@@ -277,10 +278,10 @@ static int walk_unique(struct load *load, struct text key, struct text value, vo
     day = walked_day(load, walk, cell_window(unique.key), &unknown);
     if (unknown)
         return damaged(load, "a unique value belongs to no day");
-    if (day)
-        day->staged.levels[level] +=
-            digest_unique(level, cell_window(unique.key),
-                          load->tally->series.series[cell_series(unique.key)].hash, unique.hash);
+    if (!day)
+        return 0;
+    series_hash(&load->tally->series.series[cell_series(unique.key)], series);
+    day->staged.levels[level] += digest_unique(level, cell_window(unique.key), series, unique.hash);
     return 0;
 }
 

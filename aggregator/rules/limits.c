@@ -29,7 +29,7 @@ static uint32_t count_seen(const struct registry *registry, const struct day *da
 
     for (uint32_t id = registry->groups[group].first; id != INDEX_NONE;
          id = registry->series[id].next_in_group)
-        if (day_has_seen(day, id) && !series_is_other(registry->series[id].encoded))
+        if (day_has_seen(day, id) && !series_is_other(series_text(&registry->series[id])))
             count++;
     return count;
 }

@@ -16,7 +16,7 @@ enum {
     FIND_AT_ONCE = 64
 };
 
-/* Texts live in blocks that never move. */
+/* Texts that aren't near live in blocks that never move. */
 struct series_block {
     struct series_block *next;
     size_t used, room;
@@ -118,13 +118,22 @@ struct series_name series_name_of(struct text encoded)
                                 .hash = XXH3_64bits(encoded.at, encoded.length)};
 }
 
+void series_hash(const struct series *series, uint8_t hash[16])
+{
+    struct text encoded = series_text(series);
+    XXH128_hash_t found = XXH3_128bits(encoded.at, encoded.length);
+
+    wire_store_u64(hash, found.low64);
+    wire_store_u64(hash + 8, found.high64);
+}
+
 /* --- groups and lines: compared by the series that began them --- */
 
 static struct usage_series decoded(const struct registry *registry, uint32_t id)
 {
     struct usage_series series;
 
-    if (!series_decode(registry->series[id].encoded, &series))
+    if (!series_decode(series_text(&registry->series[id]), &series))
         assert(!"a registered series can be decoded");
     return series;
 }
@@ -166,8 +175,7 @@ static bool equal_text(const void *owner, uint32_t id, const void *wanted)
 {
     const struct registry *registry = owner;
     const struct series_name *name = wanted;
-
-    struct text encoded = registry->series[id].encoded;
+    struct text encoded = series_text(&registry->series[id]);
 
     return encoded.length == name->encoded.length &&
            memcmp(encoded.at, name->encoded.at, encoded.length) == 0;
@@ -213,7 +221,7 @@ void registry_deinit(struct registry *registry)
     *registry = (struct registry){0};
 }
 
-static struct text keep_text(struct registry *registry, struct text text)
+static const uint8_t *keep_text(struct registry *registry, struct text text)
 {
     struct series_block *block = registry->texts;
 
@@ -228,7 +236,7 @@ static struct text keep_text(struct registry *registry, struct text text)
     }
     memcpy(block->bytes + block->used, text.at, text.length);
     block->used += text.length;
-    return text_from(block->bytes + block->used - text.length, text.length);
+    return block->bytes + block->used - text.length;
 }
 
 static void *grown(void *array, uint32_t count, uint32_t *room, size_t size)
@@ -257,10 +265,12 @@ static uint32_t guess(const struct registry *registry, const struct series_name 
     return id;
 }
 
-static void prefetch_text(struct text text)
+static void fetch_text(const struct series *series)
 {
-    __builtin_prefetch(text.at);
-    __builtin_prefetch(text.at + text.length - 1);
+    if (series_is_near(series))
+        return;
+    __builtin_prefetch(series->far);
+    __builtin_prefetch(series->far + series->length - 1);
 }
 
 /* Each step fetches what the next one looks at. */
@@ -273,7 +283,7 @@ static void find_some(const struct registry *registry, const struct series_name 
         ids[i] = guess(registry, &names[i]);
     for (size_t i = 0; i < count; i++)
         if (ids[i] != INDEX_NONE)
-            prefetch_text(registry->series[ids[i]].encoded);
+            fetch_text(&registry->series[ids[i]]);
     for (size_t i = 0; i < count; i++)
         if (ids[i] != INDEX_NONE && !equal_text(registry, ids[i], &names[i]))
             ids[i] = registry_find(registry, &names[i]);
@@ -347,12 +357,14 @@ static void make_room(struct registry *registry)
     registry->room = room;
 }
 
-static void set_hash(struct series *series)
+static void set_text(struct registry *registry, struct series *series, struct text encoded)
 {
-    XXH128_hash_t hash = XXH3_128bits(series->encoded.at, series->encoded.length);
-
-    wire_store_u64(series->hash, hash.low64);
-    wire_store_u64(series->hash + 8, hash.high64);
+    assert(encoded.length <= UINT16_MAX);
+    series->length = (uint16_t)encoded.length;
+    if (series_is_near(series))
+        memcpy(series->near, encoded.at, encoded.length);
+    else
+        series->far = keep_text(registry, encoded);
 }
 
 uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account)
@@ -361,13 +373,11 @@ uint32_t registry_add(struct registry *registry, const struct series_name *name,
     struct usage_series series;
 
     make_room(registry);
-    registry->series[id] =
-        (struct series){.encoded = keep_text(registry, name->encoded), .account = account};
-    set_hash(&registry->series[id]);
+    registry->series[id] = (struct series){.account = account};
+    set_text(registry, &registry->series[id], name->encoded);
     registry->count++;
     series = decoded(registry, id);
-    registry->series[id].aggregation = series.aggregation;
-    registry->aggregations[id] = (uint8_t)series.aggregation;
+    registry->series[id].aggregation = registry->aggregations[id] = (uint8_t)series.aggregation;
     join_group(registry, id, &series);
     join_line(registry, id, &series);
     index_add(&registry->by_text, name->hash, id);

@@ -19,16 +19,32 @@
 #include "common/base/text.h"
 #include "proto/usage.h"
 
-enum { SERIES_IDS_MAX = INDEX_NONE };
+enum { SERIES_IDS_MAX = INDEX_NONE, SERIES_NEAR_BYTES = 40 };
 
-struct series { /* a cache line: one is looked at with each entry */
-    _Alignas(64) struct text encoded;
-    uint8_t hash[16]; /* XXH3-128 of `encoded`: what the digest of values knows it by */
-    uint32_t group, line;
+/* A cache line: one is looked at with each entry, and nearly always all of its text with it. */
+struct series {
+    _Alignas(64) uint32_t group;
+    uint32_t line;
     uint32_t next_in_group, next_in_line; /* INDEX_NONE at the end */
     uint32_t account;                     /* the ledger's row of its subscription */
-    enum aggregation aggregation;
+    uint16_t length;                      /* of the encoded form */
+    uint8_t aggregation;                  /* an enum aggregation */
+    union {
+        uint8_t near[SERIES_NEAR_BYTES]; /* the encoded form, if it fits */
+        const uint8_t *far;
+    };
 };
+
+static inline bool series_is_near(const struct series *series)
+{
+    return series->length <= SERIES_NEAR_BYTES;
+}
+
+/* The encoded form: of one that is near good until the registry grows. */
+static inline struct text series_text(const struct series *series)
+{
+    return text_from(series_is_near(series) ? series->near : series->far, series->length);
+}
 
 struct series_set { /* a group or a line */
     uint32_t first; /* the newest series: a chain by next_in_… */
@@ -59,6 +75,8 @@ void series_encode(const struct usage_series *series, struct buffer *encoded);
 /* False when the text isn't an encoded series. The result points into it. */
 MUST_USE bool series_decode(struct text encoded, struct usage_series *series);
 struct series_name series_name_of(struct text encoded);
+/* XXH3-128 of the encoded form: what the digest of values knows a series by. */
+void series_hash(const struct series *series, uint8_t hash[16]);
 /* The same subscription, meter and aggregation with `__other__` for the subject and each dimension.
  */
 void series_encode_other(const struct usage_series *series, struct buffer *encoded);

@@ -368,6 +368,50 @@ Test(series, a_line_joins_subjects_and_a_group_joins_dimensions)
     registry_deinit(&registry);
 }
 
+/* With a meter of so many letters. */
+static struct text series_of_length(size_t letters, struct buffer *encoded)
+{
+    static const char meter[] = "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm";
+    struct usage_series series = {.aggregation = AGGREGATION_MAX,
+                                  .subscription = text_of("s"),
+                                  .meter = text_from(meter, letters)};
+
+    buffer_clear(encoded);
+    series_encode(&series, encoded);
+    return buffer_text(encoded);
+}
+
+Test(series, texts_that_fit_a_record_and_longer_ones_are_found_while_the_registry_grows)
+{
+    CLEANUP(buffer_deinit) struct buffer encoded = {0};
+    struct registry registry = {0};
+    size_t near = 0;
+
+    for (uint32_t i = 0; i < 64; i++) {
+        struct series_name name = series_name_of(series_of_length(i + 1, &encoded));
+
+        cr_assert_eq(registry_find(&registry, &name), INDEX_NONE);
+        cr_assert_eq(registry_add(&registry, &name, i), i);
+    }
+    for (uint32_t i = 64; i < 200; i++) { /* the longest again and again, so that it grows */
+        struct series_name name = {.encoded = buffer_text(&encoded), .hash = i};
+
+        (void)registry_add(&registry, &name, 0);
+    }
+
+    for (uint32_t i = 0; i < 64; i++) {
+        struct text text = series_of_length(i + 1, &encoded);
+        struct series_name name = series_name_of(text);
+
+        cr_assert_eq(registry_find(&registry, &name), i);
+        cr_assert(text_equal(series_text(&registry.series[i]), text));
+        near += series_is_near(&registry.series[i]);
+        cr_assert_eq(series_is_near(&registry.series[i]), text.length <= SERIES_NEAR_BYTES);
+    }
+    cr_assert(near > 0 && near < 64);
+    registry_deinit(&registry);
+}
+
 /* --- pages --- */
 
 Test(pages, memory_is_zeroed_aligned_and_writable_on_both_sides_of_a_huge_page)

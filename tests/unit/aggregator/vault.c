@@ -150,8 +150,8 @@ static void expect_block(const struct model *model, const struct tally *tally,
 
         if (!(block->bitmap >> place & 1))
             continue;
-        cr_assert(series_decode(tally->series.series[where.number * BLOCK_CELLS + place].encoded,
-                                &series));
+        cr_assert(series_decode(
+            series_text(&tally->series.series[where.number * BLOCK_CELLS + place]), &series));
         model_series_text(&series, false, text);
         expected = model_find(model, where.level, where.window, text);
         cr_assert_not_null(expected, "level %d, window %lld of %s is of nobody", where.level,
