@@ -17,13 +17,13 @@ void index_clear(struct index *index)
     index_deinit(index);
 }
 
-static void place(struct index *index, uint64_t hash, uint32_t id)
+static void place(struct index *index, struct index_slot slot)
 {
-    uint64_t at = hash & (index->room - 1);
+    uint64_t at = slot.hash & (index->room - 1);
 
-    while (index->slots[at].is_used)
+    while (index->slots[at].id)
         at = (at + 1) & (index->room - 1);
-    index->slots[at] = (struct index_slot){.hash = hash, .id = id, .is_used = 1};
+    index->slots[at] = slot;
 }
 
 static void grow(struct index *index)
@@ -31,10 +31,11 @@ static void grow(struct index *index)
     struct index old = *index;
 
     index->room = old.room ? old.room * 2 : INDEX_FIRST_ROOM;
+    assert(index->room <= (uint64_t)UINT32_MAX + 1); /* half a hash finds any place */
     index->slots = pages_new(index->room * sizeof(*index->slots));
     for (uint64_t i = 0; i < old.room; i++)
-        if (old.slots[i].is_used)
-            place(index, old.slots[i].hash, old.slots[i].id);
+        if (old.slots[i].id)
+            place(index, old.slots[i]);
     pages_free(old.slots, old.room * sizeof(*old.slots));
 }
 
@@ -45,9 +46,10 @@ uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal
 
     if (index->room == 0)
         return INDEX_NONE;
-    for (at = hash & (index->room - 1); index->slots[at].is_used; at = (at + 1) & (index->room - 1))
-        if (index->slots[at].hash == hash && equal(owner, index->slots[at].id, wanted))
-            return index->slots[at].id;
+    for (at = hash & (index->room - 1); index->slots[at].id; at = (at + 1) & (index->room - 1))
+        if (index->slots[at].hash == (uint32_t)hash &&
+            equal(owner, index->slots[at].id - 1, wanted))
+            return index->slots[at].id - 1;
     return INDEX_NONE;
 }
 
@@ -57,9 +59,9 @@ uint32_t index_guess(const struct index *index, uint64_t hash)
 
     if (index->room == 0)
         return INDEX_NONE;
-    for (at = hash & (index->room - 1); index->slots[at].is_used; at = (at + 1) & (index->room - 1))
-        if (index->slots[at].hash == hash)
-            return index->slots[at].id;
+    for (at = hash & (index->room - 1); index->slots[at].id; at = (at + 1) & (index->room - 1))
+        if (index->slots[at].hash == (uint32_t)hash)
+            return index->slots[at].id - 1;
     return INDEX_NONE;
 }
 
@@ -68,7 +70,7 @@ void index_add(struct index *index, uint64_t hash, uint32_t id)
     assert(id < INDEX_NONE);
     if (index->count * 5 >= index->room * 3)
         grow(index);
-    place(index, hash, id);
+    place(index, (struct index_slot){.hash = (uint32_t)hash, .id = id + 1});
     index->count++;
 }
 

@@ -1,8 +1,8 @@
 /*
- * index.h - finds small numbers by a 64-bit hash: open addressing, doubled at load 0.6.
+ * index.h - finds small numbers by a hash: open addressing, doubled at load 0.6.
  *
- * It knows hashes and ids alone; whether a candidate is the one that is looked for is asked of the
- * caller, so equal hashes are no trouble.
+ * It knows half a hash and the id alone; whether a candidate is the one that is looked for is asked
+ * of the caller, so equal halves are no trouble.
  *
  * Ownership  index_deinit, which accepts a zeroed one; a zeroed one is an empty index.
  * Threads    One at a time.
@@ -17,9 +17,8 @@
 enum { INDEX_NONE = 0xffffffff >> 1 }; /* no id: ids are below it */
 
 struct index_slot {
-    uint64_t hash;
-    uint32_t id;
-    uint32_t is_used;
+    uint32_t hash; /* its lower half, which its place is found by as well */
+    uint32_t id;   /* plus one; 0: free */
 };
 
 struct index {
@@ -35,7 +34,7 @@ void index_deinit(struct index *index);
 /* The id under the hash that `equal` agrees to; INDEX_NONE when there is none. */
 uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal, const void *owner,
                     const void *wanted);
-/* The first id under the hash, nobody having been asked; INDEX_NONE when there is none. */
+/* The first id under the half, nobody having been asked; INDEX_NONE when there is none. */
 uint32_t index_guess(const struct index *index, uint64_t hash);
 /* Adds one that isn't there. */
 void index_add(struct index *index, uint64_t hash, uint32_t id);
