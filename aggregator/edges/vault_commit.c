@@ -191,7 +191,7 @@ static int write_block_uniques(struct commit *commit, struct block_key where, si
         int r;
 
         for (size_t i = first; i < end && aggregations[place] == AGGREGATION_UNIQUE_COUNT; i++)
-            touched |= commit->cells.runs[i].cells[place].count > 0;
+            touched |= commit->cells.runs[i].present >> place & 1;
         if (!touched)
             continue;
         r = write_uniques(commit, where.level, key, &block->cells[place].count);
@@ -251,8 +251,13 @@ static int write_block(struct commit *commit, enum level level, size_t first, si
     r = read_block(commit, text_from(key, sizeof(key)), &block, &old_sum);
     if (r)
         return fault_pass(r);
-    for (size_t i = first; i < end; i++)
-        block_merge(&block, commit->cells.runs[i].cells, aggregations);
+    for (size_t i = first; i < end; i++) {
+        size_t next = i + end - first; /* fetched while this block is written */
+
+        if (next < commit->cells.count)
+            cell_run_prefetch(&commit->cells.runs[next]);
+        block_merge(&block, &commit->cells.runs[i], aggregations);
+    }
     if (commit->uniques.count > 0) {
         r = write_block_uniques(commit, where, first, end, &block);
         if (r)

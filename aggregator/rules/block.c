@@ -192,15 +192,16 @@ bool block_decode(struct text key, struct text value, struct block *block, uint1
     return true;
 }
 
-void block_merge(struct block *block, const struct cell cells[BLOCK_CELLS],
+void block_merge(struct block *block, const struct cell_run *run,
                  const uint8_t aggregations[BLOCK_CELLS])
 {
-    for (uint32_t place = 0; place < BLOCK_CELLS; place++) {
+    for (uint64_t bits = run->present; bits; bits &= bits - 1) {
+        int place = __builtin_ctzll(bits);
         enum aggregation aggregation = (enum aggregation)aggregations[place];
 
-        if (cells[place].count == 0 || aggregation == AGGREGATION_UNIQUE_COUNT)
+        if (aggregation == AGGREGATION_UNIQUE_COUNT)
             continue;
-        cell_merge(aggregation, &block->cells[place], &cells[place]);
-        block->bitmap |= UINT64_C(1) << place;
+        cell_merge(aggregation, &block->cells[place], &run->cells[place]);
+        block->bitmap |= bits & -bits;
     }
 }

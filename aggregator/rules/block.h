@@ -43,7 +43,7 @@ size_t block_encode(const struct block *block, struct text key, uint8_t bytes[BL
                     uint128 *sum);
 MUST_USE bool block_decode(struct text key, struct text value, struct block *block, uint128 *sum);
 /* Merges a chunk of the block's series, whose aggregations these are. UNIQUE_COUNT is left out. */
-void block_merge(struct block *block, const struct cell cells[BLOCK_CELLS],
+void block_merge(struct block *block, const struct cell_run *run,
                  const uint8_t aggregations[BLOCK_CELLS]);
 
 /* The checksum that every other value of the store ends with: of `bytes` under `key`. */

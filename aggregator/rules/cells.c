@@ -13,6 +13,8 @@ enum {
     DIGITS = 1 << DIGIT_BITS
 };
 
+#define EVEN_PLACES UINT64_C(0x5555555555555555) /* two cells share a cache line */
+
 static uint64_t key_of(int64_t minute, uint32_t series)
 {
     return cell_key(minute, series / CHUNK_CELLS);
@@ -193,6 +195,16 @@ static void sort_list(struct cell_list *list)
     free(other);
 }
 
+/* In the order of memory, so that the chunks come in by themselves. */
+static uint64_t present_in(const struct cell chunk[CHUNK_CELLS])
+{
+    uint64_t present = 0;
+
+    for (size_t place = 0; place < CHUNK_CELLS; place++)
+        present |= (uint64_t)(chunk[place].count > 0) << place;
+    return present;
+}
+
 void cells_list(const struct cells *cells, struct cell_list *list)
 {
     *list = (struct cell_list){0};
@@ -201,9 +213,12 @@ void cells_list(const struct cells *cells, struct cell_list *list)
     list->runs = malloc(cells->count * sizeof(*list->runs));
     if (!list->runs)
         abort();
-    for (uint64_t i = 0; i < cells->count; i++)
+    for (uint64_t i = 0; i < cells->count; i++) {
+        const struct cell *chunk = cells_chunk(cells, i);
+
         list->runs[list->count++] =
-            (struct cell_run){.key = cells->keys[i], .cells = cells_chunk(cells, i)};
+            (struct cell_run){.key = cells->keys[i], .present = present_in(chunk), .cells = chunk};
+    }
     sort_list(list);
 }
 
@@ -216,6 +231,12 @@ void cell_list_coarsen(struct cell_list *list, enum level from, enum level to)
         list->runs[i].key = cell_key(level_window(to, minute), cell_series(key));
     }
     sort_list(list);
+}
+
+void cell_run_prefetch(const struct cell_run *run)
+{
+    for (uint64_t bits = (run->present | run->present >> 1) & EVEN_PLACES; bits; bits &= bits - 1)
+        __builtin_prefetch(&run->cells[__builtin_ctzll(bits)]);
 }
 
 void cell_list_deinit(struct cell_list *list)

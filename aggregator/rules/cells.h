@@ -45,6 +45,7 @@ struct cells {
 /* Chunks in the order of the store's keys. */
 struct cell_run {
     uint64_t key;             /* cell_key of the level's window and series / CHUNK_CELLS */
+    uint64_t present;         /* a bit a place: its cell is there */
     const struct cell *cells; /* CHUNK_CELLS of them */
 };
 
@@ -73,6 +74,8 @@ void cells_list(const struct cells *cells, struct cell_list *list);
 /* Turns the list of minutes (or quarter-hours) into one of `level`. */
 void cell_list_coarsen(struct cell_list *list, enum level from, enum level to);
 void cell_list_deinit(struct cell_list *list);
+/* Fetches the cells that are there, for who merges them soon. */
+void cell_run_prefetch(const struct cell_run *run);
 
 /* --- one cell --- */
 
