@@ -447,7 +447,7 @@ int publisher_step(struct publisher *publisher, const struct vault *vault,
     r = send_mark(publisher);
     if (r)
         return fault_pass(r);
-    windows_clear(windows);
+    windows_deinit(windows); /* a quiet process needn't hold what a busy one noted */
     publisher->sent = 0;
     publisher->is_sending = false;
     return 0;

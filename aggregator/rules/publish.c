@@ -18,12 +18,6 @@ void windows_deinit(struct windows *windows)
     *windows = (struct windows){0};
 }
 
-void windows_clear(struct windows *windows)
-{
-    windows->count = windows->unique_count = 0;
-    index_clear(&windows->by_key);
-}
-
 static bool equal(const void *owner, uint32_t id, const void *wanted)
 {
     const struct windows *windows = owner;

@@ -34,7 +34,6 @@ struct windows {
 };
 
 void windows_deinit(struct windows *windows);
-void windows_clear(struct windows *windows);
 void windows_add(struct windows *windows, struct changed_window window);
 void windows_add_unique(struct windows *windows, const struct changed_unique *unique);
 
