@@ -112,10 +112,9 @@ bool series_is_other(struct text encoded)
     return true;
 }
 
-struct series_name series_name_of(struct text encoded)
+uint64_t series_name_hash(struct text encoded)
 {
-    return (struct series_name){.encoded = encoded,
-                                .hash = XXH3_64bits(encoded.at, encoded.length)};
+    return XXH3_64bits(encoded.at, encoded.length);
 }
 
 void series_hash(const struct series *series, uint8_t hash[16])

@@ -74,7 +74,13 @@ struct series_name {
 void series_encode(const struct usage_series *series, struct buffer *encoded);
 /* False when the text isn't an encoded series. The result points into it. */
 MUST_USE bool series_decode(struct text encoded, struct usage_series *series);
-struct series_name series_name_of(struct text encoded);
+uint64_t series_name_hash(struct text encoded);
+/* Inline, so that a name is written where it is wanted: a copy would wait for its own stores. */
+static inline struct series_name series_name_of(struct text encoded)
+{
+    return (struct series_name){.encoded = encoded, .hash = series_name_hash(encoded)};
+}
+
 /* XXH3-128 of the encoded form: what the digest of values knows a series by. */
 void series_hash(const struct series *series, uint8_t hash[16]);
 /* The same subscription, meter and aggregation with `__other__` for the subject and each dimension.
