@@ -50,7 +50,7 @@ static size_t uri_bytes(struct text text)
     const char *at = text.at, *end = at + text.length;
 
     while (end - at >= 4 &&
-           (is_uri_byte(at[0]) & is_uri_byte(at[1]) & is_uri_byte(at[2]) & is_uri_byte(at[3])))
+           is_uri_byte(at[0]) + is_uri_byte(at[1]) + is_uri_byte(at[2]) + is_uri_byte(at[3]) == 4)
         at += 4;
     while (at < end && is_uri_byte(*at))
         at++;

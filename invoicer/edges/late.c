@@ -12,7 +12,7 @@ struct late_record late_record_of(struct text json)
 {
     struct late_record record;
 
-    static_assert(sizeof(record.digest) == HASH128_BYTES);
+    static_assert(sizeof(record.digest) == HASH128_BYTES, "a record is its hash");
     hash128(json, record.digest);
     return record;
 }

@@ -10,7 +10,8 @@
 enum { INVOICE_NUMBERS = 512, LINE_NUMBERS = 192, LENGTH = sizeof(int64_t) };
 
 /* Windows go in as they lie in memory. */
-static_assert(sizeof(struct invoice_window) == 2 * sizeof(int64_t) + sizeof(int128));
+static_assert(sizeof(struct invoice_window) == 2 * sizeof(int64_t) + sizeof(int128),
+              "without padding");
 
 static char *put_int(char *at, int64_t number)
 {
