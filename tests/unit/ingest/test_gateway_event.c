@@ -296,6 +296,15 @@ static void expect_same_verdict(const struct admitted *a, const struct admitted 
         expect_same_part(&a->parts[i], &b->parts[i]);
 }
 
+/* Its subscription was fetched ahead, wherever in its group it stands. */
+static void expect_guessed(const struct event *event)
+{
+    struct text owner = event_owner(event);
+
+    if (!text_is_absent(owner))
+        cr_assert_eq(event->guess, catalog_subscription(catalog, owner));
+}
+
 /* By the places of the event before it, or not. */
 static int weigh_json(const char *json, struct admitted *admitted)
 {
@@ -316,6 +325,8 @@ static int expect_weighed_like_its_json(const struct gateway_event *gateway)
     buffer_add_char(&json, '\0');
     gateway_form.refusal = (struct refusal){.code = REFUSAL_NONE};
     r = event_from_gateway(&form, gateway, &gateway_form.event, &gateway_form.refusal);
+    if (r == 0)
+        expect_guessed(&gateway_form.event);
     r = weigh(&gateway_form, r, &a);
     cr_assert_eq(weigh_json(json.at, &b), r, "%s", json.at);
     cr_assert_eq(gateway_form.refusal.code, json_form.refusal.code, "%s", json.at);
