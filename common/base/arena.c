@@ -12,9 +12,10 @@ enum { ARENA_BLOCK_BYTES = 64 * 1024 };
 
 struct arena_block {
     struct arena_block *next;
-    size_t room, filled;
-    alignas(max_align_t) unsigned char bytes[];
+    size_t room; /* whole steps */
+    alignas(ARENA_STEP) unsigned char bytes[];
 };
+_Static_assert(ARENA_STEP % alignof(max_align_t) == 0, "what is taken suits any type");
 
 void arena_init(struct arena *arena, size_t limit)
 {
@@ -37,13 +38,19 @@ void arena_deinit(struct arena *arena)
     *arena = (struct arena){.limit = arena->limit};
 }
 
+static void begin_block(struct arena *arena)
+{
+    arena->next = arena->blocks->bytes;
+    arena->left = arena->blocks->room;
+}
+
 /* The newest block is the one that stays: the largest requests are the last to get one. */
 void arena_reset(struct arena *arena)
 {
     if (arena->blocks) {
         free_blocks(arena->blocks->next);
         arena->blocks->next = NULL;
-        arena->blocks->filled = 0;
+        begin_block(arena);
     }
     arena->used = 0;
 }
@@ -57,26 +64,22 @@ static void add_block(struct arena *arena, size_t size)
         abort();
     *block = (struct arena_block){.next = arena->blocks, .room = room};
     arena->blocks = block;
+    begin_block(arena);
 }
 
-void *arena_take_unset(struct arena *arena, size_t size)
+/* Where the newest block has no room, or there is none. */
+void *arena_take_of_new(struct arena *arena, size_t size)
 {
-    const size_t step = alignof(max_align_t);
-    struct arena_block *block;
-    void *taken;
+    size_t least = size ? size : ARENA_STEP; /* none is a place of its own, too */
 
-    if (size > arena->limit)
+    if (least > arena->limit - arena->used)
         return NULL;
-    size = size ? (size + step - 1) / step * step : step;
-    if (size > arena->limit - arena->used)
+    least = (least + ARENA_STEP - 1) / ARENA_STEP * ARENA_STEP;
+    if (least > arena->limit - arena->used)
         return NULL;
-    if (!arena->blocks || arena->blocks->room - arena->blocks->filled < size)
-        add_block(arena, size);
-    block = arena->blocks;
-    taken = block->bytes + block->filled;
-    block->filled += size;
-    arena->used += size;
-    return taken;
+    if (least > arena->left)
+        add_block(arena, least);
+    return arena_take_unset(arena, least);
 }
 
 void *arena_take(struct arena *arena, size_t size)

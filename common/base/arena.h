@@ -11,8 +11,12 @@
 
 struct arena_block;
 
+enum { ARENA_STEP = 16 }; /* alignment that suits any type */
+
 struct arena {
-    struct arena_block *blocks;
+    struct arena_block *blocks; /* the newest first */
+    unsigned char *next;        /* what is left of the newest: whole steps */
+    size_t left;
     size_t used;
     size_t limit; /* bytes in all */
 };
@@ -21,6 +25,19 @@ void arena_init(struct arena *arena, size_t limit);
 void arena_deinit(struct arena *arena);
 void arena_reset(struct arena *arena); /* forgets everything, keeps one block for reuse */
 MUST_USE void *arena_take(struct arena *arena, size_t size); /* zeroed, aligned for any type */
-/* The same but for the zeros: for who writes all of it. */
-MUST_USE void *arena_take_unset(struct arena *arena, size_t size);
+MUST_USE void *arena_take_of_new(struct arena *arena, size_t size); /* for arena_take_unset */
+/* The same as arena_take but for the zeros: for who writes all of it. Inline, as an event takes
+ * several. */
+MUST_USE static inline void *arena_take_unset(struct arena *arena, size_t size)
+{
+    size_t whole = (size + ARENA_STEP - 1) / ARENA_STEP * ARENA_STEP;
+    unsigned char *taken = arena->next;
+
+    if (size == 0 || size > arena->left || whole > arena->limit - arena->used)
+        return arena_take_of_new(arena, size);
+    arena->next += whole;
+    arena->left -= whole;
+    arena->used += whole;
+    return taken;
+}
 MUST_USE struct text arena_copy(struct arena *arena, struct text text); /* absent when full */
