@@ -18,7 +18,7 @@ from report import Figure
 from stand import BIN, HOME, PARTITIONS, ROOT, Bucket, Wrong, cpu_ns, say, slope, tree_cpu_ns, wait_for
 
 STAGE = "peers, one JSON event a message"
-SIZES = {"quick": {"events": 1_000_000, "rounds": 1}, "full": {"events": 4_000_000, "rounds": 3}}
+SIZES = {"quick": {"events": 1_000_000, "rounds": 1}, "full": {"events": 12_000_000, "rounds": 2}}
 STREAMS = ROOT / "bench" / "peers" / "streams"
 POSTGRES_BATCH = 100_000
 # What was tried and kept; peers/README.md says why.
