@@ -22,7 +22,7 @@ endif()
 # Assertions stay on in every build: NDEBUG is never defined.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
 set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
-# All of it ends in programs, none in a shared library. CMake's own setting compiles libraries by -fPIC,
+# All of it ends in programs. CMake's own setting compiles libraries by -fPIC,
 # with which gcc puts no function in place that another object could replace.
 add_compile_options(-fPIE)
 add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
