@@ -31,7 +31,8 @@ struct engine {
     struct tenure *tenure;
     struct outbox *outbox;
     bool was_acting;
-    bool is_started; /* false: the parts are to be started, again */
+    bool is_started;  /* false: the parts are to be started, again */
+    bool is_followed; /* the store says that it holds what the topics held at our start */
 };
 
 struct store *engine_store(const struct engine *engine)
@@ -69,6 +70,37 @@ static int try_lock(struct engine *engine)
     return 0;
 }
 
+/* The state of a store with writes that Kafka never got, while another store's invoicer went on: it
+ * is another's past. They were not answered. */
+static int is_overtaken(void *context, struct store_txn *txn)
+{
+    int64_t foreign;
+    bool is_empty = true;
+    int r = books_number(txn, "tenure/foreign", 0, &foreign);
+
+    (void)context;
+    if (!r && foreign)
+        r = outbox_is_empty(txn, &is_empty);
+    return r ? fault_pass(r) : !is_empty;
+}
+
+/* They are dropped with all that was built on them: the topics are read from their beginning. */
+static int forget_if_overtaken(struct engine *engine)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int r = store_begin(engine->store, STORE_WRITE, &txn);
+
+    if (!r)
+        r = is_overtaken(NULL, txn);
+    if (r <= 0)
+        return r ? fault_pass(r) : 0;
+    log_event(LOG_WARN, "store_overtaken", NULL);
+    r = books_wipe(txn);
+    if (!r)
+        r = store_commit(&txn);
+    return r ? fault_pass(r) : 0;
+}
+
 static int start_acting_parts(struct engine *engine)
 {
     const struct engine_config *config = &engine->config;
@@ -86,9 +118,11 @@ static int start_acting_parts(struct engine *engine)
 static int start_parts(struct engine *engine)
 {
     const struct engine_config *config = &engine->config;
-    int r =
-        follow_new(&config->kafka, config->bucket, TOPIC_CATALOG, engine->store, &engine->catalog);
+    int r = forget_if_overtaken(engine);
 
+    if (!r)
+        r = follow_new(&config->kafka, config->bucket, TOPIC_CATALOG, engine->store,
+                       &engine->catalog);
     if (!r)
         r = follow_new(&config->kafka, config->bucket, TOPIC_INVOICES, engine->store,
                        &engine->invoices);
@@ -97,6 +131,7 @@ static int start_parts(struct engine *engine)
     if (!r && config->role == ENGINE_ACTS)
         r = start_acting_parts(engine);
     engine->is_started = r == 0;
+    engine->is_followed = false;
     return r ? fault_pass(r) : 0;
 }
 
@@ -206,12 +241,6 @@ static int step_acting(struct engine *engine, int timeout_ms)
     producer_poll(engine->producer, 0);
     r = tenure_step(engine->tenure, timeout_ms, follow_next(engine->catalog),
                     follow_next(engine->invoices));
-    if (r == TENURE_OVERTAKEN) {
-        log_event(LOG_WARN, "store_overtaken", NULL);
-        stop_parts(engine);
-        r = start_parts(engine);
-        return r ? fault_pass(r) : 0;
-    }
     if (!r)
         r = check_fences(engine);
     if (!r)
@@ -219,33 +248,88 @@ static int step_acting(struct engine *engine, int timeout_ms)
     return r ? fault_pass(r) : 0;
 }
 
-int engine_step(struct engine *engine, int timeout_ms)
+static int look(struct engine *engine, engine_state *is_there, void *context)
 {
-    int taken = 0, r;
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int r = store_begin(engine->store, STORE_READ, &txn);
 
-    if (!engine_is_owner(engine)) {
-        r = step_shared(engine, timeout_ms);
-        return r ? fault_pass(r) : 0;
-    }
-    if (!engine->is_started) {
-        stop_parts(engine);
-        r = start_parts(engine);
-        if (r)
-            return fault_pass(r);
-    }
-    r = follow_step(engine->catalog, engine->tenure ? 0 : timeout_ms / 2);
+    return r ? fault_pass(r) : is_there(context, txn);
+}
+
+/* The store holds what the topics of records held when the parts were started. */
+static bool has_followed(const struct engine *engine)
+{
+    return engine->is_started && follow_is_caught_up(engine->catalog) &&
+           follow_is_caught_up(engine->invoices);
+}
+
+/* Says so in the store: whoever reads it beside us waits for that, should it be new. */
+static int note_followed(struct engine *engine)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    int r;
+
+    if (engine->is_followed || !has_followed(engine))
+        return 0;
+    r = store_begin(engine->store, STORE_WRITE, &txn);
+    if (!r)
+        r = books_set_number(txn, "followed", 1);
+    if (!r)
+        r = store_commit(&txn);
+    engine->is_followed = r == 0;
+    return r ? fault_pass(r) : 0;
+}
+
+static int restart_parts(struct engine *engine)
+{
+    int r;
+
+    stop_parts(engine);
+    r = start_parts(engine);
+    return r ? fault_pass(r) : 0;
+}
+
+/* Reads on in the topics. Returns how much it took, or a fault. */
+static int step_followers(struct engine *engine, int timeout_ms)
+{
+    int taken = 0;
+    int r = follow_step(engine->catalog, timeout_ms);
+
     if (r >= 0) {
         taken += r;
         r = follow_step(engine->invoices, 0);
     }
     if (r >= 0 && engine->mirror) {
         taken += r;
-        r = mirror_step(engine->mirror, engine->tenure ? 0 : timeout_ms / 2);
+        r = mirror_step(engine->mirror, timeout_ms);
     }
-    if (r < 0)
+    return r < 0 ? fault_pass(r) : taken + r;
+}
+
+int engine_step(struct engine *engine, int timeout_ms)
+{
+    int taken, r = 0;
+
+    if (!engine_is_owner(engine)) {
+        r = step_shared(engine, timeout_ms);
+        return r ? fault_pass(r) : 0;
+    }
+    if (!engine->is_started)
+        r = restart_parts(engine);
+    if (r)
         return fault_pass(r);
-    taken += r;
-    r = engine->tenure ? step_acting(engine, taken ? 0 : timeout_ms) : 0;
+    taken = step_followers(engine, engine->tenure ? 0 : timeout_ms / 2);
+    if (taken > 0)
+        r = look(engine, is_overtaken, NULL);
+    if (taken < 0 || r < 0)
+        return fault_pass(taken < 0 ? taken : r);
+    if (r > 0) {
+        r = restart_parts(engine);
+        return r ? fault_pass(r) : 0;
+    }
+    r = note_followed(engine);
+    if (!r && engine->tenure)
+        r = step_acting(engine, taken ? 0 : timeout_ms);
     return r ? fault_pass(r) : 0;
 }
 
@@ -255,14 +339,6 @@ static int64_t now_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-static int look(struct engine *engine, engine_state *is_there, void *context)
-{
-    CLEANUP(store_abort) struct store_txn *txn = NULL;
-    int r = store_begin(engine->store, STORE_READ, &txn);
-
-    return r ? fault_pass(r) : is_there(context, txn);
 }
 
 int engine_until(struct engine *engine, const char *what, engine_state *is_there, void *context)
@@ -288,15 +364,14 @@ int engine_until(struct engine *engine, const char *what, engine_state *is_there
 static int is_followed(void *context, struct store_txn *txn)
 {
     const struct engine *engine = context;
+    int64_t followed;
+    int r;
 
-    (void)txn;
-    if (!engine_is_owner(engine))
-        return true;
-    if (!engine->is_started)
-        return false;
-    if (!follow_is_caught_up(engine->catalog) || !follow_is_caught_up(engine->invoices))
-        return false;
-    return engine->config.role != ENGINE_LOOKS || mirror_is_caught_up(engine->mirror);
+    if (engine_is_owner(engine))
+        return has_followed(engine) &&
+               (engine->config.role != ENGINE_LOOKS || mirror_is_caught_up(engine->mirror));
+    r = books_number(txn, "followed", 0, &followed);
+    return r ? fault_pass(r) : followed != 0;
 }
 
 int engine_until_followed(struct engine *engine)

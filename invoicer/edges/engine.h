@@ -47,7 +47,7 @@ typedef int engine_state(void *context, struct store_txn *txn);
 /* Steps until the state is there; FAULT_RETRY with `what` in its text when wait_ms are over. */
 MUST_USE int engine_until(struct engine *engine, const char *what, engine_state *is_there,
                           void *context);
-/* Until the store holds what the topics held when this engine was opened. */
+/* Until the store holds what the topics held when its owner's engine was opened. */
 MUST_USE int engine_until_followed(struct engine *engine);
 /* Until an invoicer acts on this store. */
 MUST_USE int engine_until_acting(struct engine *engine);

@@ -223,32 +223,8 @@ static int act(struct tenure *tenure)
     return 0;
 }
 
-/* Writes that Kafka never got, while another store's invoicer went on: this store is another's
- * past. */
-static int forget_if_overtaken(struct tenure *tenure, bool *wiped)
-{
-    CLEANUP(store_abort) struct store_txn *txn = NULL;
-    int64_t foreign = 0;
-    bool is_empty = true;
-    int r = store_begin(tenure->store, STORE_WRITE, &txn);
-
-    if (!r)
-        r = books_number(txn, "tenure/foreign", 0, &foreign);
-    if (!r)
-        r = outbox_is_empty(txn, &is_empty);
-    *wiped = !r && foreign && !is_empty;
-    if (*wiped)
-        r = books_wipe(txn);
-    if (!r && *wiped)
-        r = store_commit(&txn);
-    return r ? fault_pass(r) : 0;
-}
-
 static int move_on(struct tenure *tenure, int64_t catalog_next, int64_t invoices_next)
 {
-    bool wiped = false;
-    int r = 0;
-
     switch (tenure->state) {
     case TENURE_ASSIGNED:
         return claim(tenure);
@@ -265,10 +241,7 @@ static int move_on(struct tenure *tenure, int64_t catalog_next, int64_t invoices
     case TENURE_FENCED:
         if (catalog_next <= tenure->fence_catalog || invoices_next <= tenure->fence_invoices)
             return 0;
-        r = forget_if_overtaken(tenure, &wiped);
-        if (wiped)
-            return TENURE_OVERTAKEN;
-        return r ? fault_pass(r) : act(tenure);
+        return act(tenure);
     default:
         return 0;
     }
@@ -283,7 +256,7 @@ int tenure_step(struct tenure *tenure, int timeout_ms, int64_t catalog_next, int
     if (count < 0)
         return fault_pass(count);
     r = move_on(tenure, catalog_next, invoices_next);
-    return r < 0 ? fault_pass(r) : r;
+    return r ? fault_pass(r) : 0;
 }
 
 enum tenure_state tenure_state(const struct tenure *tenure)

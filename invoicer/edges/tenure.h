@@ -31,14 +31,7 @@ struct tenure;
 MUST_USE int tenure_new(const struct kafka_config *kafka, const char *bucket, struct store *store,
                         struct producer *producer, struct tenure **tenure);
 struct tenure *tenure_free(struct tenure *tenure); /* leaves the group */
-enum tenure_outcome {
-    TENURE_OVERTAKEN = 1, /* the store was emptied: read the topics from their beginning */
-};
-/*
- * Moves on as far as it can, waiting up to timeout_ms for the group. TENURE_OVERTAKEN once when, on
- * taking over, the store holds writes that Kafka never got while another store's invoicer acted:
- * they were not answered, and are dropped with all that was built on them.
- */
+/* Moves on as far as it can, waiting up to timeout_ms for the group. */
 MUST_USE int tenure_step(struct tenure *tenure, int timeout_ms, int64_t catalog_next,
                          int64_t invoices_next);
 enum tenure_state tenure_state(const struct tenure *tenure);

@@ -248,6 +248,35 @@ def a_sleepers_write_is_neither_answered_nor_kept(rig):
                 process.wait()
 
 
+def what_kafka_never_got_is_not_shown_while_another_acts(rig):
+    """Its invoicer died before it sent a change, which was answered with "do it again"."""
+    dead, one = rig.serve("dead")
+    waiting = other = None
+    try:
+        wait_for("the one that will die", 30, lambda: is_ready(one))
+        dead.send_signal(signal.SIGSTOP)
+        assert rig.start("catalog", "apply", write(rig, "Unsent"), "--wait", "1s").wait(60) == 75
+        assert rig.json("catalog", "get", "customer/sleeper")["name"] == "Unsent"
+        dead.kill()
+        dead.wait()
+        other, two = rig.serve("acting", data=rig.folder / "second-data")
+        wait_for("the other", 60, lambda: is_ready(two))
+        waiting, three = rig.serve("waiting")
+        wait_for("what the topics say", 30,
+                 lambda: rig.json("catalog", "get", "customer/sleeper")["name"] == "Awake")
+        assert not is_ready(three)
+        assert rig.json("catalog", "get") == rig.json("catalog", "get", data=rig.folder / "third")
+        other.terminate()
+        assert other.wait(20) == 0
+        wait_for("the one that waited to act", 60, lambda: is_ready(three))
+        assert rig.json("catalog", "get", "customer/sleeper")["name"] == "Awake"
+    finally:
+        for process in (dead, other, waiting):
+            if process:
+                process.kill()
+                process.wait()
+
+
 def a_fenced_record_does_not_outlive_the_valid_one(rig):
     """Compaction keeps the last record of a key, readers take the last of the newest epoch."""
     process, address = rig.serve("rewriter")
@@ -292,6 +321,7 @@ def main():
                      keys_that_nobody_could_use_are_not_made, verbs_work_beside_a_serve,
                      a_second_invoicer_waits_and_takes_over,
                      a_sleepers_write_is_neither_answered_nor_kept,
+                     what_kafka_never_got_is_not_shown_while_another_acts,
                      a_fenced_record_does_not_outlive_the_valid_one):
             test(rig)
             print("passed:", test.__name__.replace("_", " "), flush=True)
