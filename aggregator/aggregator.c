@@ -391,6 +391,7 @@ static int serve(void *config, int argc, char **argv)
         .brokers = aggregator.config->common.brokers,
         .properties = aggregator.config->common.kafka_config,
         .client_id = "tollway-aggregator",
+        .is_hurrying = true,
     };
     topic_name(TOPIC_USAGE, bucket, aggregator.usage_topic);
     topic_name(TOPIC_REJECTED, bucket, aggregator.rejected_topic);

@@ -23,7 +23,8 @@ struct kafka_config {
     const char *brokers;
     const char *properties; /* file of librdkafka properties (name=value lines), or NULL */
     const char *client_id;
-    bool is_packed; /* messages are batches already: the producer doesn't wait for more of them */
+    bool is_packed;   /* messages are batches already: the producer doesn't wait for more of them */
+    bool is_hurrying; /* the consumer works through a backlog faster than Kafka hands it out */
 };
 
 /* Whether the properties can be read and are known; FAULT_STOP names the wrong line. */

@@ -238,6 +238,7 @@ struct kafka_config kafka_config_copy(const struct kafka_config *config)
         .properties = config->properties ? strdup(config->properties) : NULL,
         .client_id = strdup(config->client_id),
         .is_packed = config->is_packed,
+        .is_hurrying = config->is_hurrying,
     };
 }
 

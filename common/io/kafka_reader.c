@@ -37,6 +37,12 @@ static const struct kafka_property ahead_rows[] = {
     {"queued.min.messages", "1000000", PROPERTY_USUAL},
     {"queued.max.messages.kbytes", "16384", PROPERTY_USUAL},
 };
+/* Whoever commits the less often the more there is to read must not take a short queue for the end
+ * of its backlog. */
+static const struct kafka_property hurrying_rows[] = {
+    {"queued.min.messages", "1000000", PROPERTY_USUAL},
+    {"queued.max.messages.kbytes", "65536", PROPERTY_USUAL},
+};
 static const struct kafka_property far_ahead_rows[] = {
     {"queued.min.messages", "10000000", PROPERTY_USUAL},
     {"queued.max.messages.kbytes", "524288", PROPERTY_USUAL},
@@ -49,6 +55,13 @@ static bool backoff_can_be_set(void)
 
     rd_kafka_conf_destroy(conf);
     return known;
+}
+
+static const struct kafka_property *rows_ahead(const struct kafka_config *config)
+{
+    if (!backoff_can_be_set())
+        return far_ahead_rows;
+    return config->is_hurrying ? hurrying_rows : ahead_rows;
 }
 
 static size_t add_rows(struct kafka_property *all, size_t at, const struct kafka_property *rows,
@@ -67,8 +80,7 @@ int reader_conf_new(const struct kafka_config *config, const struct kafka_proper
 
     assert(count <= READER_ROWS_MAX);
     used = add_rows(all, used, reader_rows, ARRAY_LEN(reader_rows));
-    used = add_rows(all, used, backoff_can_be_set() ? ahead_rows : far_ahead_rows,
-                    ARRAY_LEN(ahead_rows));
+    used = add_rows(all, used, rows_ahead(config), ARRAY_LEN(ahead_rows));
     used = add_rows(all, used, &backoff, 1);
     used = add_rows(all, used, rows, count);
     return kafka_conf_new(config, all, used, conf);
