@@ -134,7 +134,7 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer);
 MUST_USE int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                               const struct usage_series *series, const union usage_value *values,
                               size_t entry_count);
-/* The same of one subscription's parts, whose dimensions are taken to be sorted. */
+/* The same of one subscription's parts, whose dimensions are sorted. */
 MUST_USE int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
                                     struct text subscription, const struct usage_part *parts,
                                     size_t count);

@@ -90,6 +90,14 @@ static size_t size_of_text(struct text text)
     return 2 + text.length;
 }
 
+/* Of names, which aren't empty: most differ in their first byte. */
+static bool is_before(struct text name, struct text next)
+{
+    unsigned char first = (unsigned char)name.at[0], other = (unsigned char)next.at[0];
+
+    return first == other ? text_compare(name, next) < 0 : first < other;
+}
+
 static size_t size_of_series(struct text subscription, const struct usage_part *part)
 {
     size_t size = USAGE_SERIES_LEAST - 3 * 2 + size_of_text(subscription) +
@@ -104,6 +112,7 @@ static size_t size_of_series(struct text subscription, const struct usage_part *
 
         assert(dimension->name.length > 0 && dimension->name.length <= USAGE_NAME_MAX);
         assert(dimension->value.length <= USAGE_TEXT_MAX);
+        assert(i == 0 || is_before(dimension[-1].name, dimension->name));
         size += size_of_text(dimension->name) + size_of_text(dimension->value);
     }
     return size;
@@ -238,12 +247,6 @@ int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event
     return 0;
 }
 
-static void assert_sorted(const struct usage_series *series)
-{
-    for (size_t i = 1; i < series->dimension_count; i++)
-        assert(text_compare(series->dimensions[i - 1].name, series->dimensions[i].name) < 0);
-}
-
 int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                      const struct usage_series *series, const union usage_value *values,
                      size_t entry_count)
@@ -253,7 +256,6 @@ int usage_writer_add(struct usage_writer *writer, const struct usage_event *even
     assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
     for (size_t i = 0; i < entry_count; i++) {
         assert(text_equal(series[i].subscription, series[0].subscription));
-        assert_sorted(&series[i]);
         parts[i] = (struct usage_part){
             .value = values[i],
             .meter = series[i].meter,

@@ -8,6 +8,10 @@
  * the store says that they are confirmed. Every wait is for a state in the store, so both ways are
  * one: step until the state is there.
  *
+ * Writes that Kafka never got while another store's invoicer acted were not answered: the engine
+ * empties a store that holds any as soon as it reads of the other, and reads the topics from their
+ * beginning. The store's generation grows then.
+ *
  * Errors     FAULT_RETRY when the broker is away or time is up: safe to do again. FAULT_STOP as
  *            kafka.h and store.h say.
  * Threads    One.
