@@ -11,7 +11,8 @@
 
 enum {
     OWN_BYTES_MAX = 32 << 20, /* larger blocks are the system's, one by one */
-    KEPT_BYTES = 8 << 20,     /* at an arena's end, which malloc_trim leaves alone */
+    KEPT_BYTES = 1 << 30,     /* at the arena's end, until it is given back */
+    ARENAS = 1,               /* malloc_trim leaves the end of any other alone */
 };
 
 void heap_give_back(void)
@@ -50,5 +51,6 @@ void heap_tend(void)
 {
     mallopt(M_MMAP_THRESHOLD, OWN_BYTES_MAX);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_ARENA_MAX, ARENAS);
     start_thread();
 }
