@@ -1,25 +1,27 @@
 /*
  * catalog_subscriptions.c - a million subscriptions, found by id, consumer and customer.
  *
- * Subscriptions stand in chunks and never move. Those of one consumer, and of one customer, hang on
- * a list whose head is the map's. Cuts are shared: most subscriptions have the same few.
+ * Subscriptions stand in chunks and never move, each on cache lines of its own. Those of one
+ * consumer, and of one customer, hang on a list whose head is the map's. Cuts are shared: most
+ * subscriptions have the same few.
  */
 #include "proto/catalog_parts.h"
 
 #include "common/base/partition.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1024, MINUTES_OF_DAY = 24 * 60 };
+enum { CHUNK = 1024, LINE = 64, MINUTES_OF_DAY = 24 * 60 };
 
 /* By what a list is kept. */
 enum kin { KIN_CONSUMER, KIN_CUSTOMER, KIN_COUNT };
 
 struct catalog_held {
-    struct catalog_subscription subscription; /* id of length 0: a hole */
-    uint32_t next[KIN_COUNT];                 /* CATALOG_MAP_NONE at the end */
+    alignas(LINE) struct catalog_subscription subscription; /* id of length 0: a hole */
+    uint32_t next[KIN_COUNT];                               /* CATALOG_MAP_NONE at the end */
 };
 
 /* What a record says, its texts still the JSON's. */
@@ -29,6 +31,9 @@ struct reading {
     uint16_t cuts[CATALOG_CUTS_MAX];
     size_t cut_count;
 };
+
+static_assert(offsetof(struct catalog_subscription, customer_key) <= LINE,
+              "what an event asks for is in one cache line");
 
 static struct catalog_held *held_at(const struct catalog_subscriptions *subscriptions,
                                     uint32_t number)
@@ -87,6 +92,16 @@ static void *grown(void *array, size_t count, size_t size)
     return larger;
 }
 
+static struct catalog_held *make_chunk(void)
+{
+    struct catalog_held *chunk =
+        aligned_alloc(alignof(struct catalog_held), CHUNK * sizeof(*chunk));
+
+    if (!chunk)
+        abort();
+    return chunk;
+}
+
 /* A number that nothing has. */
 static uint32_t take_number(struct catalog_subscriptions *subscriptions)
 {
@@ -100,7 +115,7 @@ static uint32_t take_number(struct catalog_subscriptions *subscriptions)
     if (subscriptions->used == subscriptions->room) {
         subscriptions->chunks =
             grown(subscriptions->chunks, chunks + 1, sizeof(*subscriptions->chunks));
-        subscriptions->chunks[chunks] = grown(NULL, CHUNK, sizeof(struct catalog_held));
+        subscriptions->chunks[chunks] = make_chunk();
         subscriptions->room += CHUNK;
     }
     return subscriptions->used++;
@@ -245,13 +260,34 @@ static int32_t partition_for(const struct catalog_subscriptions *subscriptions, 
     return subscriptions->partitions ? partition_of(id, subscriptions->partitions) : -1;
 }
 
+/* A subscription keeps its id as long as it is held. */
+static void keep_id(struct catalog_subscriptions *subscriptions,
+                    struct catalog_subscription *subscription, struct text id)
+{
+    if (subscription->id.length)
+        return;
+    if (id.length > sizeof(subscription->short_id)) {
+        subscription->id = catalog_slab_copy(&subscriptions->texts, id);
+        return;
+    }
+    memcpy(subscription->short_id, id.at, id.length);
+    subscription->id = text_from(subscription->short_id, id.length);
+}
+
+static void give_back_id(struct catalog_subscriptions *subscriptions,
+                         const struct catalog_subscription *subscription)
+{
+    if (subscription->id.at != subscription->short_id)
+        catalog_slab_give_back(&subscriptions->texts, subscription->id);
+}
+
 static void fill(struct catalog_subscriptions *subscriptions, struct catalog_held *held,
                  const struct reading *reading)
 {
     struct catalog_subscription *subscription = &held->subscription;
     struct text cuts = keep_cuts(subscriptions, reading);
 
-    catalog_slab_replace(&subscriptions->texts, &subscription->id, reading->id);
+    keep_id(subscriptions, subscription, reading->id);
     catalog_slab_replace(&subscriptions->texts, &subscription->customer_key, reading->customer_key);
     catalog_slab_replace(&subscriptions->texts, &subscription->consumer_name,
                          reading->consumer_name);
@@ -300,7 +336,7 @@ void catalog_subscriptions_remove(struct catalog_subscriptions *subscriptions, s
     unlink_from(subscriptions, number, KIN_CONSUMER);
     unlink_from(subscriptions, number, KIN_CUSTOMER);
     catalog_map_remove(&subscriptions->by_id, id);
-    catalog_slab_give_back(&subscriptions->texts, held->subscription.id);
+    give_back_id(subscriptions, &held->subscription);
     catalog_slab_give_back(&subscriptions->texts, held->subscription.customer_key);
     catalog_slab_give_back(&subscriptions->texts, held->subscription.consumer_name);
     *held = (struct catalog_held){.next[KIN_CONSUMER] = subscriptions->holes};
@@ -341,13 +377,7 @@ catalog_subscription_like(const struct catalog *catalog, struct text id,
     return guess && text_equal(guess->id, id) ? guess : catalog_subscription(catalog, id);
 }
 
-static void prefetch_object(const void *object, size_t size)
-{
-    __builtin_prefetch(object);
-    __builtin_prefetch((const char *)object + size - 1);
-}
-
-/* What is looked for, then where it stands, then its name: a round each. */
+/* What is looked for, then where it stands: a round each. */
 void catalog_prefetch(const struct catalog *catalog, const struct text *ids, size_t count,
                       const struct catalog_subscription **guesses)
 {
@@ -366,11 +396,8 @@ void catalog_prefetch(const struct catalog *catalog, const struct text *ids, siz
         if (number == CATALOG_MAP_NONE)
             continue;
         guesses[i] = &held_at(subscriptions, number)->subscription;
-        prefetch_object(held_at(subscriptions, number), sizeof(struct catalog_held));
+        __builtin_prefetch(guesses[i]);
     }
-    for (size_t i = 0; i < count; i++)
-        if (guesses[i])
-            prefetch_object(guesses[i]->id.at, guesses[i]->id.length);
 }
 
 bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time)

@@ -470,6 +470,33 @@ Test(catalog, random_changes_leave_it_equal_to_a_simple_model)
     }
 }
 
+/* Ids around the length that stands in a subscription's own cache line. */
+Test(catalog, ids_of_every_length_are_found_until_they_are_removed)
+{
+    char id[CATALOG_ID_MAX + 1], key[CATALOG_ID_MAX + 32];
+
+    for (int round = 0; round < 2; round++) {
+        for (size_t length = 1; length <= CATALOG_ID_MAX; length++) {
+            snprintf(id, sizeof(id), "%0*d", (int)length, 7);
+            cr_assert_eq(subscribe(id, "c", "", "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+            cr_assert_eq(subscribe(id, "d", "", "2026-02-01T00:00:00Z", ""), 0, "%s", reason);
+        }
+        for (size_t length = 1; length <= CATALOG_ID_MAX; length++) {
+            const struct catalog_subscription *subscription;
+
+            snprintf(id, sizeof(id), "%0*d", (int)length, 7);
+            subscription = catalog_subscription(catalog, text_of(id));
+            cr_assert(subscription && text_is(subscription->id, id), "%s", id);
+            cr_assert(text_is(subscription->customer_key, "d"));
+        }
+        for (size_t length = 1; length <= CATALOG_ID_MAX; length++) {
+            snprintf(key, sizeof(key), "subscription/%0*d", (int)length, 7);
+            cr_assert_eq(apply(key, NULL), 0);
+            cr_assert_null(catalog_subscription(catalog, text_of(strchr(key, '/') + 1)));
+        }
+    }
+}
+
 static void count_visit(void *context, const struct catalog_subscription *subscription)
 {
     cr_assert_gt(subscription->id.length, 0);
