@@ -11,6 +11,7 @@
  *   valgrind --tool=callgrind --toggle-collect=stage_admit \
  *            build/bin/bench-ingest --stage admit --rounds 1 --events 5000
  */
+#include "ingest/rules/json_shape.h"
 #include "ingest/rules/pack.h"
 #include "proto/gateway_batch.h"
 #include "proto/wire.h"
@@ -44,6 +45,7 @@ struct bench {
     struct pack *pack;
     struct arena nodes, arena;
     struct json_document documents[CATALOG_PREFETCH_MAX]; /* events are read in groups */
+    struct json_shape shape;
     struct gateway_reader *gateway;
     struct usage_reader *reader; /* while what is packed is checked */
     size_t packed, packed_bytes, messages;
@@ -491,8 +493,10 @@ static void make(struct bench *bench)
 
     arena_init(&bench->nodes, 64 << 20);
     arena_init(&bench->arena, 64 << 20);
-    for (size_t i = 0; i < CATALOG_PREFETCH_MAX; i++)
+    for (size_t i = 0; i < CATALOG_PREFETCH_MAX; i++) {
         json_document_init(&bench->documents[i], &bench->nodes, &bench->arena);
+        bench->documents[i].shape = &bench->shape;
+    }
     bench->gateway = gateway_reader_new();
     make_catalog(bench);
     make_json(bench);

@@ -10,8 +10,12 @@ enum {
 
 static void init_documents(struct intake *intake)
 {
-    for (size_t i = 0; i < INTAKE_GROUP; i++)
-        json_document_init(&intake->readings[i].document, &intake->nodes, &intake->arena);
+    for (size_t i = 0; i < INTAKE_GROUP; i++) {
+        struct json_document *document = &intake->readings[i].document;
+
+        json_document_init(document, &intake->nodes, &intake->arena);
+        document->shape = &intake->shape;
+    }
 }
 
 void intake_init(struct intake *intake, const struct intake_limits *limits,

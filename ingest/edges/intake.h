@@ -15,6 +15,7 @@
 
 #include "ingest/edges/delivery.h"
 #include "ingest/rules/admit.h"
+#include "ingest/rules/json_shape.h"
 #include "proto/gateway_batch.h"
 
 enum { INTAKE_ARENA_SHARE = 48 }; /* a batch of the worst JSON needs half of it */
@@ -47,6 +48,7 @@ struct intake {
     struct metrics *metrics;
     struct arena nodes, arena;
     struct intake_reading readings[INTAKE_GROUP];
+    struct json_shape shape;    /* of the JSON events so far */
     struct event_places places; /* of the request's JSON events */
     struct gateway_reader *gateway;
 };

@@ -6,8 +6,9 @@
  *
  * Limits     JSON_NODES_MAX: more than an event of JSON_EVENT_BYTES_MAX can need.
  * Errors     Building returns JSON_NONE, and lookups too, when there is no room or no such member.
- * Ownership  Nodes and decoded strings are in the document's arenas; other texts are the input's.
- * Threads    One at a time.
+ * Ownership  The shape is borrowed, and may be shared by documents that are read in turn. Nodes and
+ * decoded strings are in the document's arenas; other texts are the input's. Threads    One at a
+ * time.
  */
 #pragma once
 
@@ -46,6 +47,7 @@ struct json_node {
 struct json_document {
     struct arena *nodes_arena; /* the node array alone: it outlives one event */
     struct arena *strings;     /* decoded strings */
+    struct json_shape *shape;  /* of the events so far (json_shape.h); NULL: none is kept */
     struct json_node *nodes;
     uint32_t count, room;
 };

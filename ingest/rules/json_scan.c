@@ -12,6 +12,8 @@
  */
 #include "ingest/rules/json_scan.h"
 
+#include "ingest/rules/json_number.h"
+#include "ingest/rules/json_shape.h"
 #include "ingest/rules/json_string.h"
 #include "ingest/rules/plain.h"
 
@@ -101,13 +103,13 @@ static inline uint32_t record(struct scan *scan, enum node_kind kind, struct tex
 /* What a string with escapes spells. */
 static struct text decoded(struct scan *scan, struct text raw, const char *at)
 {
-    char *copy;
+    struct text text;
 
     if (!scan->recording)
         return raw;
-    copy = arena_take(scan->document->strings, raw.length);
-    if (copy)
-        return text_from(copy, json_string_decode(raw, copy));
+    text = json_string_spelled(raw, scan->document->strings);
+    if (!text_is_absent(text))
+        return text;
     refuse(scan, JSON_TOO_LONG, "its strings are longer than an event may be", at);
     return raw;
 }
@@ -147,45 +149,9 @@ static inline const char *scan_string(struct scan *scan, const char *at)
     return at;
 }
 
-static inline const char *pass_digits(const char *at, const char *end)
-{
-    while (at < end && (unsigned char)(*at - '0') <= 9)
-        at++;
-    return at;
-}
-
-/* Behind the fraction or exponent that begins at `at`, where there is one; NULL without digits. */
-static const char *pass_tail(const char *at, const char *end, bool exponent)
-{
-    const char *digits = at + 1;
-
-    if (exponent && digits < end && (*digits == '+' || *digits == '-'))
-        digits++;
-    at = pass_digits(digits, end);
-    return at > digits ? at : NULL;
-}
-
-/* Behind the number at `at`; NULL when it isn't one. */
-static inline const char *pass_number(const char *at, const char *end)
-{
-    const char *digits;
-
-    if (at < end && *at == '-')
-        at++;
-    digits = at;
-    at = pass_digits(at, end);
-    if (at == digits || (*digits == '0' && at - digits > 1))
-        return NULL;
-    if (at < end && *at == '.')
-        at = pass_tail(at, end, false);
-    if (at && at < end && (*at == 'e' || *at == 'E'))
-        at = pass_tail(at, end, true);
-    return at;
-}
-
 static inline const char *scan_number(struct scan *scan, const char *begin)
 {
-    const char *at = pass_number(begin, scan->end);
+    const char *at = json_pass_number(begin, scan->end);
 
     if (!at)
         return broken(scan, no_value, begin);
@@ -247,6 +213,19 @@ static void pop_level(struct scan *scan)
     scan->closer = closer_of(scan->is_object[top / 8] >> (top % 8) & 1);
 }
 
+/* Inside the container that the node is. */
+static void open_node(struct scan *scan, uint32_t index)
+{
+    scan->place = (struct json_place){.parent = index};
+    scan->names[scan->level++] = 0;
+}
+
+static void close_node(struct scan *scan, uint32_t container)
+{
+    scan->place = (struct json_place){.parent = json_at(scan->document, container)->parent};
+    scan->level--;
+}
+
 static const char *enter(struct scan *scan, const char *at, enum node_kind kind)
 {
     uint32_t index;
@@ -257,10 +236,8 @@ static const char *enter(struct scan *scan, const char *at, enum node_kind kind)
     if (scan->recording && scan->level > JSON_DEPTH_MAX)
         refuse(scan, JSON_TOO_DEEP, "it is nested more than 16 levels deep", at);
     index = record(scan, kind, (struct text){NULL, 0}, at);
-    if (scan->recording) {
-        scan->place = (struct json_place){.parent = index};
-        scan->names[scan->level++] = 0;
-    }
+    if (scan->recording)
+        open_node(scan, index);
     return at + 1;
 }
 
@@ -281,8 +258,7 @@ static const char *leave(struct scan *scan, const char *at)
         return at + 1;
     }
     json_close(document, container);
-    scan->place = (struct json_place){.parent = json_at(document, container)->parent};
-    scan->level--;
+    close_node(scan, container);
     return at + 1;
 }
 
@@ -398,7 +374,7 @@ static inline const char *pass_plain_value(const char *at, const char *end, enum
     }
     if ((unsigned char)(*at - '0') > 9)
         return NULL;
-    behind = pass_number(at, end);
+    behind = json_pass_number(at, end);
     if (!behind)
         return NULL;
     *kind = NODE_NUMBER;
@@ -496,10 +472,73 @@ static inline const char *scan_on(struct scan *scan, const char *at)
     return at;
 }
 
+/* Behind the containers that are open. */
+static const char *scan_rest(struct scan *scan, const char *at)
+{
+    at = scan_on(scan, at);
+    while (at && scan->open > 0) {
+        at = scan_value(scan, at);
+        if (at)
+            at = scan_on(scan, at);
+    }
+    return at;
+}
+
+/* --- events like the one before --- */
+
+/* Brings the scan to where it would be behind the nodes, had it come to them by itself. */
+static void catch_up(struct scan *scan)
+{
+    struct json_document *document = scan->document;
+
+    scan->place.parent = JSON_NONE;
+    for (uint32_t i = 0; i < document->count; i++) {
+        struct json_node *node = &document->nodes[i];
+
+        while (scan->place.parent != node->parent) {
+            pop_level(scan);
+            close_node(scan, scan->place.parent);
+        }
+        scan->is_fresh = false;
+        if (i > 0) {
+            scan->names[scan->level - 1] |= name_bit(json_name(node));
+            document->nodes[node->parent].length++;
+        }
+        if (!json_is_container(node))
+            continue;
+        node->length = 0;
+        push_level(scan, true);
+        open_node(scan, i);
+    }
+}
+
+static bool may_follow(const struct scan *scan)
+{
+    const struct json_document *document = scan->document;
+
+    return document->shape && document->count == 0 && scan->level == 1 &&
+           document->shape->count <= document->room;
+}
+
+/* Behind the first value of the text, or behind what of it is as the shape has it. */
+static const char *scan_as_before(struct scan *scan, const char *at)
+{
+    bool is_whole;
+
+    at = json_shape_follow(scan->document, at, scan->end, &is_whole);
+    if (is_whole)
+        return at;
+    if (scan->document->count == 0)
+        return scan_value(scan, at);
+    catch_up(scan);
+    return at;
+}
+
 int json_scan(struct json_document *document, struct text text, size_t *position,
               const struct json_place *place, unsigned level, struct json_error *error)
 {
     const char *at = text.at + *position;
+    bool is_guessed;
     struct scan scan;
 
     scan.document = document;
@@ -515,13 +554,16 @@ int json_scan(struct json_document *document, struct text text, size_t *position
     scan.outcome = 0;
     scan.error = error;
     memset(scan.levels_inline, 0, sizeof(scan.levels_inline));
-    do {
-        at = scan_value(&scan, at);
-        if (at)
-            at = scan_on(&scan, at);
-    } while (at && scan.open > 0);
-    if (at)
-        *position = (size_t)(at - scan.start);
+    is_guessed = may_follow(&scan);
+    at = is_guessed ? scan_as_before(&scan, at) : scan_value(&scan, at);
+    if (at && scan.open > 0)
+        at = scan_rest(&scan, at);
+    if (!at)
+        return scan.outcome;
+    if (is_guessed && scan.outcome == 0 && document->shape->misses >= JSON_MISSES_MAX)
+        json_shape_learn(document->shape, document,
+                         text_from(text.at + *position, (size_t)(at - text.at) - *position));
+    *position = (size_t)(at - scan.start);
     return scan.outcome;
 }
 

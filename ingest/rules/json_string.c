@@ -258,3 +258,10 @@ size_t json_string_decode(struct text raw, char *into)
     }
     return (size_t)(to - into);
 }
+
+struct text json_string_spelled(struct text raw, struct arena *arena)
+{
+    char *copy = arena_take(arena, raw.length);
+
+    return copy ? text_from(copy, json_string_decode(raw, copy)) : text_of(NULL);
+}

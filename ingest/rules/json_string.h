@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "common/base/arena.h"
 #include "common/base/text.h"
 
 struct json_string {
@@ -28,6 +29,8 @@ MUST_USE int json_string_scan(const char **at, const char *end, struct json_stri
 /* Writes what a scanned string without refusal spells, never longer than raw; returns the length.
  */
 size_t json_string_decode(struct text raw, char *into);
+/* The same in the arena; absent without room. */
+struct text json_string_spelled(struct text raw, struct arena *arena);
 
 /* The length of the UTF-8 sequence at `at`; 0 when it isn't one (overlong, surrogate, cut off). */
 size_t utf8_sequence(const char *at, const char *end);

@@ -5,7 +5,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+
+enum { PLAIN_SAME_BYTES = 32 };
 
 /* The first special byte at or behind `at`, or `end`. */
 static inline const char *plain_end_scalar(const char *at, const char *end)
@@ -23,4 +27,9 @@ static inline const char *plain_end_scalar(const char *at, const char *end)
 static inline size_t plain_run_scalar(const char *at)
 {
     return (size_t)(plain_end_scalar(at, at + 16) - at);
+}
+
+static inline bool plain_same_scalar(const char *a, const char *b, size_t length)
+{
+    return memcmp(a, b, length) == 0;
 }

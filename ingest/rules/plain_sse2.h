@@ -10,6 +10,7 @@
 #include "ingest/rules/plain_scalar.h"
 
 #include <emmintrin.h>
+#include <stdint.h>
 
 /* How many of the 16 bytes at `at` stand before the first special one. */
 static inline size_t plain_run_sse2(const char *at)
@@ -33,4 +34,20 @@ static inline const char *plain_end_sse2(const char *at, const char *end)
         at += 16; /* not run: the next load needn't wait for it */
     }
     return plain_end_scalar(at, end);
+}
+
+/* A bit for each of 16 bytes that is the same. */
+static inline uint32_t same_bytes(const char *a, const char *b)
+{
+    const __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)a),
+                                        _mm_loadu_si128((const __m128i *)(const void *)b));
+
+    return (uint32_t)_mm_movemask_epi8(same);
+}
+
+static inline bool plain_same_sse2(const char *a, const char *b, size_t length)
+{
+    const uint64_t same = same_bytes(a, b) | same_bytes(a + 16, b + 16) << 16;
+
+    return (size_t)__builtin_ctzll(~same) >= length;
 }

@@ -316,6 +316,20 @@ Test(json_scan, the_fast_string_scan_stops_where_the_plain_one_does)
     }
 }
 
+Test(json_scan, the_fast_comparison_agrees_with_the_plain_one)
+{
+    char a[PLAIN_SAME_BYTES] = {0}, b[PLAIN_SAME_BYTES] = {0};
+
+    for (size_t other = 0; other < sizeof(a); other++)
+        for (size_t length = 0; length <= sizeof(a); length++) {
+            b[other] = 1;
+            cr_assert_eq(plain_same(a, b, length), length <= other);
+            cr_assert_eq(plain_same_scalar(a, b, length), length <= other);
+            b[other] = 0;
+            cr_assert(plain_same(a, b, length));
+        }
+}
+
 Test(json_scan, arenas_that_are_full_make_a_refusal_not_a_crash)
 {
     const char *json = "{\"a\":[1,2,3,\"\\u00e9\\u00e9\\u00e9\"],\"b\":{\"\\u00e9\":[[[[]]]]}}";

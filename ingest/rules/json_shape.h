@@ -1,0 +1,50 @@
+/*
+ * json_shape.h - what stands around the values of an event, as a guess for the next one.
+ *
+ * A producer writes the same members in the same order, event after event. So a shape keeps, for
+ * each value of one event that was right, the bytes between it and the value before. Where they are
+ * met again behind the same bytes, the grammar has been read and the name is known: the scanner
+ * goes on with the value. A guess changes how fast an event is read, never what is read.
+ *
+ * A shape ends early at an array, at a name with escapes, and where the bytes are too many.
+ *
+ * Ownership  Bytes are copied: a shape outlives the events.
+ * Threads    One at a time.
+ */
+#pragma once
+
+#include "ingest/rules/json_document.h"
+#include "ingest/rules/plain.h"
+
+enum {
+    JSON_STEPS_MAX = 40, /* fewer than make an object large */
+    JSON_STEP_BYTES = PLAIN_SAME_BYTES,
+    JSON_MISSES_MAX = 2, /* in a row, of events that don't fit */
+};
+
+/* The way from the value before to this one. */
+struct json_step {
+    char bytes[JSON_STEP_BYTES]; /* with the quote, the bracket or the literal that begins it */
+    uint32_t length;
+    uint32_t name;         /* where it begins among the bytes */
+    struct json_node node; /* but for its name, and what a number or string is */
+};
+
+struct json_shape {
+    struct json_step steps[JSON_STEPS_MAX + 1]; /* one each node, in order */
+    uint32_t count;                             /* nodes */
+    uint32_t misses;
+    bool is_whole; /* steps[count] leads from the last value to the event's end */
+};
+
+/*
+ * Scans the text at `at` into the empty document for as long as it goes on as its shape. Returns
+ * behind the last node's value, or its bracket; `at` when there is no node. *is_whole: behind all
+ * of the event, whose containers are closed. Else those that are open have a wrong length and end.
+ */
+const char *json_shape_follow(struct json_document *document, const char *at, const char *end,
+                              bool *is_whole);
+
+/* Takes the shape of the document that was scanned, without any refusal, from all of `text`. */
+void json_shape_learn(struct json_shape *shape, const struct json_document *document,
+                      struct text text);
