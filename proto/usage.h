@@ -86,8 +86,8 @@ union usage_value {
 /* What an event counts for with one meter. */
 struct usage_part {
     union usage_value value;
-    struct text meter, subject;               /* subject absent: null */
-    const struct usage_dimension *dimensions; /* sorted by name */
+    struct text meter, subject; /* subject absent: null */
+    struct text dimensions;     /* as a series has them: names and values, sorted by name */
     size_t dimension_count;
     enum aggregation aggregation;
 };
@@ -134,7 +134,7 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer);
 MUST_USE int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                               const struct usage_series *series, const union usage_value *values,
                               size_t entry_count);
-/* The same of one subscription's parts, whose dimensions are sorted. */
+/* The same of one subscription's parts. */
 MUST_USE int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
                                     struct text subscription, const struct usage_part *parts,
                                     size_t count);

@@ -23,6 +23,7 @@ struct series_known {
 
 struct usage_writer {
     struct buffer events, entries, series, message;
+    struct buffer dimensions; /* of an event whose parts' aren't written yet */
     size_t event_count, entry_count, series_count;
     struct series_known *known;
     /* Open addressing; a series' number plus one, 0 is empty. Slots of two bytes stay in the caches
@@ -63,6 +64,7 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer)
     buffer_deinit(&writer->entries);
     buffer_deinit(&writer->series);
     buffer_deinit(&writer->message);
+    buffer_deinit(&writer->dimensions);
     free(writer->slots);
     free(writer->known);
     free(writer);
@@ -90,32 +92,10 @@ static size_t size_of_text(struct text text)
     return 2 + text.length;
 }
 
-/* Of names, which aren't empty: most differ in their first byte. */
-static bool is_before(struct text name, struct text next)
-{
-    unsigned char first = (unsigned char)name.at[0], other = (unsigned char)next.at[0];
-
-    return first == other ? text_compare(name, next) < 0 : first < other;
-}
-
 static size_t size_of_series(struct text subscription, const struct usage_part *part)
 {
-    size_t size = USAGE_SERIES_LEAST - 3 * 2 + size_of_text(subscription) +
-                  size_of_text(part->meter) + size_of_text(part->subject);
-
-    assert(part->aggregation <= AGGREGATION_UNIQUE_COUNT);
-    assert(part->dimension_count <= USAGE_DIMENSIONS_MAX);
-    assert(part->meter.length > 0 && part->meter.length <= USAGE_METER_MAX);
-    assert(part->subject.length <= USAGE_TEXT_MAX);
-    for (size_t i = 0; i < part->dimension_count; i++) {
-        const struct usage_dimension *dimension = &part->dimensions[i];
-
-        assert(dimension->name.length > 0 && dimension->name.length <= USAGE_NAME_MAX);
-        assert(dimension->value.length <= USAGE_TEXT_MAX);
-        assert(i == 0 || is_before(dimension[-1].name, dimension->name));
-        size += size_of_text(dimension->name) + size_of_text(dimension->value);
-    }
-    return size;
+    return USAGE_SERIES_LEAST - 3 * 2 + size_of_text(subscription) + size_of_text(part->meter) +
+           size_of_text(part->subject) + part->dimensions.length;
 }
 
 /* Room for `size` bytes at the buffer's end, which count as there. What is put together elsewhere
@@ -128,22 +108,24 @@ static uint8_t *append(struct buffer *buffer, size_t size)
     return (uint8_t *)buffer->at + buffer->length - size;
 }
 
-/* Appends the part's series, of `size` bytes, in its final form. */
+/* Appends the part's series in its final form. */
 static void put_series(struct buffer *buffer, struct text subscription,
-                       const struct usage_part *part, size_t size)
+                       const struct usage_part *part)
 {
+    size_t size = size_of_series(subscription, part);
     uint8_t *at = append(buffer, size);
 
+    assert(part->aggregation <= AGGREGATION_UNIQUE_COUNT);
+    assert(part->dimension_count <= USAGE_DIMENSIONS_MAX);
+    assert(part->meter.length > 0 && part->meter.length <= USAGE_METER_MAX);
+    assert(part->subject.length <= USAGE_TEXT_MAX);
     wire_store_u16(at, (uint16_t)size);
     at[2] = (uint8_t)part->aggregation;
     at[3] = (uint8_t)part->dimension_count;
     at = wire_store_text(at + 4, subscription);
     at = wire_store_text(at, part->meter);
     at = wire_store_text(at, part->subject);
-    for (size_t i = 0; i < part->dimension_count; i++) {
-        at = wire_store_text(at, part->dimensions[i].name);
-        at = wire_store_text(at, part->dimensions[i].value);
-    }
+    at = wire_store_bytes(at, part->dimensions);
     assert(at == (uint8_t *)buffer->at + buffer->length);
 }
 
@@ -171,29 +153,26 @@ static uint16_t number_of_last(struct usage_writer *writer, size_t start)
     return (uint16_t)(writer->series_count - 1);
 }
 
-/* Writes the sizes of all series, too. */
 static bool fits(const struct usage_writer *writer, struct text subscription,
-                 const struct usage_part *parts, size_t *sizes, size_t count)
+                 const struct usage_part *parts, size_t count)
 {
     size_t bytes = usage_writer_bytes(writer) + USAGE_EVENT_SIZE + count * USAGE_ENTRY_SIZE;
 
-    for (size_t i = 0; i < count; i++) {
-        sizes[i] = size_of_series(subscription, &parts[i]);
-        bytes += sizes[i];
-    }
+    for (size_t i = 0; i < count; i++)
+        bytes += size_of_series(subscription, &parts[i]);
     return bytes <= USAGE_BYTES_MAX && writer->event_count < USAGE_EVENTS_MAX &&
            writer->entry_count + count <= USAGE_ENTRIES_MAX &&
            writer->series_count + count <= USAGE_SERIES_MAX;
 }
 
 static uint16_t add_entry(struct usage_writer *writer, struct text subscription,
-                          const struct usage_part *part, size_t size)
+                          const struct usage_part *part)
 {
     size_t start = writer->series.length;
     uint8_t *at = append(&writer->entries, USAGE_ENTRY_SIZE);
     uint16_t number;
 
-    put_series(&writer->series, subscription, part, size);
+    put_series(&writer->series, subscription, part);
     number = number_of_last(writer, start);
     if (part->aggregation == AGGREGATION_UNIQUE_COUNT) {
         memcpy(at, part->value.unique, sizeof(part->value.unique));
@@ -225,18 +204,17 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
 int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
                            struct text subscription, const struct usage_part *parts, size_t count)
 {
-    size_t sizes[USAGE_METERS_MAX];
     uint16_t first = 0;
 
     assert(count > 0 && count <= USAGE_METERS_MAX);
     assert((event->flags & ~USAGE_FLAGS_KNOWN) == 0);
     assert(subscription.length > 0 && subscription.length <= USAGE_SUBSCRIPTION_MAX);
 
-    if (!fits(writer, subscription, parts, sizes, count))
+    if (!fits(writer, subscription, parts, count))
         return USAGE_WRITER_FULL;
 
     for (size_t i = 0; i < count; i++) {
-        uint16_t number = add_entry(writer, subscription, &parts[i], sizes[i]);
+        uint16_t number = add_entry(writer, subscription, &parts[i]);
 
         if (i == 0)
             first = number;
@@ -247,24 +225,47 @@ int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event
     return 0;
 }
 
+/* Appends the dimensions as a series has them. */
+static void put_dimensions(struct buffer *buffer, const struct usage_series *series)
+{
+    assert(series->dimension_count <= USAGE_DIMENSIONS_MAX);
+    for (size_t i = 0; i < series->dimension_count; i++) {
+        struct text name = series->dimensions[i].name, value = series->dimensions[i].value;
+        uint8_t *at = append(buffer, size_of_text(name) + size_of_text(value));
+
+        assert(name.length > 0 && name.length <= USAGE_NAME_MAX && value.length <= USAGE_TEXT_MAX);
+        assert(i == 0 || text_compare(series->dimensions[i - 1].name, name) < 0);
+        wire_store_text(wire_store_text(at, name), value);
+    }
+}
+
 int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                      const struct usage_series *series, const union usage_value *values,
                      size_t entry_count)
 {
+    struct buffer *dimensions = &writer->dimensions;
     struct usage_part parts[USAGE_METERS_MAX];
+    const char *at;
 
     assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
+    buffer_clear(dimensions);
     for (size_t i = 0; i < entry_count; i++) {
+        size_t before = dimensions->length;
+
         assert(text_equal(series[i].subscription, series[0].subscription));
+        put_dimensions(dimensions, &series[i]);
         parts[i] = (struct usage_part){
             .value = values[i],
             .meter = series[i].meter,
             .subject = series[i].subject,
-            .dimensions = series[i].dimensions,
+            .dimensions.length = dimensions->length - before,
             .dimension_count = series[i].dimension_count,
             .aggregation = series[i].aggregation,
         };
     }
+    at = dimensions->at;
+    for (size_t i = 0; i < entry_count; at += parts[i++].dimensions.length)
+        parts[i].dimensions.at = at;
     return usage_writer_add_parts(writer, event, series[0].subscription, parts, entry_count);
 }
 

@@ -15,6 +15,7 @@
 #include "ingest/rules/admit.h"
 
 #include "common/base/digits.h"
+#include "ingest/rules/content.h"
 
 #include <assert.h>
 #include <string.h>
@@ -325,14 +326,13 @@ static struct text take_dimension(struct weighing *weighing,
     return text;
 }
 
-static void take_dimensions(struct weighing *weighing, const struct catalog_meter *meter,
-                            const uint32_t *places, struct usage_dimension *dimensions)
+/* Of all of the meter's; returns the place behind them. */
+static struct text *take_dimensions(struct weighing *weighing, const struct catalog_meter *meter,
+                                    const uint32_t *places, struct text *values)
 {
     for (size_t i = 0; i < meter->dimension_count; i++)
-        dimensions[i] = (struct usage_dimension){
-            .name = meter->dimensions[i].name,
-            .value = take_dimension(weighing, &meter->dimensions[i], places[i]),
-        };
+        *values++ = take_dimension(weighing, &meter->dimensions[i], places[i]);
+    return values;
 }
 
 /* --- the whole --- */
@@ -351,13 +351,16 @@ static void list_meters(const struct catalog *catalog, struct text type,
     uint32_t *at = places->at;
 
     places->meters = catalog_meters_of(catalog, type, &places->meter_count);
-    places->dimension_count = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
 
-        for (size_t j = 0; j <= meter->dimension_count; j++)
+        *at++ = JSON_NONE;
+        for (size_t j = 0; j < meter->dimension_count; j++) {
+            const struct catalog_dimension *dimension = &meter->dimensions[j];
+
+            assert(j == 0 || text_compare(dimension[-1].name, dimension->name) < 0);
             *at++ = JSON_NONE;
-        places->dimension_count += meter->dimension_count;
+        }
     }
 }
 
@@ -380,23 +383,21 @@ static void find_places(const struct catalog *catalog, const struct event *event
     places->are_known = places->meter_count > 0;
 }
 
-/* Room for a part of each meter and, behind them, their dimensions. NULL when there is none. */
-static struct usage_part *room_for_parts(struct arena *arena, const struct event_places *places)
-{
-    return arena_take_unset(arena, places->meter_count * sizeof(struct usage_part) +
-                                       places->dimension_count * sizeof(struct usage_dimension));
-}
+/* What the event counts for, before it is written. */
+struct taken {
+    struct usage_part *parts; /* their dimensions aren't set */
+    size_t count;
+    const struct catalog_dimension *dimensions[USAGE_METERS_MAX]; /* of each part */
+    struct text values[USAGE_METERS_MAX * USAGE_DIMENSIONS_MAX];  /* of them, part by part */
+};
 
-static bool take_parts(struct weighing *weighing, struct admitted *found)
+static void take_parts(struct weighing *weighing, struct taken *taken)
 {
     const struct event_places *places = weighing->places;
-    struct usage_part *parts = room_for_parts(weighing->arena, places);
-    struct usage_dimension *dimensions = (struct usage_dimension *)(parts + places->meter_count);
+    struct text *values = taken->values;
     const uint32_t *at = places->at;
     size_t count = 0;
 
-    if (!parts)
-        return false;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
         const uint32_t *own = at;
@@ -404,46 +405,58 @@ static bool take_parts(struct weighing *weighing, struct admitted *found)
         at += 1 + meter->dimension_count;
         if (instant_compare(weighing->time, meter->from) < 0)
             continue;
-        parts[count] = (struct usage_part){
+        taken->parts[count] = (struct usage_part){
             .meter = meter->slug,
             .subject = weighing->event->subject,
-            .dimensions = dimensions,
             .dimension_count = meter->dimension_count,
             .aggregation = meter->aggregation,
         };
-        take_value(weighing, meter, own[0], &parts[count].value);
-        take_dimensions(weighing, meter, own + 1, dimensions);
-        dimensions += meter->dimension_count;
+        taken->dimensions[count] = meter->dimensions;
+        take_value(weighing, meter, own[0], &taken->parts[count].value);
+        values = take_dimensions(weighing, meter, own + 1, values);
         count++;
     }
     if (count == 0)
         refuse(weighing->refusal, weighing->arena, REFUSAL_BEFORE_EVENT_FROM, text_of("/time"),
                "the time is before the eventFrom of every meter of this type: such events are not "
                "to be counted");
-    found->parts = parts;
-    found->part_count = count;
-    return true;
+    taken->count = count;
 }
 
-static bool take_fingerprint(struct weighing *weighing, struct admitted *found)
+/* False when the arena is full. */
+static bool take_fingerprint(struct weighing *weighing, struct text content, struct admitted *found)
 {
     const struct event *event = weighing->event;
     const struct fingerprint_key *key = &weighing->admission->key;
-    struct fingerprint_content content = {
-        .type = event->type,
-        .subject = event->subject,
-        .time = weighing->time,
-        .time_is_absent = event->time_is_absent,
-        .parts = found->parts,
-        .count = found->part_count,
-    };
+    struct fingerprint *fingerprint = &found->event.fingerprint;
 
     if (found->event.flags & USAGE_NUMBERED)
-        return fingerprint_source(key, event->source, weighing->arena,
-                                  found->event.fingerprint.identity);
+        return fingerprint_source(key, event->source, weighing->arena, fingerprint->identity);
+    fingerprint->payload = fingerprint_payload(key, content);
     return fingerprint_identity(key, found->subscription->id, event->source, event->id,
-                                weighing->arena, found->event.fingerprint.identity) &&
-           fingerprint_payload(key, &content, weighing->arena, &found->event.fingerprint.payload);
+                                weighing->arena, fingerprint->identity);
+}
+
+/* Writes down what was taken; false when the arena is full. */
+static bool write_down(struct weighing *weighing, const struct taken *taken, struct admitted *found)
+{
+    const struct content content = {
+        .type = weighing->event->type,
+        .subject = weighing->event->subject,
+        .time = weighing->time,
+        .time_is_absent = weighing->event->time_is_absent,
+        .parts = taken->parts,
+        .count = taken->count,
+        .dimensions = taken->dimensions,
+        .values = taken->values,
+    };
+    struct text written = content_write(&content, weighing->arena);
+
+    if (text_is_absent(written))
+        return false;
+    found->parts = taken->parts;
+    found->part_count = taken->count;
+    return take_fingerprint(weighing, written, found);
 }
 
 static int no_room(struct weighing *weighing)
@@ -472,6 +485,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
                   .arrival_ms = arrival_ms,
                   .flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0},
     };
+    struct taken taken;
 
     own.are_known = false;
     if (!event->gateway || !places->are_known)
@@ -485,11 +499,13 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     }
     found.subscription = subscription_of(&weighing);
     check_future(&weighing);
-    if (!take_parts(&weighing, &found))
+    taken.parts = arena_take_unset(arena, places->meter_count * sizeof(struct usage_part));
+    if (!taken.parts)
         return no_room(&weighing);
+    take_parts(&weighing, &taken);
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;
-    if (!take_fingerprint(&weighing, &found))
+    if (!write_down(&weighing, &taken, &found))
         return no_room(&weighing);
     *admitted = found;
     return 0;

@@ -93,59 +93,11 @@ bool fingerprint_source(const struct fingerprint_key *key, struct text source, s
     return fingerprint_identity(key, absent, source, absent, arena, identity);
 }
 
-static size_t size_of_part(const struct usage_part *part)
+uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text content)
 {
-    size_t size = size_of(part->meter) + sizeof(part->value);
+    XXH128_canonical_t canonical = hash(key, content.at, content.length);
 
-    for (size_t i = 0; i < part->dimension_count; i++)
-        size += size_of(part->dimensions[i].name) + size_of(part->dimensions[i].value);
-    return size;
-}
-
-static uint8_t *store_value(uint8_t *at, const struct usage_part *part)
-{
-    if (part->aggregation == AGGREGATION_UNIQUE_COUNT)
-        memcpy(at, part->value.unique, sizeof(part->value.unique));
-    else
-        wire_store_i128(at, part->value.amount.units);
-    return at + sizeof(part->value.unique);
-}
-
-static uint8_t *store_part(uint8_t *at, const struct usage_part *part)
-{
-    at = wire_store_text(at, part->meter);
-    at = store_value(at, part);
-    for (size_t i = 0; i < part->dimension_count; i++) {
-        at = wire_store_text(at, part->dimensions[i].name);
-        at = wire_store_text(at, part->dimensions[i].value);
-    }
-    return at;
-}
-
-bool fingerprint_payload(const struct fingerprint_key *key,
-                         const struct fingerprint_content *content, struct arena *arena,
-                         uint32_t *payload)
-{
-    uint8_t inlined[BYTES_INLINE], *bytes, *at;
-    size_t size = size_of(content->type) + size_of(content->subject) + 16;
-    XXH128_canonical_t canonical;
-
-    for (size_t i = 0; i < content->count; i++)
-        size += size_of_part(&content->parts[i]);
-    bytes = room_for(size, inlined, arena);
-    if (!bytes)
-        return false;
-    at = wire_store_text(bytes, content->type);
-    at = wire_store_text(at, content->subject);
-    wire_store_u64(at, content->time_is_absent);
-    wire_store_i64(at + 8, content->time_is_absent ? 0 : content->time.ns);
-    at += 16;
-    for (size_t i = 0; i < content->count; i++)
-        at = store_part(at, &content->parts[i]);
-    assert(at == bytes + size);
-    canonical = hash(key, bytes, size);
-    *payload = wire_load_u32(canonical.digest);
-    return true;
+    return wire_load_u32(canonical.digest);
 }
 
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16])

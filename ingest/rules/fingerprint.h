@@ -12,7 +12,6 @@
 #pragma once
 
 #include "common/base/arena.h"
-#include "common/base/instant.h"
 #include "proto/catalog.h"
 
 enum { FINGERPRINT_SECRET_BYTES = 192, FINGERPRINT_SEED_BYTES = 16 };
@@ -34,17 +33,8 @@ MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct tex
 MUST_USE bool fingerprint_source(const struct fingerprint_key *key, struct text source,
                                  struct arena *arena, uint8_t identity[12]);
 
-struct fingerprint_content {
-    struct text type, subject; /* subject absent: none */
-    struct instant time;
-    bool time_is_absent;
-    const struct usage_part *parts; /* ascending by the meter's slug */
-    size_t count;
-};
-/* False when the arena is full. */
-MUST_USE bool fingerprint_payload(const struct fingerprint_key *key,
-                                  const struct fingerprint_content *content, struct arena *arena,
-                                  uint32_t *payload);
+/* What the event says: content.h. */
+uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text content);
 
 /* The hash that stands for a text of UNIQUE_COUNT. */
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16]);

@@ -1,5 +1,6 @@
 #include "ingest/rules/admit.h"
 #include "ingest/rules/pack.h"
+#include "proto/wire.h"
 #include "tests/unit/ingest/given.h"
 
 #include <criterion/criterion.h>
@@ -100,6 +101,31 @@ static void expect_not(const char *json, enum refusal_code code, const char *poi
     cr_assert_gt(given.refusal.detail.length, 20);
 }
 
+static struct text text_at(const uint8_t **at)
+{
+    uint16_t length = wire_load_u16(*at);
+    struct text text = {(const char *)*at + 2, length};
+
+    if (length == WIRE_TEXT_ABSENT)
+        text = text_of(NULL);
+    *at += 2 + text.length;
+    return text;
+}
+
+/* Of the first meter. */
+static struct usage_dimension dimension(size_t index)
+{
+    const uint8_t *at = (const uint8_t *)admitted.parts[0].dimensions.at;
+    struct usage_dimension found = {0};
+
+    cr_assert_lt(index, admitted.parts[0].dimension_count);
+    for (size_t i = 0; i <= index; i++) {
+        found.name = text_at(&at);
+        found.value = text_at(&at);
+    }
+    return found;
+}
+
 static const char *request(const char *total)
 {
     char members[512];
@@ -146,9 +172,9 @@ Test(admit, an_event_counts_for_every_meter_of_its_type)
     cr_assert(text_is(admitted.parts[1].meter, "calls"));
     decimal_format(admitted.parts[0].value.amount, digits);
     cr_assert_str_eq(digits, "12.5");
-    cr_assert(text_is(admitted.parts[0].dimensions[0].name, "method"));
-    cr_assert(text_is(admitted.parts[0].dimensions[0].value, "GET"));
-    cr_assert(text_is(admitted.parts[0].dimensions[1].value, "200"));
+    cr_assert(text_is(dimension(0).name, "method"));
+    cr_assert(text_is(dimension(0).value, "GET"));
+    cr_assert(text_is(dimension(1).value, "200"));
     cr_assert(text_is(admitted.subscription->id, SUB));
     cr_assert(text_is(admitted.parts[0].subject, "u"));
 }
@@ -330,9 +356,8 @@ Test(admit, unique_count_refuses_what_is_no_text)
 static void expect_status(const char *status, const char *text)
 {
     expect_admitted(with_status(status));
-    cr_assert(text ? text_is(admitted.parts[0].dimensions[1].value, text)
-                   : text_is_absent(admitted.parts[0].dimensions[1].value),
-              "%s", status);
+    cr_assert(text ? text_is(dimension(1).value, text) : text_is_absent(dimension(1).value), "%s",
+              status);
 }
 
 Test(admit, dimensions_are_texts)
