@@ -4,17 +4,19 @@
  *
  * A batch names each *series* once - subscription, meter with its aggregation, subject, dimensions
  * - and then lists events that refer to them. All events of a batch belong to one partition. Layout
- * (little-endian, without padding), version 1:
+ * (little-endian, without padding), version 2:
  *
- *   header    32 bytes: magic "TWU1", version u8 1, reserved u8, series_count u16, event_count u16,
- *             entry_count u16, bytes u32 (of the whole batch), reserved u64, checksum u64
- *             (XXH3-64 of everything behind the header, seeded with the XXH3-64 of the 24 bytes
- *             before the checksum)
- *   events    48 bytes each: identity 12, payload u32, time_ns i64, arrival_ms i64, sequence u64
- *             (of a numbered event), first_entry u16, entry_count u8, flags u8, series u16 (that of
- *             its first entry: names its subscription), reserved u16
- *   entries   18 bytes each: value 16 (decimal units, two's complement; or the 16-byte hash of a
- *             UNIQUE_COUNT text), series u16. Event 0's entries come first, then event 1's, …
+ *   header    32 bytes: magic "TWU1", version u8 2, parts u8 (1: there are sequences; 2: values are
+ *             wide), series_count u16, event_count u16, entry_count u16, bytes u32 (of the whole
+ *             batch), arrival_ms i64, checksum u64 (XXH3-64 of everything behind the header, seeded
+ *             with the XXH3-64 of the 24 bytes before the checksum)
+ *   events    32 bytes each: identity 12, payload u32, time_ns i64, arrival i32 (ms after the
+ *             header's), entry_count u8, flags u8, series u16 (that of its first entry: names its
+ *             subscription)
+ *   sequences 8 bytes for each event, where the header says so: u64 (0 unless it is numbered)
+ *   entries   series u16 and value each. A value is u64 in decimal units; a wide one 16 bytes,
+ *             two's complement or the hash of a UNIQUE_COUNT text. A batch is wide when one of its
+ *             values has to be. Event 0's entries come first, then event 1's, …
  *   series    each: bytes u16 (of this series, these two included), aggregation u8,
  *             dimension_count u8, then subscription, meter, subject, and for each dimension (sorted
  *             by name) name and value; a string is length u16 (0xffff: null) and bytes
@@ -101,7 +103,7 @@ struct usage_event {
     struct fingerprint fingerprint;
     struct instant time;
     int64_t arrival_ms;
-    uint64_t sequence; /* when USAGE_NUMBERED */
+    uint64_t sequence; /* when USAGE_NUMBERED, else 0 */
     uint16_t first_entry;
     uint8_t entry_count; /* 1 to USAGE_METERS_MAX */
     uint8_t flags;
@@ -118,7 +120,9 @@ struct usage_entry {
 struct usage_writer; /* one open batch */
 
 enum usage_writer_outcome {
-    USAGE_WRITER_FULL = 1, /* may not fit any more: send, reset, add again; never of an empty one */
+    /* May not fit any more, or arrived weeks before or after the first: send, reset, add again;
+     * never of an empty one. */
+    USAGE_WRITER_FULL = 1,
 };
 
 struct usage_writer *usage_writer_new(void);
@@ -146,10 +150,14 @@ void usage_writer_reset(struct usage_writer *writer);
 
 /* --- reading --- */
 
-struct usage_batch { /* a checked view of a message */
-    const uint8_t *events, *entries;
+struct usage_batch {                             /* a checked view of a message */
+    const uint8_t *events, *sequences, *entries; /* sequences: NULL when no event has one */
     size_t event_count, entry_count, series_count;
-    const struct usage_series *series; /* the reader's, until its next usage_decode */
+    int64_t arrival_ms;
+    bool is_wide;
+    /* The reader's, until its next usage_decode: */
+    const struct usage_series *series;
+    const uint16_t *first_entries; /* by event */
 };
 
 enum usage_outcome {

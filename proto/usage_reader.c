@@ -17,6 +17,7 @@
 struct usage_reader {
     struct usage_series *series;
     size_t room;
+    uint16_t first_entries[USAGE_EVENTS_MAX];
 };
 
 static const char *const names[AGGREGATION_KINDS] = {
@@ -103,8 +104,8 @@ static const char *check_header(struct text message)
         return "a usage batch that is too long";
     if (usage_checksum(at, message.length) != wire_load_u64(at + USAGE_HEADER_CHECKSUM))
         return "a usage batch with a wrong checksum";
-    if (at[5] != 0 || wire_load_u64(at + 16) != 0)
-        return "a usage batch with reserved bytes in use";
+    if (at[USAGE_HEADER_PARTS] & ~USAGE_PARTS_KNOWN)
+        return "a usage batch with parts that are unknown";
     return NULL;
 }
 
@@ -112,10 +113,13 @@ static const char *check_header(struct text message)
 static const char *find_parts(struct text message, struct usage_batch *batch)
 {
     const uint8_t *at = (const uint8_t *)message.at;
+    unsigned parts = at[USAGE_HEADER_PARTS];
 
     batch->series_count = wire_load_u16(at + USAGE_HEADER_SERIES_COUNT);
     batch->event_count = wire_load_u16(at + USAGE_HEADER_EVENT_COUNT);
     batch->entry_count = wire_load_u16(at + USAGE_HEADER_ENTRY_COUNT);
+    batch->arrival_ms = wire_load_i64(at + USAGE_HEADER_ARRIVAL);
+    batch->is_wide = parts & USAGE_PARTS_WIDE;
     if (batch->event_count == 0)
         return "a usage batch without events";
     if (batch->event_count > USAGE_EVENTS_MAX || batch->entry_count > USAGE_ENTRIES_MAX ||
@@ -123,8 +127,12 @@ static const char *find_parts(struct text message, struct usage_batch *batch)
         return "a usage batch with too many events, entries or series";
     batch->events = at + USAGE_HEADER_SIZE;
     batch->entries = batch->events + batch->event_count * USAGE_EVENT_SIZE;
-    if (USAGE_HEADER_SIZE + batch->event_count * USAGE_EVENT_SIZE +
-            batch->entry_count * USAGE_ENTRY_SIZE + batch->series_count * USAGE_SERIES_LEAST >
+    if (parts & USAGE_PARTS_SEQUENCES) {
+        batch->sequences = batch->entries;
+        batch->entries += batch->event_count * USAGE_SEQUENCE_SIZE;
+    }
+    if ((size_t)(usage_view_entry(batch, batch->entry_count) - at) +
+            batch->series_count * USAGE_SERIES_LEAST >
         message.length)
         return "a usage batch shorter than its counts say";
     return NULL;
@@ -194,7 +202,7 @@ static const uint8_t *read_series(const uint8_t *at, const uint8_t *end,
 static const char *read_all_series(struct usage_reader *reader, struct text message,
                                    const struct usage_batch *batch)
 {
-    const uint8_t *at = batch->entries + batch->entry_count * USAGE_ENTRY_SIZE;
+    const uint8_t *at = usage_view_entry(batch, batch->entry_count);
     const uint8_t *end = (const uint8_t *)message.at + message.length;
 
     make_room(reader, batch->series_count);
@@ -208,13 +216,13 @@ static const char *read_all_series(struct usage_reader *reader, struct text mess
 
 static bool entry_is_valid(const struct usage_batch *batch, size_t index)
 {
-    const uint8_t *at = batch->entries + index * USAGE_ENTRY_SIZE;
     size_t series = usage_view_series(batch, index);
 
     if (series >= batch->series_count)
         return false;
-    return batch->series[series].aggregation == AGGREGATION_UNIQUE_COUNT ||
-           usage_amount_is_valid((struct decimal){wire_load_i128(at)});
+    if (batch->series[series].aggregation == AGGREGATION_UNIQUE_COUNT)
+        return batch->is_wide;
+    return !batch->is_wide || usage_amount_is_valid(usage_view_amount(batch, index));
 }
 
 static bool same_subscription(const struct usage_series *a, const struct usage_series *b)
@@ -223,15 +231,13 @@ static bool same_subscription(const struct usage_series *a, const struct usage_s
                       memcmp(a->subscription.at, b->subscription.at, a->subscription.length) == 0);
 }
 
-/* The event's entries follow those of the event before it, and are all its subscription's. */
+/* Its entries are all its subscription's. */
 static bool event_is_valid(const struct usage_batch *batch, const uint8_t *at, size_t first_entry)
 {
     size_t count = at[USAGE_EVENT_ENTRY_COUNT], series = wire_load_u16(at + USAGE_EVENT_SERIES);
 
-    if (wire_load_u16(at + USAGE_EVENT_FIRST_ENTRY) != first_entry || count == 0 ||
-        count > USAGE_METERS_MAX || first_entry + count > batch->entry_count ||
-        (at[USAGE_EVENT_FLAGS] & ~USAGE_FLAGS_KNOWN) != 0 ||
-        wire_load_u16(at + USAGE_EVENT_RESERVED) != 0)
+    if (count == 0 || count > USAGE_METERS_MAX || first_entry + count > batch->entry_count ||
+        (at[USAGE_EVENT_FLAGS] & ~USAGE_FLAGS_KNOWN) != 0)
         return false;
     if (series != usage_view_series(batch, first_entry))
         return false;
@@ -241,7 +247,16 @@ static bool event_is_valid(const struct usage_batch *batch, const uint8_t *at, s
     return true;
 }
 
-static const char *check_events(const struct usage_batch *batch)
+static bool sequence_is_valid(const struct usage_batch *batch, size_t index)
+{
+    return batch->events[index * USAGE_EVENT_SIZE + USAGE_EVENT_FLAGS] & USAGE_NUMBERED
+               ? batch->sequences != NULL
+               : !batch->sequences ||
+                     wire_load_u64(batch->sequences + index * USAGE_SEQUENCE_SIZE) == 0;
+}
+
+/* Notes where each event's entries begin, too. */
+static const char *check_events(const struct usage_batch *batch, uint16_t *first_entries)
 {
     const uint8_t *at = batch->events;
     size_t entry = 0;
@@ -251,8 +266,9 @@ static const char *check_events(const struct usage_batch *batch)
             return "a usage batch with a malformed entry";
     }
     for (size_t i = 0; i < batch->event_count; i++, at += USAGE_EVENT_SIZE) {
-        if (!event_is_valid(batch, at, entry))
+        if (!event_is_valid(batch, at, entry) || !sequence_is_valid(batch, i))
             return "a usage batch with a malformed event";
+        first_entries[i] = (uint16_t)entry;
         entry += at[USAGE_EVENT_ENTRY_COUNT];
     }
     return entry == batch->entry_count ? NULL : "a usage batch with entries of no event";
@@ -269,8 +285,9 @@ int usage_decode(struct usage_reader *reader, struct text message, struct usage_
     if (!why)
         why = read_all_series(reader, message, &found);
     found.series = reader->series;
+    found.first_entries = reader->first_entries;
     if (!why)
-        why = check_events(&found);
+        why = check_events(&found, reader->first_entries);
     if (why) {
         *reason = why;
         return USAGE_FOREIGN;

@@ -22,8 +22,10 @@ struct series_known {
 };
 
 struct usage_writer {
-    struct buffer events, entries, series, message;
+    struct buffer events, sequences, entries, series, message;
     struct buffer dimensions; /* of an event whose parts' aren't written yet */
+    unsigned parts;           /* of the header */
+    int64_t arrival_ms;       /* the first event's */
     size_t event_count, entry_count, series_count;
     struct series_known *known;
     /* Open addressing; a series' number plus one, 0 is empty. Slots of two bytes stay in the caches
@@ -61,6 +63,7 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer)
     if (!writer)
         return NULL;
     buffer_deinit(&writer->events);
+    buffer_deinit(&writer->sequences);
     buffer_deinit(&writer->entries);
     buffer_deinit(&writer->series);
     buffer_deinit(&writer->message);
@@ -153,10 +156,83 @@ static uint16_t number_of_last(struct usage_writer *writer, size_t start)
     return (uint16_t)(writer->series_count - 1);
 }
 
-static bool fits(const struct usage_writer *writer, struct text subscription,
+/* --- which parts a batch has --- */
+
+static size_t entry_size(unsigned parts)
+{
+    return parts & USAGE_PARTS_WIDE ? USAGE_ENTRY_WIDE : USAGE_ENTRY_NARROW;
+}
+
+/* Those that a batch with this event needs. */
+static unsigned parts_with(const struct usage_writer *writer, const struct usage_event *event,
+                           const struct usage_part *parts, size_t count)
+{
+    unsigned needed = writer->parts;
+
+    if (event->flags & USAGE_NUMBERED)
+        needed |= USAGE_PARTS_SEQUENCES;
+    for (size_t i = 0; i < count; i++)
+        if (parts[i].aggregation == AGGREGATION_UNIQUE_COUNT ||
+            parts[i].value.amount.units > (int128)UINT64_MAX)
+            needed |= USAGE_PARTS_WIDE;
+    return needed;
+}
+
+/* From the last to the first, as each moves up. */
+static void widen_entries(struct usage_writer *writer)
+{
+    uint8_t *at;
+
+    buffer_reserve(&writer->entries, writer->entry_count * (USAGE_ENTRY_WIDE - USAGE_ENTRY_NARROW));
+    writer->entries.length = writer->entry_count * USAGE_ENTRY_WIDE;
+    at = (uint8_t *)writer->entries.at;
+    for (size_t i = writer->entry_count; i-- > 0;) {
+        uint16_t series = wire_load_u16(at + i * USAGE_ENTRY_NARROW);
+        uint64_t value = wire_load_u64(at + i * USAGE_ENTRY_NARROW + USAGE_ENTRY_VALUE);
+
+        wire_store_u16(at + i * USAGE_ENTRY_WIDE, series);
+        wire_store_i128(at + i * USAGE_ENTRY_WIDE + USAGE_ENTRY_VALUE, (int128)value);
+    }
+}
+
+/* The events that are there have them now, too. */
+static void give_parts(struct usage_writer *writer, unsigned parts)
+{
+    unsigned missing = parts & ~writer->parts;
+    size_t sequences = writer->event_count * USAGE_SEQUENCE_SIZE;
+
+    if (missing & USAGE_PARTS_SEQUENCES && sequences > 0)
+        memset(append(&writer->sequences, sequences), 0, sequences);
+    if (missing & USAGE_PARTS_WIDE && writer->entry_count > 0)
+        widen_entries(writer);
+    writer->parts = parts;
+}
+
+static size_t bytes_of(const struct usage_writer *writer, unsigned parts, size_t events,
+                       size_t entries)
+{
+    size_t event_size =
+        USAGE_EVENT_SIZE + (parts & USAGE_PARTS_SEQUENCES ? USAGE_SEQUENCE_SIZE : 0);
+
+    return USAGE_HEADER_SIZE + events * event_size + entries * entry_size(parts) +
+           writer->series.length;
+}
+
+static bool arrived_near(const struct usage_writer *writer, int64_t arrival_ms)
+{
+    int64_t later_ms;
+
+    return writer->event_count == 0 ||
+           (!__builtin_sub_overflow(arrival_ms, writer->arrival_ms, &later_ms) &&
+            later_ms >= INT32_MIN && later_ms <= INT32_MAX);
+}
+
+/* --- adding --- */
+
+static bool fits(const struct usage_writer *writer, unsigned needed, struct text subscription,
                  const struct usage_part *parts, size_t count)
 {
-    size_t bytes = usage_writer_bytes(writer) + USAGE_EVENT_SIZE + count * USAGE_ENTRY_SIZE;
+    size_t bytes = bytes_of(writer, needed, writer->event_count + 1, writer->entry_count + count);
 
     for (size_t i = 0; i < count; i++)
         bytes += size_of_series(subscription, &parts[i]);
@@ -165,22 +241,30 @@ static bool fits(const struct usage_writer *writer, struct text subscription,
            writer->series_count + count <= USAGE_SERIES_MAX;
 }
 
+static void put_value(uint8_t *at, const struct usage_part *part, bool is_wide)
+{
+    if (part->aggregation == AGGREGATION_UNIQUE_COUNT) {
+        memcpy(at, part->value.unique, sizeof(part->value.unique));
+        return;
+    }
+    assert(usage_amount_is_valid(part->value.amount));
+    if (is_wide)
+        wire_store_i128(at, part->value.amount.units);
+    else
+        wire_store_u64(at, (uint64_t)part->value.amount.units);
+}
+
 static uint16_t add_entry(struct usage_writer *writer, struct text subscription,
                           const struct usage_part *part)
 {
     size_t start = writer->series.length;
-    uint8_t *at = append(&writer->entries, USAGE_ENTRY_SIZE);
+    uint8_t *at = append(&writer->entries, entry_size(writer->parts));
     uint16_t number;
 
     put_series(&writer->series, subscription, part);
     number = number_of_last(writer, start);
-    if (part->aggregation == AGGREGATION_UNIQUE_COUNT) {
-        memcpy(at, part->value.unique, sizeof(part->value.unique));
-    } else {
-        assert(usage_amount_is_valid(part->value.amount));
-        wire_store_i128(at, part->value.amount.units);
-    }
-    wire_store_u16(at + USAGE_ENTRY_SERIES, number);
+    wire_store_u16(at, number);
+    put_value(at + USAGE_ENTRY_VALUE, part, writer->parts & USAGE_PARTS_WIDE);
     return number;
 }
 
@@ -189,30 +273,36 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
 {
     uint8_t *at = append(&writer->events, USAGE_EVENT_SIZE);
 
-    memset(at, 0, USAGE_EVENT_SIZE);
     memcpy(at, event->fingerprint.identity, sizeof(event->fingerprint.identity));
     wire_store_u32(at + USAGE_EVENT_PAYLOAD, event->fingerprint.payload);
     wire_store_i64(at + USAGE_EVENT_TIME, event->time.ns);
-    wire_store_i64(at + USAGE_EVENT_ARRIVAL, event->arrival_ms);
-    wire_store_u64(at + USAGE_EVENT_SEQUENCE, event->sequence);
-    wire_store_u16(at + USAGE_EVENT_FIRST_ENTRY, (uint16_t)writer->entry_count);
+    wire_store_u32(at + USAGE_EVENT_ARRIVAL, (uint32_t)(event->arrival_ms - writer->arrival_ms));
     at[USAGE_EVENT_ENTRY_COUNT] = (uint8_t)entry_count;
     at[USAGE_EVENT_FLAGS] = event->flags;
     wire_store_u16(at + USAGE_EVENT_SERIES, series);
+    if (writer->parts & USAGE_PARTS_SEQUENCES)
+        wire_store_u64(append(&writer->sequences, USAGE_SEQUENCE_SIZE),
+                       event->flags & USAGE_NUMBERED ? event->sequence : 0);
 }
 
 int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
                            struct text subscription, const struct usage_part *parts, size_t count)
 {
+    unsigned needed = parts_with(writer, event, parts, count);
     uint16_t first = 0;
 
     assert(count > 0 && count <= USAGE_METERS_MAX);
     assert((event->flags & ~USAGE_FLAGS_KNOWN) == 0);
     assert(subscription.length > 0 && subscription.length <= USAGE_SUBSCRIPTION_MAX);
 
-    if (!fits(writer, subscription, parts, count))
+    if (!arrived_near(writer, event->arrival_ms) ||
+        !fits(writer, needed, subscription, parts, count))
         return USAGE_WRITER_FULL;
 
+    if (writer->event_count == 0)
+        writer->arrival_ms = event->arrival_ms;
+    if (needed != writer->parts)
+        give_parts(writer, needed);
     for (size_t i = 0; i < count; i++) {
         uint16_t number = add_entry(writer, subscription, &parts[i]);
 
@@ -276,19 +366,19 @@ size_t usage_writer_count(const struct usage_writer *writer)
 
 size_t usage_writer_bytes(const struct usage_writer *writer)
 {
-    return USAGE_HEADER_SIZE + writer->events.length + writer->entries.length +
-           writer->series.length;
+    return bytes_of(writer, writer->parts, writer->event_count, writer->entry_count);
 }
 
 static void put_header(const struct usage_writer *writer, uint8_t header[USAGE_HEADER_SIZE])
 {
-    memset(header, 0, USAGE_HEADER_SIZE);
     memcpy(header, USAGE_MAGIC, 4);
     header[USAGE_HEADER_VERSION] = USAGE_VERSION;
+    header[USAGE_HEADER_PARTS] = (uint8_t)writer->parts;
     wire_store_u16(header + USAGE_HEADER_SERIES_COUNT, (uint16_t)writer->series_count);
     wire_store_u16(header + USAGE_HEADER_EVENT_COUNT, (uint16_t)writer->event_count);
     wire_store_u16(header + USAGE_HEADER_ENTRY_COUNT, (uint16_t)writer->entry_count);
     wire_store_u32(header + USAGE_HEADER_BYTES, (uint32_t)usage_writer_bytes(writer));
+    wire_store_i64(header + USAGE_HEADER_ARRIVAL, writer->arrival_ms);
 }
 
 struct text usage_writer_finish(struct usage_writer *writer)
@@ -304,6 +394,7 @@ struct text usage_writer_finish(struct usage_writer *writer)
     buffer_reserve(message, usage_writer_bytes(writer));
     buffer_add(message, header, sizeof(header));
     buffer_add_text(message, buffer_text(&writer->events));
+    buffer_add_text(message, buffer_text(&writer->sequences));
     buffer_add_text(message, buffer_text(&writer->entries));
     buffer_add_text(message, buffer_text(&writer->series));
     start = (uint8_t *)message->at;
@@ -314,10 +405,12 @@ struct text usage_writer_finish(struct usage_writer *writer)
 void usage_writer_reset(struct usage_writer *writer)
 {
     buffer_clear(&writer->events);
+    buffer_clear(&writer->sequences);
     buffer_clear(&writer->entries);
     buffer_clear(&writer->series);
     writer->event_count = 0;
     writer->entry_count = 0;
     writer->series_count = 0;
+    writer->parts = 0;
     memset(writer->slots, 0, writer->slot_count * sizeof(*writer->slots));
 }

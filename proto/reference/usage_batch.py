@@ -17,7 +17,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from xxh3 import xxh3_64  # noqa: E402
 
 AGGREGATIONS = ["SUM", "COUNT", "MIN", "MAX", "AVG", "LATEST", "UNIQUE_COUNT"]
-HEADER, EVENT, ENTRY = struct.Struct("<4sBBHHHIQQ"), struct.Struct("<12sIqqQHBBHH"), struct.Struct("<16sH")
+HEADER, EVENT = struct.Struct("<4sBBHHHIqQ"), struct.Struct("<12sIqiBBH")
+SEQUENCES, WIDE = 1, 2  # parts of a batch
 ABSENT = 0xFFFF
 EVENTS_MAX, ENTRIES_MAX, SERIES_MAX, BYTES_MAX, METERS_MAX = 4000, 16000, 16000, 900 * 1024, 64
 AMOUNT_END = 10**27
@@ -70,50 +71,62 @@ def read_series(cursor):
     return series
 
 
-def read_entry(data, at, series):
-    value, number = ENTRY.unpack_from(data, at)
+def read_entry(data, series):
+    """The number of its series, and the entry."""
+    number, value = struct.unpack("<H", data[:2])[0], data[2:]
     require(number < len(series), "an entry of no series")
     if series[number]["aggregation"] == "UNIQUE_COUNT":
-        return {**series[number], "unique": value.hex()}
-    units = int.from_bytes(value, "little", signed=True)
+        require(len(value) == 16, "a unique value that is too short")
+        return number, {**series[number], "unique": value.hex()}
+    units = int.from_bytes(value, "little", signed=len(value) == 16)
     require(0 <= units < AMOUNT_END, "an amount out of range")
-    return {**series[number], "value": exact(units)}
+    return number, {**series[number], "value": exact(units)}
 
 
-def read_event(data, at, entries, first):
-    identity, payload, time, arrival, sequence, first_entry, count, flags, series, zero = (
-        EVENT.unpack_from(data, at))
-    require(first_entry == first and 0 < count <= METERS_MAX and first + count <= len(entries)
-            and flags <= 3 and zero == 0, "a malformed event")
-    own = entries[first:first + count]
+def read_event(data, base_ms, sequence, entries):
+    """`entries`: those that no event before it has."""
+    identity, payload, time, later_ms, count, flags, series = EVENT.unpack(data)
+    require(0 < count <= METERS_MAX and count <= len(entries) and flags <= 3
+            and series == entries[0][0], "a malformed event")
+    require(sequence is not None if flags & 2 else not sequence, "a sequence of no numbered event")
+    own = [entry for _, entry in entries[:count]]
     require(len({entry["subscription"] for entry in own}) == 1, "an event of two subscriptions")
     return {"subscription": own[0]["subscription"], "identity": identity.hex(), "payload": payload,
-            "time_ns": time, "arrival_ms": arrival, "sequence": sequence,
+            "time_ns": time, "arrival_ms": base_ms + later_ms, "sequence": sequence or 0,
             "time_absent": bool(flags & 1), "numbered": bool(flags & 2), "entries": own}
+
+
+def cut(data, at, size, count):
+    return [data[at + i * size:at + (i + 1) * size] for i in range(count)], at + size * count
 
 
 def decode(data):
     """The events of a batch, each with its entries."""
     require(len(data) >= HEADER.size and data[:4] == b"TWU1", "not a usage batch")
-    _, version, zero, series_count, event_count, entry_count, size, zeros, checksum = (
+    _, version, parts, series_count, event_count, entry_count, size, base_ms, checksum = (
         HEADER.unpack_from(data))
-    require(version == 1, "a usage batch of another version")
+    require(version == 2, "a usage batch of another version")
     require(size == len(data) <= BYTES_MAX, "a usage batch of another length than it says")
     require(checksum == xxh3_64(data[32:], xxh3_64(data[:24])), "a usage batch with a wrong checksum")
-    require(zero == zeros == 0, "reserved bytes in use")
+    require(parts <= SEQUENCES | WIDE, "parts that are unknown")
     require(0 < event_count <= EVENTS_MAX and entry_count <= ENTRIES_MAX
             and series_count <= SERIES_MAX, "too many events, entries or series")
-    entries_at = HEADER.size + event_count * EVENT.size
-    cursor = Cursor(data, entries_at + entry_count * ENTRY.size, len(data))
-    require(cursor.at <= cursor.end, "a usage batch shorter than its counts say")
+    heads, at = cut(data, HEADER.size, EVENT.size, event_count)
+    numbers = [None] * event_count
+    if parts & SEQUENCES:
+        numbers, at = cut(data, at, 8, event_count)
+        numbers = [int.from_bytes(number, "little") for number in numbers]
+    values, at = cut(data, at, 2 + (16 if parts & WIDE else 8), entry_count)
+    require(at <= len(data), "a usage batch shorter than its counts say")
+    cursor = Cursor(data, at, len(data))
     series = [read_series(cursor) for _ in range(series_count)]
     require(cursor.at == cursor.end, "bytes behind the series")
-    entries = [read_entry(data, entries_at + i * ENTRY.size, series) for i in range(entry_count)]
-    events, first = [], 0
-    for i in range(event_count):
-        events.append(read_event(data, HEADER.size + i * EVENT.size, entries, first))
-        first += len(events[-1]["entries"])
-    require(first == entry_count, "entries of no event")
+    entries = [read_entry(value, series) for value in values]
+    events = []
+    for head, number in zip(heads, numbers):
+        events.append(read_event(head, base_ms, number, entries))
+        entries = entries[len(events[-1]["entries"]):]
+    require(not entries, "entries of no event")
     return events
 
 

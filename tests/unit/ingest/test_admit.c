@@ -650,7 +650,7 @@ Test(pack, a_batch_is_closed_by_its_bytes)
     while (finished.batches == 0)
         add(pack, 0);
 
-    cr_assert_lt(finished.events, 6);
+    cr_assert_lt(finished.events, 10);
     pack_free(pack);
     usage_reader_free(finished.reader);
 }

@@ -22,6 +22,8 @@ static uint64_t next(uint64_t *state)
 }
 
 enum { MADE_MAX = 200, ENTRIES_OF_EACH_MAX = 4 };
+/* What some of a batch's events have, which gives the batch its parts. */
+enum kind { NUMBERED = 1, WIDE = 2, KINDS = 4, ANY = NUMBERED | WIDE };
 
 /* What was put in, kept beside the batch. */
 struct made {
@@ -57,7 +59,21 @@ static void make_series(uint64_t *state, struct text subscription, struct usage_
         series->dimensions[i] = (struct usage_dimension){text_of(names[i]), any_word(state)};
 }
 
-static void make_event(uint64_t *state, struct made *made)
+static void make_value(uint64_t *state, unsigned kind, struct made *made, size_t which)
+{
+    struct usage_series *series = &made->series[which];
+    union usage_value *value = &made->values[which];
+    bool is_wide = kind & WIDE && next(state) % 2;
+
+    memset(value, (int)(next(state) & 0xff), sizeof(*value));
+    if (!is_wide && series->aggregation == AGGREGATION_UNIQUE_COUNT)
+        series->aggregation = AGGREGATION_SUM;
+    if (series->aggregation != AGGREGATION_UNIQUE_COUNT)
+        value->amount.units = is_wide ? (int128)(next(state) >> 1) * (int64_t)(next(state) >> 40)
+                                      : (int128)next(state);
+}
+
+static void make_event(uint64_t *state, unsigned kind, struct made *made)
 {
     static const char *const subscriptions[] = {"01ARZ3NDEKTSV4RRFFQ69G5FAV", "s", "sub/2"};
     struct text subscription = text_of(subscriptions[next(state) % ARRAY_LEN(subscriptions)]);
@@ -65,19 +81,19 @@ static void make_event(uint64_t *state, struct made *made)
     made->event = (struct usage_event){
         .fingerprint.payload = (uint32_t)next(state),
         .time.ns = (int64_t)next(state),
-        .arrival_ms = (int64_t)next(state),
-        .sequence = next(state),
-        .flags = (uint8_t)(next(state) & (USAGE_TIME_ABSENT | USAGE_NUMBERED)),
+        .arrival_ms = INT64_C(1773000000000) + (int32_t)next(state) / 2,
+        .flags = (uint8_t)(next(state) & USAGE_TIME_ABSENT),
     };
+    if (kind & NUMBERED && next(state) % 2) {
+        made->event.flags |= USAGE_NUMBERED;
+        made->event.sequence = next(state);
+    }
     for (size_t i = 0; i < sizeof(made->event.fingerprint.identity); i++)
         made->event.fingerprint.identity[i] = (uint8_t)next(state);
     made->entry_count = 1 + next(state) % ENTRIES_OF_EACH_MAX;
     for (size_t i = 0; i < made->entry_count; i++) {
         make_series(state, subscription, &made->series[i]);
-        memset(&made->values[i], (int)(next(state) & 0xff), sizeof(made->values[i]));
-        if (made->series[i].aggregation != AGGREGATION_UNIQUE_COUNT)
-            made->values[i].amount.units =
-                (int128)(next(state) >> 1) * (int64_t)(next(state) >> 40);
+        make_value(state, kind, made, i);
     }
 }
 
@@ -141,7 +157,7 @@ Test(usage, random_batches_are_read_as_they_were_written)
         struct text message;
 
         for (size_t i = 0; i < count; i++)
-            make_event(&state, &made[i]);
+            make_event(&state, (unsigned)round % KINDS, &made[i]);
         message = write_batch(writer, made, count);
 
         cr_assert_eq(usage_decode(reader, message, &batch, &reason), 0, "%d: %s", round, reason);
@@ -152,6 +168,56 @@ Test(usage, random_batches_are_read_as_they_were_written)
     }
     usage_writer_free(writer);
     usage_reader_free(reader);
+}
+
+/* A batch of a hundred events, the last of which is told by its caller. */
+static size_t bytes_with_last(struct usage_event last, union usage_value value)
+{
+    struct usage_writer *writer = usage_writer_new();
+    struct usage_series series = {.subscription = text_of("s"), .meter = text_of("api")};
+    struct usage_event event = {.time.ns = 1};
+    union usage_value one = {.amount.units = 1};
+    size_t bytes;
+
+    for (int i = 0; i < 99; i++)
+        cr_assert_eq(usage_writer_add(writer, &event, &series, &one, 1), 0);
+    cr_assert_eq(usage_writer_add(writer, &last, &series, &value, 1), 0);
+    bytes = usage_writer_finish(writer).length;
+    usage_writer_free(writer);
+    return bytes;
+}
+
+Test(usage, sequences_and_wide_values_cost_only_the_batches_that_need_them)
+{
+    union usage_value most = {.amount.units = (int128)UINT64_MAX};
+    union usage_value more = {.amount.units = (int128)UINT64_MAX + 1};
+    size_t bytes = bytes_with_last((struct usage_event){0}, most);
+
+    cr_assert_eq(bytes, 32 + 100 * (32 + 10) + 4 + 3 + 5 + 2);
+    cr_assert_eq(bytes_with_last((struct usage_event){0}, more), bytes + 100 * 8);
+    cr_assert_eq(bytes_with_last((struct usage_event){.flags = USAGE_NUMBERED}, most),
+                 bytes + 100 * 8);
+}
+
+Test(usage, an_event_that_arrived_weeks_apart_does_not_fit)
+{
+    static const int64_t apart_ms[] = {INT64_MIN, INT32_MIN - INT64_C(1), INT32_MAX + INT64_C(1)};
+    struct usage_series series = {.subscription = text_of("s"), .meter = text_of("api")};
+    struct usage_event event = {.arrival_ms = 1000};
+    union usage_value value = {.amount.units = 1};
+
+    for (size_t i = 0; i < ARRAY_LEN(apart_ms); i++) {
+        struct usage_writer *writer = usage_writer_new();
+        struct usage_event other = {.arrival_ms = event.arrival_ms + apart_ms[i]};
+        struct usage_event near = {.arrival_ms = event.arrival_ms + INT32_MIN};
+
+        cr_assert_eq(usage_writer_add(writer, &event, &series, &value, 1), 0);
+        cr_assert_eq(usage_writer_add(writer, &other, &series, &value, 1), USAGE_WRITER_FULL);
+        cr_assert_eq(usage_writer_add(writer, &near, &series, &value, 1), 0);
+        usage_writer_reset(writer);
+        cr_assert_eq(usage_writer_add(writer, &other, &series, &value, 1), 0);
+        usage_writer_free(writer);
+    }
 }
 
 Test(usage, a_series_that_returns_is_written_once)
@@ -203,7 +269,7 @@ Test(usage, every_truncation_is_foreign)
     struct text message;
 
     for (size_t i = 0; i < ARRAY_LEN(made); i++)
-        make_event(&state, &made[i]);
+        make_event(&state, ANY, &made[i]);
     message = write_batch(writer, made, ARRAY_LEN(made));
     for (size_t length = 0; length < message.length; length++) {
         char *copy = exact_copy(message, length);
@@ -230,7 +296,7 @@ Test(usage, every_flipped_bit_is_foreign)
     char *copy;
 
     for (size_t i = 0; i < ARRAY_LEN(made); i++)
-        make_event(&state, &made[i]);
+        make_event(&state, ANY, &made[i]);
     message = write_batch(writer, made, ARRAY_LEN(made));
     copy = exact_copy(message, message.length);
     for (size_t bit = 0; bit < message.length * 8; bit++) {
@@ -275,7 +341,7 @@ Test(usage, damage_under_a_right_checksum_is_foreign_or_a_valid_batch)
     char *copy;
 
     for (size_t i = 0; i < ARRAY_LEN(made); i++)
-        make_event(&state, &made[i]);
+        make_event(&state, ANY, &made[i]);
     message = write_batch(writer, made, ARRAY_LEN(made));
     copy = exact_copy(message, message.length);
     for (size_t at = 0; at < message.length; at++) {
@@ -394,7 +460,7 @@ Test(usage, a_batch_after_a_reset_knows_nothing_of_the_one_before)
     struct text a, b;
 
     for (size_t i = 0; i < ARRAY_LEN(made); i++)
-        make_event(&state, &made[i]);
+        make_event(&state, ANY, &made[i]);
     write_batch(used, made, ARRAY_LEN(made));
     a = write_batch(used, made + 20, 10);
     b = write_batch(fresh, made + 20, 10);
