@@ -23,6 +23,8 @@ struct made {
     uint32_t *ranks; /* zipf: RANKS draws of a subscription */
     struct made_count *counts;
     struct made_count total;
+    struct made_event last; /* its count is on its way from memory */
+    bool last_repeats, is_counted;
     char json[MADE_JSON_MAX];
     size_t json_bytes, id_at, subscription_at, time_at, value_at, path_at, method_at, bytes_at;
     int64_t day_ms; /* midnight of the date in `json` */
@@ -94,6 +96,7 @@ struct made *made_new(const struct made_plan *plan)
     assert(made && plan->subscriptions > 0 && plan->subscriptions < 100000000 && plan->pace > 0);
     made->plan = *plan;
     made->next = plan->first;
+    made->is_counted = true; /* there is none yet */
     made->counts = calloc((size_t)plan->subscriptions, sizeof(*made->counts));
     assert(made->counts);
     if (plan->is_zipf)
@@ -131,12 +134,31 @@ static int64_t original_of(const struct made *made, int64_t number)
     return number;
 }
 
+static void add_count(struct made_count *count, const struct made_event *event, bool repeats)
+{
+    if (repeats) {
+        count->duplicate++;
+    } else {
+        count->counted++;
+        count->tenths += event->tenths;
+    }
+}
+
+static void count_last(struct made *made)
+{
+    if (made->is_counted)
+        return;
+    add_count(&made->counts[made->last.subscription], &made->last, made->last_repeats);
+    add_count(&made->total, &made->last, made->last_repeats);
+    made->is_counted = true;
+}
+
 bool made_next(struct made *made, struct made_event *event)
 {
     const struct made_plan *plan = &made->plan;
     int64_t number;
-    struct made_count *count;
 
+    count_last(made);
     if (made->next == plan->first + plan->events)
         return false;
     number = original_of(made, made->next);
@@ -147,30 +169,26 @@ bool made_next(struct made *made, struct made_event *event)
                                       : share_of(event->random[0], (uint64_t)plan->subscriptions);
     event->tenths = 1000 + (uint32_t)(event->random[1] >> 32) % 9000;
     event->time_ms = plan->start_ms + number / plan->pace;
-    count = &made->counts[event->subscription];
-    if (number != made->next) {
-        count->duplicate++;
-        made->total.duplicate++;
-    } else {
-        count->counted++;
-        count->tenths += event->tenths;
-        made->total.counted++;
-        made->total.tenths += event->tenths;
-    }
+    __builtin_prefetch(&made->counts[event->subscription], 1);
+    made->last = *event;
+    made->last_repeats = number != made->next;
+    made->is_counted = false;
     made->next++;
     return true;
 }
 
-struct made_count made_total(const struct made *made)
+struct made_count made_total(struct made *made)
 {
+    count_last(made);
     return made->total;
 }
 
-void made_write_counts(const struct made *made, const char *path)
+void made_write_counts(struct made *made, const char *path)
 {
     FILE *file = fopen(path, "w");
 
     assert(file);
+    count_last(made);
     for (int64_t i = 0; i < made->plan.subscriptions; i++) {
         const struct made_count *count = &made->counts[i];
         struct made_event event = {.subscription = (uint32_t)i};

@@ -45,9 +45,9 @@ struct made *made_new(const struct made_plan *plan);
 struct made *made_free(struct made *made);
 /* The event to send next, counted by this; false behind the last. */
 bool made_next(struct made *made, struct made_event *event);
-struct made_count made_total(const struct made *made);
+struct made_count made_total(struct made *made);
 /* A line "subscription counted duplicate tenths" for each that has any. */
-void made_write_counts(const struct made *made, const char *path);
+void made_write_counts(struct made *made, const char *path);
 
 void made_subscription(const struct made_event *event, char name[MADE_SUBSCRIPTION_BYTES + 1]);
 void made_id(const struct made_event *event, char id[MADE_ID_BYTES]);

@@ -10,7 +10,7 @@
 static const char *const fixed[] = {
     "request", "/gateways/eu-1", "$.value", "$.method", "$.status", "GET", "PUT"};
 enum { TYPE, SOURCE, PATH_VALUE, PATH_METHOD, PATH_STATUS, GET, PUT, FIXED };
-enum { FLAGS = 1 + 2, FLAG_SEQUENCE = 8, SLOTS = 32768 };
+enum { FLAGS = 1 + 2, FLAG_SEQUENCE = 8, SLOTS = 32768, EVENT_BYTES_MAX = 256 };
 
 /* Which subscriptions a batch names already. */
 struct named {
@@ -68,35 +68,50 @@ static void add_strings(struct named *named, const struct made_event *events, si
     }
 }
 
-static void add_decimal(struct buffer *out, int path, char scale, uint64_t mantissa)
+/* --- an event: room for all of it once, then byte after byte --- */
+
+static char *put_varint(char *at, uint64_t number)
 {
-    add_varint(out, (uint64_t)path);
-    buffer_add_char(out, GATEWAY_DECIMAL);
-    buffer_add_char(out, scale);
-    add_varint(out, mantissa * 2);
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (char)(number | 0x80);
+    *at++ = (char)number;
+    return at;
+}
+
+static char *put_decimal(char *at, int path, char scale, uint64_t mantissa)
+{
+    at = put_varint(at, (uint64_t)path);
+    *at++ = GATEWAY_DECIMAL;
+    *at++ = scale;
+    return put_varint(at, mantissa * 2);
 }
 
 static void add_event(struct buffer *out, const struct made_event *event, uint32_t subscription,
                       bool is_numbered)
 {
     int64_t time_ns = event->time_ms * 1000000;
-    char id[MADE_ID_BYTES];
+    char *at;
 
-    buffer_add_char(out, is_numbered ? FLAGS + FLAG_SEQUENCE : FLAGS);
-    made_id(event, id);
-    add_string(out, id, MADE_ID_BYTES);
-    add_varint(out, TYPE);
-    add_varint(out, SOURCE);
-    add_varint(out, subscription);
-    buffer_add(out, &time_ns, sizeof(time_ns));
+    buffer_reserve(out, EVENT_BYTES_MAX);
+    at = out->at + out->length;
+    *at++ = is_numbered ? FLAGS + FLAG_SEQUENCE : FLAGS;
+    at = put_varint(at, MADE_ID_BYTES);
+    made_id(event, at);
+    at = put_varint(at + MADE_ID_BYTES, TYPE);
+    at = put_varint(at, SOURCE);
+    at = put_varint(at, subscription);
+    memcpy(at, &time_ns, sizeof(time_ns));
+    at += sizeof(time_ns);
     if (is_numbered)
-        add_varint(out, (uint64_t)event->number);
-    add_varint(out, 3);
-    add_decimal(out, PATH_VALUE, 1, event->tenths);
-    add_varint(out, PATH_METHOD);
-    buffer_add_char(out, GATEWAY_STRING);
-    add_varint(out, event->random[1] & 1 ? GET : PUT);
-    add_decimal(out, PATH_STATUS, 0, 200);
+        at = put_varint(at, (uint64_t)event->number);
+    at = put_varint(at, 3);
+    at = put_decimal(at, PATH_VALUE, 1, event->tenths);
+    at = put_varint(at, PATH_METHOD);
+    *at++ = GATEWAY_STRING;
+    at = put_varint(at, event->random[1] & 1 ? GET : PUT);
+    at = put_decimal(at, PATH_STATUS, 0, 200);
+    out->length = (size_t)(at - out->at);
+    assert(out->length <= out->room);
 }
 
 void made_gateway(const struct made_event *events, size_t count, bool is_numbered,
