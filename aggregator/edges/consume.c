@@ -1,6 +1,7 @@
 #include "aggregator/edges/consume.h"
 
 #include "aggregator/edges/measures.h"
+#include "aggregator/rules/pace.h"
 #include "common/base/fault.h"
 #include "common/io/log.h"
 
@@ -24,12 +25,7 @@ enum {
     NEW_SERIES_MAX = 25000,      /* what is first met costs a commit most: ten times a counter */
     IDLE_PUBLISH_MS = 50,        /* a round's time for totals when nothing came */
     BUSY_PUBLISH_MS = 2,         /* saved up to, out of a tenth, while something comes */
-    BUSY_PUBLISH_SHARE = 10,
-    COMMIT_SHARE = 2,        /* of the time when it keeps up: a half */
-    BEHIND_COMMIT_SHARE = 5, /* and when it doesn't: about a fifth */
-    BEHIND_COMMIT_MS = 1000, /* but this often */
-    LOOK_MS = 1000, /* how long that is watched: longer than a commit and what came meanwhile */
-    WAIT_SHARE = 20 /* it keeps up when it waits for a message so much of the time */
+    BUSY_PUBLISH_SHARE = 10
 };
 enum { GAUGES = 6 };
 
@@ -47,9 +43,6 @@ struct consume {
     struct published *published; /* by partition */
     struct kafka_message *messages;
     int64_t settled_ms, settle_until_ms;
-    int64_t looked_ns; /* since when it is watched whether it keeps up */
-    int64_t waited_ns; /* for messages since then */
-    bool is_behind;
     int64_t tended_ns; /* when the totals last had their time */
     int32_t turn;      /* the partition whose totals come first */
     int64_t gauges_ms;
@@ -87,6 +80,62 @@ static int wait_on_retry(struct consume *consume, int r)
     producer_poll(consume->producer, 0);
     pause_ms(RETRY_MS);
     return 0;
+}
+
+/* --- gauges: each thread adds what its part has changed by --- */
+
+static void set_part(struct consume *consume, size_t gauge, enum measure measure, int64_t value)
+{
+    metrics_add(consume->setup->metrics, measure, 0, value - consume->gauges[gauge]);
+    consume->gauges[gauge] = value;
+}
+
+/* Messages in the partition's log from that offset on, at the last fetch; -1 before the first. */
+static int64_t unread_from(struct consume *consume, const struct shard *shard, int64_t offset)
+{
+    int64_t end;
+
+    if (consumer_end_offset(consume->consumer, shard->partition, &end))
+        return -1;
+    return end > offset ? end - offset : 0;
+}
+
+static int64_t lag_of(struct consume *consume, const struct shard *shard)
+{
+    int64_t lag = unread_from(consume, shard, shard->vault.state.next_offset);
+
+    return lag > 0 ? lag : 0;
+}
+
+static void set_gauges(struct consume *consume)
+{
+    int64_t values[GAUGES] = {0};
+
+    for (int32_t i = 0; i < consume->setup->partitions; i++) {
+        const struct shard *shard = consume->shards[i];
+        struct account_counts sum;
+
+        if (!shard)
+            continue;
+        sum = shard->tally->ledger.sum;
+        values[0] +=
+            (int64_t)(sum.accepted - sum.counted - sum.duplicate - sum.rejected - sum.late);
+        values[1] += lag_of(consume, shard);
+        values[2]++;
+        values[4] += (int64_t)numbered_bytes(&shard->tally->numbered);
+        values[5] += store_bytes_used(shard->vault.store);
+        for (struct day *day = days_next(&shard->tally->days, INT32_MIN); day;
+             day = days_next(&shard->tally->days, (int64_t)day->number + 1)) {
+            values[3] += (int64_t)day_ids_count(day);
+            values[4] += (int64_t)day_ids_bytes(day);
+        }
+    }
+    set_part(consume, 0, MEASURE_CONSERVATION_DIFFERENCE, values[0]);
+    set_part(consume, 1, MEASURE_LAG, values[1]);
+    set_part(consume, 2, MEASURE_PARTITIONS, values[2]);
+    set_part(consume, 3, MEASURE_DEDUP_ENTRIES, values[3]);
+    set_part(consume, 4, MEASURE_DEDUP_BYTES, values[4]);
+    set_part(consume, 5, MEASURE_STORE_BYTES, values[5]);
 }
 
 /* --- partitions come and go --- */
@@ -160,29 +209,27 @@ static int64_t at_most(int64_t value, int64_t most)
     return value < most ? value : most;
 }
 
-/* How long what is counted may wait for its commit. A commit costs by the blocks that it touches,
- * few events or many; a wait for the disk costs who keeps up nothing. Who is behind makes an event
- * visible sooner by catching up than by committing. */
 static int64_t commit_interval_ms(const struct consume *consume)
 {
-    int64_t round_ms = 0, round_cpu_ms = 0, interval_ms = consume->limits.commit_ms;
+    int64_t commits_cpu_ms = 0;
 
-    for (int32_t i = 0; i < consume->setup->partitions; i++) {
-        const struct shard *shard = consume->shards[i];
-
-        if (!shard || shard->tally->pending == 0)
-            continue;
-        round_ms += shard->commit_ms;
-        round_cpu_ms += shard->commit_cpu_ms;
-    }
-    if (interval_ms < COMMIT_SHARE * round_cpu_ms)
-        interval_ms = COMMIT_SHARE * round_cpu_ms;
-    if (consume->is_behind && interval_ms < BEHIND_COMMIT_MS)
-        interval_ms = at_most(interval_ms + BEHIND_COMMIT_SHARE * round_ms, BEHIND_COMMIT_MS);
-    return interval_ms;
+    for (int32_t i = 0; i < consume->setup->partitions; i++)
+        if (consume->shards[i] && consume->shards[i]->tally->pending > 0)
+            commits_cpu_ms += consume->shards[i]->commit_cpu_ms;
+    return pace_interval_ms(consume->limits.commit_ms, commits_cpu_ms);
 }
 
-static bool is_due(const struct consume *consume, const struct shard *shard, int64_t now_ms,
+static bool is_time(struct consume *consume, const struct shard *shard, int64_t now_ms,
+                    int64_t interval_ms)
+{
+    struct pace pace = {.messages = (int64_t)shard->tally->pending,
+                        .ms = now_ms - shard->pending_ms,
+                        .unread = unread_from(consume, shard, shard->tally->next_offset)};
+
+    return pace_is_due(&pace, interval_ms);
+}
+
+static bool is_due(struct consume *consume, const struct shard *shard, int64_t now_ms,
                    int64_t interval_ms)
 {
     if (shard->tally->pending == 0)
@@ -191,7 +238,7 @@ static bool is_due(const struct consume *consume, const struct shard *shard, int
            shard->tally->series.count - shard->tally->series_committed >= NEW_SERIES_MAX ||
            cells_bytes(&shard->tally->cells) >= CELLS_BYTES_MAX ||
            shard->tally->numbered.count >= NUMBERED_HELD_MAX ||
-           now_ms - shard->pending_ms >= interval_ms;
+           is_time(consume, shard, now_ms, interval_ms);
 }
 
 static int commit_due(struct consume *consume)
@@ -243,54 +290,7 @@ static int tend(struct consume *consume, bool is_idle)
     return 0;
 }
 
-/* --- gauges: each thread adds what its part has changed by --- */
-
-static void set_part(struct consume *consume, size_t gauge, enum measure measure, int64_t value)
-{
-    metrics_add(consume->setup->metrics, measure, 0, value - consume->gauges[gauge]);
-    consume->gauges[gauge] = value;
-}
-
-static int64_t lag_of(struct consume *consume, const struct shard *shard)
-{
-    int64_t end;
-
-    if (consumer_end_offset(consume->consumer, shard->partition, &end) ||
-        end < shard->vault.state.next_offset)
-        return 0;
-    return end - shard->vault.state.next_offset;
-}
-
-static void set_gauges(struct consume *consume)
-{
-    int64_t values[GAUGES] = {0};
-
-    for (int32_t i = 0; i < consume->setup->partitions; i++) {
-        const struct shard *shard = consume->shards[i];
-        struct account_counts sum;
-
-        if (!shard)
-            continue;
-        sum = shard->tally->ledger.sum;
-        values[0] +=
-            (int64_t)(sum.accepted - sum.counted - sum.duplicate - sum.rejected - sum.late);
-        values[1] += lag_of(consume, shard);
-        values[2]++;
-        values[4] += (int64_t)numbered_bytes(&shard->tally->numbered);
-        values[5] += store_bytes_used(shard->vault.store);
-        for (struct day *day = days_next(&shard->tally->days, INT32_MIN); day;
-             day = days_next(&shard->tally->days, (int64_t)day->number + 1)) {
-            values[3] += (int64_t)day_ids_count(day);
-            values[4] += (int64_t)day_ids_bytes(day);
-        }
-    }
-    set_part(consume, 0, MEASURE_CONSERVATION_DIFFERENCE, values[0]);
-    set_part(consume, 1, MEASURE_LAG, values[1]);
-    set_part(consume, 2, MEASURE_PARTITIONS, values[2]);
-    set_part(consume, 3, MEASURE_DEDUP_ENTRIES, values[3]);
-    set_part(consume, 4, MEASURE_DEDUP_BYTES, values[4]);
-    set_part(consume, 5, MEASURE_STORE_BYTES, values[5]);
-}
+/* --- once a second --- */
 
 /* A log that ends before our position has lost what we counted. Just after a change of leaders its
  * end may be told too low for a moment. */
@@ -396,26 +396,9 @@ static int make_room(struct consume *consume)
 
 /* --- the thread --- */
 
-static int poll_messages(struct consume *consume)
-{
-    int64_t began_ns = monotonic_ns(), now_ns;
-    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
-
-    now_ns = monotonic_ns();
-    consume->waited_ns += now_ns - began_ns;
-    if (now_ns - consume->looked_ns >= LOOK_MS * INT64_C(1000000)) {
-        consume->is_behind = consume->waited_ns < (now_ns - consume->looked_ns) / WAIT_SHARE;
-        consume->looked_ns = now_ns;
-        consume->waited_ns = 0;
-    }
-    if (count == 0) /* it has caught up */
-        consume->is_behind = false;
-    return count;
-}
-
 static int round_once(struct consume *consume)
 {
-    int count = poll_messages(consume);
+    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
     int r;
 
     if (count < 0)

@@ -3,8 +3,8 @@
  *
  * Several threads of a process are several members of the group, as several processes are.
  *
- * A thread that keeps up commits within `commit_ms`, or within twice the CPU time that its commits
- * take; one that is behind, which has waited for hardly a message in a second, within a second.
+ * A partition that keeps up commits within `commit_ms`, or within twice the CPU time that its
+ * thread's commits take; one that is behind, within a second: aggregator/rules/pace.h.
  *
  * Threads    consume_start and consume_join from the process's; the rest is its own.
  */

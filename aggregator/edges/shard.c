@@ -282,7 +282,6 @@ static int commit(struct shard *shard, int flush_ms)
     }
     if (r)
         return fault_pass(r);
-    shard->commit_ms = (monotonic_ns() - began_ns) / 1000000;
     shard->commit_cpu_ms = (thread_cpu_ns() - began_cpu_ns) / 1000000;
     observe(shard, &before, (int32_t)((monotonic_ns() - began_ns) / 1000));
     return 0;

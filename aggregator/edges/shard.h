@@ -55,8 +55,7 @@ struct shard {
     int64_t snapshot_offset;
     int64_t short_ms;      /* since when the log ends before our position; 0: it doesn't */
     int64_t pending_ms;    /* when the first of what isn't committed came */
-    int64_t commit_ms;     /* how long the last commit took, waits for the disk included */
-    int64_t commit_cpu_ms; /* and without them */
+    int64_t commit_cpu_ms; /* how long the last commit took, waits for the disk left out */
 };
 
 /* The folder of a partition; false when the name is too long. */
