@@ -100,11 +100,15 @@ static int64_t unread_from(struct consume *consume, const struct shard *shard, i
     return end > offset ? end - offset : 0;
 }
 
+/* What isn't committed. Before the first fetch it is unknown, and never said to be nothing. */
 static int64_t lag_of(struct consume *consume, const struct shard *shard)
 {
     int64_t lag = unread_from(consume, shard, shard->vault.state.next_offset);
 
-    return lag > 0 ? lag : 0;
+    if (lag >= 0)
+        return lag;
+    consume->gauges_ms = 0; /* look again in the next round */
+    return 1;
 }
 
 static void set_gauges(struct consume *consume)
@@ -149,6 +153,7 @@ static int on_assigned(void *context, int32_t partition, int64_t *offset)
     if (r)
         return fault_pass(r);
     metrics_add(consume->setup->metrics, MEASURE_REBALANCES, 0, 1);
+    set_gauges(consume);
     *offset = shard_start(consume->shards[partition]);
     if (*offset == 0)
         *offset = -2;

@@ -175,6 +175,15 @@ def test_lag_counts_events_exactly_while_few_batches_are_unread():
         await_ledger(a, 1051)
 
 
+def test_a_backlog_shows_as_lag_from_the_start():
+    with ready_rig() as rig:
+        rig.put("usage", [{"value": "foreign bytes", "partition": 1} for _ in range(300)])
+        a = rig.aggregator().start(settings=["--commit-interval=60s"])
+        assert sum(a.metric("tollway_aggregator_lag_messages")) > 0, "unknown isn't nothing"
+        wait_for("a lag of 300 messages", 20,
+                 lambda: sum(a.metric("tollway_aggregator_lag_messages")) == 300)
+
+
 def test_queries_answer_by_window_group_and_filter():
     with ready_rig() as rig:
         a = rig.aggregator().start()
