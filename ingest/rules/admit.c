@@ -383,15 +383,7 @@ static void find_places(const struct catalog *catalog, const struct event *event
     places->are_known = places->meter_count > 0;
 }
 
-/* What the event counts for, before it is written. */
-struct taken {
-    struct usage_part *parts; /* their dimensions aren't set */
-    size_t count;
-    const struct catalog_dimension *dimensions[USAGE_METERS_MAX]; /* of each part */
-    struct text values[USAGE_METERS_MAX * USAGE_DIMENSIONS_MAX];  /* of them, part by part */
-};
-
-static void take_parts(struct weighing *weighing, struct taken *taken)
+static void take_parts(struct weighing *weighing, struct content *taken)
 {
     const struct event_places *places = weighing->places;
     struct text *values = taken->values;
@@ -423,40 +415,28 @@ static void take_parts(struct weighing *weighing, struct taken *taken)
     taken->count = count;
 }
 
-/* False when the arena is full. */
-static bool take_fingerprint(struct weighing *weighing, struct text content, struct admitted *found)
+/* Writes down what was taken, and hashes it; false when the arena is full. Bytes that were just
+ * stored in pieces can't be loaded as wider ones yet: the payload, written first, is hashed last.
+ */
+static bool write_down(struct weighing *weighing, const struct content *taken,
+                       struct admitted *found)
 {
-    const struct event *event = weighing->event;
     const struct fingerprint_key *key = &weighing->admission->key;
-    struct fingerprint *fingerprint = &found->event.fingerprint;
+    bool is_numbered = found->event.flags & USAGE_NUMBERED;
+    struct text subscription = is_numbered ? text_of(NULL) : found->subscription->id;
+    uint8_t bytes[CONTENT_IDENTITY_MAX];
+    struct text payload = content_write(taken, weighing->arena);
+    struct text identity;
 
-    if (found->event.flags & USAGE_NUMBERED)
-        return fingerprint_source(key, event->source, weighing->arena, fingerprint->identity);
-    fingerprint->payload = fingerprint_payload(key, content);
-    return fingerprint_identity(key, found->subscription->id, event->source, event->id,
-                                weighing->arena, fingerprint->identity);
-}
-
-/* Writes down what was taken; false when the arena is full. */
-static bool write_down(struct weighing *weighing, const struct taken *taken, struct admitted *found)
-{
-    const struct content content = {
-        .type = weighing->event->type,
-        .subject = weighing->event->subject,
-        .time = weighing->time,
-        .time_is_absent = weighing->event->time_is_absent,
-        .parts = taken->parts,
-        .count = taken->count,
-        .dimensions = taken->dimensions,
-        .values = taken->values,
-    };
-    struct text written = content_write(&content, weighing->arena);
-
-    if (text_is_absent(written))
+    if (text_is_absent(payload))
         return false;
+    identity = content_write_identity(weighing->event, subscription, bytes);
+    fingerprint_identity(key, identity, found->event.fingerprint.identity);
+    if (!is_numbered)
+        found->event.fingerprint.payload = fingerprint_payload(key, payload);
     found->parts = taken->parts;
     found->part_count = taken->count;
-    return take_fingerprint(weighing, written, found);
+    return true;
 }
 
 static int no_room(struct weighing *weighing)
@@ -485,7 +465,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
                   .arrival_ms = arrival_ms,
                   .flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0},
     };
-    struct taken taken;
+    struct content taken;
 
     own.are_known = false;
     if (!event->gateway || !places->are_known)
@@ -499,6 +479,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     }
     found.subscription = subscription_of(&weighing);
     check_future(&weighing);
+    taken.event = event;
     taken.parts = arena_take_unset(arena, places->meter_count * sizeof(struct usage_part));
     if (!taken.parts)
         return no_room(&weighing);

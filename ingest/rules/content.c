@@ -2,16 +2,35 @@
 
 #include "proto/wire.h"
 
+struct text content_write_identity(const struct event *event, struct text subscription,
+                                   uint8_t bytes[CONTENT_IDENTITY_MAX])
+{
+    struct text id = text_is_absent(subscription) ? text_of(NULL) : event->id;
+    uint8_t *at = bytes;
+
+    assert(subscription.length + event->source.length + id.length + 3 * 2 <= CONTENT_IDENTITY_MAX);
+    at = wire_store_text(at, subscription);
+    at = wire_store_text(at, event->source);
+    at = wire_store_text(at, id);
+    return text_from(bytes, (size_t)(at - bytes));
+}
+
 /* An event's texts and its meters' are far below WIRE_TEXT_ABSENT. */
 static size_t size_of(struct text text)
 {
     return 2 + text.length;
 }
 
-static size_t size_of_all(const struct content *content)
+/* Of what begins the payload. */
+static size_t size_of_head(const struct event *event)
 {
-    size_t size = size_of(content->type) + size_of(content->subject) + 16;
+    return size_of(event->type) + size_of(event->subject) + 16;
+}
+
+static size_t size_of_parts(const struct content *content)
+{
     const struct text *value = content->values;
+    size_t size = 0;
 
     for (size_t i = 0; i < content->count; i++) {
         const struct usage_part *part = &content->parts[i];
@@ -32,24 +51,19 @@ static uint8_t *write_value(uint8_t *at, const struct usage_part *part)
     return at + sizeof(part->value.unique);
 }
 
-static uint8_t *write_head(uint8_t *at, const struct content *content)
+static uint8_t *write_head(uint8_t *at, const struct event *event)
 {
-    at = wire_store_text(at, content->type);
-    at = wire_store_text(at, content->subject);
-    wire_store_u64(at, content->time_is_absent);
-    wire_store_i64(at + 8, content->time_is_absent ? 0 : content->time.ns);
+    at = wire_store_text(at, event->type);
+    at = wire_store_text(at, event->subject);
+    wire_store_u64(at, event->time_is_absent);
+    wire_store_i64(at + 8, event->time_is_absent ? 0 : event->time.ns);
     return at + 16;
 }
 
-struct text content_write(const struct content *content, struct arena *arena)
+static uint8_t *write_parts(uint8_t *at, const struct content *content)
 {
-    size_t size = size_of_all(content);
-    uint8_t *bytes = arena_take_unset(arena, size), *at = bytes;
     const struct text *value = content->values;
 
-    if (!bytes)
-        return text_of(NULL);
-    at = write_head(at, content);
     for (size_t i = 0; i < content->count; i++) {
         struct usage_part *part = &content->parts[i];
         const struct catalog_dimension *dimension = content->dimensions[i];
@@ -63,6 +77,18 @@ struct text content_write(const struct content *content, struct arena *arena)
         }
         part->dimensions = text_from(dimensions, (size_t)(at - dimensions));
     }
+    return at;
+}
+
+struct text content_write(const struct content *content, struct arena *arena)
+{
+    size_t size = size_of_head(content->event) + size_of_parts(content);
+    uint8_t *bytes = arena_take_unset(arena, size), *at = bytes;
+
+    if (!bytes)
+        return text_of(NULL);
+    at = write_head(at, content->event);
+    at = write_parts(at, content);
     assert(at == bytes + size);
     return text_from(bytes, size);
 }

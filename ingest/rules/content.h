@@ -1,29 +1,32 @@
 /*
- * content.h - what an event says, as bytes: its type, subject and time, then of each part the
- * meter, value and dimensions.
+ * content.h - what an event is known by and what it says, as bytes: to be hashed.
  *
- * The payload is their hash, and the dimensions stand there as a series has them, so each is
- * written once. Every text has its length before it: no two different contents have the same bytes.
+ * Its identity is its subscription, source and id. What it says is its type, subject and time, then
+ * of each part the meter, value and dimensions. The dimensions stand there as a series has them, so
+ * each is written once. Every text has its length before it: no two different lists of texts have
+ * the same bytes.
  *
- * Ownership  The bytes are the arena's.
  * Threads    Any.
  */
 #pragma once
 
-#include "common/base/arena.h"
-#include "common/base/instant.h"
-#include "proto/catalog.h"
+#include "ingest/rules/event.h"
 
+enum { CONTENT_IDENTITY_MAX = CATALOG_ID_MAX + EVENT_TEXT_BYTES_MAX + EVENT_ID_BYTES_MAX + 3 * 2 };
+
+/* Writes it; `subscription` is the id. Absent: the event is known by its number, and its identity
+ * is its source's. */
+struct text content_write_identity(const struct event *event, struct text subscription,
+                                   uint8_t bytes[CONTENT_IDENTITY_MAX]);
+
+/* What an event counts for. */
 struct content {
-    struct text type, subject; /* subject absent: none */
-    struct instant time;
-    bool time_is_absent;
-    struct usage_part *parts; /* ascending by the meter's slug */
+    const struct event *event;
+    struct usage_part *parts; /* ascending by the meter's slug; their dimensions aren't set yet */
     size_t count;
-    const struct catalog_dimension *const *dimensions; /* of each part */
-    const struct text *values;                         /* of all parts' dimensions; absent: null */
+    const struct catalog_dimension *dimensions[USAGE_METERS_MAX]; /* of each part */
+    struct text values[USAGE_METERS_MAX * USAGE_DIMENSIONS_MAX];  /* of them, part by part */
 };
-
-/* The bytes, and in there the dimensions of each part, which are set. The absent text, and nothing
- * set, when the arena is full. */
+/* Writes what it says into the arena, and sets the dimensions of each part, in there. The absent
+ * text, and nothing set, when the arena is full. */
 MUST_USE struct text content_write(const struct content *content, struct arena *arena);

@@ -8,21 +8,6 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { BYTES_INLINE = 1024 };
-
-/* Where the bytes to hash are put together: on the stack while they are few, as they nearly always
- * are. NULL when the arena is full. */
-static uint8_t *room_for(size_t need, uint8_t bytes[BYTES_INLINE], struct arena *arena)
-{
-    return need <= BYTES_INLINE ? bytes : arena_take(arena, need);
-}
-
-/* An event's texts and its meters' are far below WIRE_TEXT_ABSENT. */
-static size_t size_of(struct text text)
-{
-    return 2 + text.length;
-}
-
 /* The first half of an HMAC-SHA-256. */
 static XXH128_canonical_t keyed_hash(const struct fingerprint_key *key, const void *bytes,
                                      size_t length)
@@ -64,38 +49,17 @@ void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGER
     }
 }
 
-bool fingerprint_identity(const struct fingerprint_key *key, struct text subscription,
-                          struct text source, struct text id, struct arena *arena,
+void fingerprint_identity(const struct fingerprint_key *key, struct text written,
                           uint8_t identity[12])
 {
-    uint8_t inlined[BYTES_INLINE];
-    size_t size = size_of(subscription) + size_of(source) + size_of(id);
-    uint8_t *bytes = room_for(size, inlined, arena), *at = bytes;
-    XXH128_canonical_t canonical;
+    XXH128_canonical_t canonical = hash(key, written.at, written.length);
 
-    if (!bytes)
-        return false;
-    at = wire_store_text(at, subscription);
-    at = wire_store_text(at, source);
-    at = wire_store_text(at, id);
-    assert(at == bytes + size);
-    canonical = hash(key, bytes, size);
     memcpy(identity, canonical.digest, 12);
-    return true;
 }
 
-/* No event's identity: those name a subscription and an id. */
-bool fingerprint_source(const struct fingerprint_key *key, struct text source, struct arena *arena,
-                        uint8_t identity[12])
+uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text written)
 {
-    struct text absent = text_of(NULL);
-
-    return fingerprint_identity(key, absent, source, absent, arena, identity);
-}
-
-uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text content)
-{
-    XXH128_canonical_t canonical = hash(key, content.at, content.length);
+    XXH128_canonical_t canonical = hash(key, written.at, written.length);
 
     return wire_load_u32(canonical.digest);
 }

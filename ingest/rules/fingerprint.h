@@ -11,7 +11,6 @@
  */
 #pragma once
 
-#include "common/base/arena.h"
 #include "proto/catalog.h"
 
 enum { FINGERPRINT_SECRET_BYTES = 192, FINGERPRINT_SEED_BYTES = 16 };
@@ -24,17 +23,11 @@ struct fingerprint_key {
 void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES],
                           enum catalog_hash hash);
 
-/* Subscription, source, id (metering.md 13). False when the arena is full. */
-MUST_USE bool fingerprint_identity(const struct fingerprint_key *key, struct text subscription,
-                                   struct text source, struct text id, struct arena *arena,
-                                   uint8_t identity[12]);
-
-/* A numbered source: its events have this identity, and are told apart by their numbers. */
-MUST_USE bool fingerprint_source(const struct fingerprint_key *key, struct text source,
-                                 struct arena *arena, uint8_t identity[12]);
-
-/* What the event says: content.h. */
-uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text content);
+/* Both of what content.h writes (metering.md 13). The identity of a numbered source, whose events
+ * are told apart by their numbers, is no event's: those name a subscription and an id. */
+void fingerprint_identity(const struct fingerprint_key *key, struct text written,
+                          uint8_t identity[12]);
+uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text written);
 
 /* The hash that stands for a text of UNIQUE_COUNT. */
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16]);
