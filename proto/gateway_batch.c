@@ -26,9 +26,8 @@ enum {
 };
 
 struct gateway_string {
-    struct text text;
-    bool is_sound;
-    uint16_t path; /* plus one, of `paths`; 0: not read yet */
+    struct text text; /* absent: it isn't sound */
+    uint16_t path;    /* plus one, of `paths`; 0: not read yet */
 };
 
 /* How a text fared as a path. */
@@ -141,17 +140,12 @@ static const uint8_t *pass_number(const uint8_t *at, const uint8_t *end, uint128
     return NULL;
 }
 
-/* Fails at more than 128 bits. Nearly all have a byte or two. */
-static inline uint128 take_wide(struct cursor *cursor)
+/* Fails at more than 128 bits. */
+static uint128 take_wide(struct cursor *cursor)
 {
-    const uint8_t *at = cursor->at, *behind;
     uint128 number;
+    const uint8_t *behind = pass_number(cursor->at, cursor->end, &number);
 
-    if (cursor->end - at >= 2 && at[0] >= 0x80 && at[1] < 0x80) {
-        cursor->at = at + 2;
-        return (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
-    }
-    behind = pass_number(at, cursor->end, &number);
     if (!behind) {
         fail(cursor);
         return 0;
@@ -160,19 +154,45 @@ static inline uint128 take_wide(struct cursor *cursor)
     return number;
 }
 
+/* One of a byte or two, as nearly all are; false for another. */
+static inline bool take_short(struct cursor *cursor, uint64_t *number)
+{
+    const uint8_t *at = cursor->at;
+
+    if (cursor->end - at < 2)
+        return false;
+    if (at[0] < 0x80) {
+        *number = at[0];
+        cursor->at = at + 1;
+        return true;
+    }
+    *number = (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7;
+    cursor->at = at[1] < 0x80 ? at + 2 : at;
+    return at[1] < 0x80;
+}
+
+/* Fails at more than 64 bits. */
+static uint64_t take_long(struct cursor *cursor)
+{
+    uint128 number = take_wide(cursor);
+
+    if (number <= UINT64_MAX)
+        return (uint64_t)number;
+    fail(cursor);
+    return 0;
+}
+
 /* Fails above `most`. */
 static inline uint64_t take_number(struct cursor *cursor, uint64_t most)
 {
-    uint128 value;
+    uint64_t number;
 
-    if (cursor->at < cursor->end && *cursor->at < 0x80 && *cursor->at <= most)
-        return *cursor->at++;
-    value = take_wide(cursor);
-    if (value > most) {
-        fail(cursor);
-        return 0;
-    }
-    return (uint64_t)value;
+    if (!take_short(cursor, &number))
+        number = take_long(cursor);
+    if (number <= most)
+        return number;
+    fail(cursor);
+    return 0;
 }
 
 static inline struct text take_text(struct cursor *cursor)
@@ -218,31 +238,49 @@ static void note(struct gateway_event *event, enum gateway_fault fault)
         event->fault = fault;
 }
 
-static void read_strings(struct gateway_reader *reader, struct cursor *cursor)
+/* Takes the texts out that aren't sound. */
+static void check_strings(struct gateway_reader *reader, size_t count)
 {
-    size_t count = take_number(cursor, GATEWAY_STRINGS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct gateway_string *string = &reader->strings[i];
+
+        if (is_sound(string->text))
+            continue;
+        string->text = (struct text){NULL, 0};
+        reader->is_sound = false;
+    }
+}
+
+/* Where nothing is odd in all of them, lengths and texts, each text is sound: so are nearly all. */
+static void read_strings(struct gateway_reader *reader, struct cursor *rest)
+{
+    struct cursor cursor = *rest; /* of its own: it stays in registers */
+    size_t count = take_number(&cursor, GATEWAY_STRINGS_MAX);
+    const char *begin = (const char *)cursor.at;
+    struct text all;
 
     if (count >= reader->string_room) {
         reader->strings = resize(reader->strings, count + 1, sizeof(*reader->strings));
         reader->string_room = count + 1;
     }
+    for (size_t i = 0; i < count; i++)
+        reader->strings[i] = (struct gateway_string){.text = take_text(&cursor)};
+    all = text_from(begin, (size_t)((const char *)cursor.at - begin));
     reader->is_sound = true;
-    for (size_t i = 0; i < count && !cursor->failed; i++) {
-        struct text text = take_text(cursor);
-        bool sound = is_sound(text);
-
-        reader->strings[i] = (struct gateway_string){.text = text, .is_sound = sound};
-        reader->is_sound = reader->is_sound && sound;
-    }
-    reader->string_count = cursor->failed ? 0 : count;
-    reader->strings[reader->string_count] = (struct gateway_string){.is_sound = false};
+    if (all.length < 8 || !is_long_ascii(all))
+        check_strings(reader, count);
+    reader->string_count = cursor.failed ? 0 : count;
+    reader->strings[reader->string_count] = (struct gateway_string){0};
+    *rest = cursor;
 }
 
 /* The number of a string; string_count after a failure. */
 static inline uint32_t take_string(const struct gateway_reader *reader, struct cursor *cursor)
 {
-    uint64_t number = take_number(cursor, GATEWAY_STRINGS_MAX);
+    uint64_t number;
 
+    if (!take_short(cursor, &number))
+        number = take_long(cursor);
     if (number < reader->string_count)
         return (uint32_t)number;
     fail(cursor);
@@ -252,26 +290,17 @@ static inline uint32_t take_string(const struct gateway_reader *reader, struct c
 /* A string's text, absent when it isn't sound. */
 static inline struct text take_sound(const struct gateway_reader *reader, struct cursor *cursor)
 {
-    const struct gateway_string *string = &reader->strings[take_string(reader, cursor)];
-
-    return string->is_sound ? string->text : (struct text){NULL, 0};
-}
-
-/* One that the event can't do without. */
-static inline struct text take_attribute(const struct gateway_reader *reader, struct cursor *cursor,
-                                         struct gateway_event *event)
-{
-    struct text text = take_sound(reader, cursor);
-
-    if (text_is_absent(text))
-        note(event, GATEWAY_BAD_STRING);
-    return text;
+    return reader->strings[take_string(reader, cursor)].text;
 }
 
 static inline int128 take_mantissa(struct cursor *cursor)
 {
-    uint128 zigzag = take_wide(cursor);
+    uint64_t few;
+    uint128 zigzag;
 
+    if (take_short(cursor, &few))
+        return (int64_t)(few >> 1) ^ -(int64_t)(few & 1);
+    zigzag = take_wide(cursor);
     return (int128)(zigzag >> 1) ^ -(int128)(zigzag & 1);
 }
 
@@ -299,13 +328,35 @@ static inline void read_property(const struct gateway_reader *reader, struct cur
     }
 }
 
-/* Room for so many more values. */
-static void make_values(struct gateway_reader *reader, size_t count)
+/* Room for so many more values, which count as there. */
+static inline struct gateway_value *make_values(struct gateway_reader *reader, size_t count)
 {
-    if (reader->value_count + count <= reader->value_room)
-        return;
-    reader->value_room = 2 * (reader->value_count + count);
-    reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
+    size_t first = reader->value_count;
+
+    reader->value_count += count;
+    if (reader->value_count > reader->value_room) {
+        reader->value_room = 2 * reader->value_count;
+        reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
+    }
+    return reader->values + first;
+}
+
+static inline void read_properties(struct gateway_reader *reader, struct cursor *cursor,
+                                   size_t count)
+{
+    struct gateway_value *value = make_values(reader, count), *end = value + count;
+
+    for (; value < end; value++)
+        read_property(reader, cursor, value);
+}
+
+/* Notes an attribute whose text isn't sound. */
+static void note_attributes(struct gateway_event *event, uint8_t flags)
+{
+    if (text_is_absent(event->type) || text_is_absent(event->source) ||
+        (flags & FLAG_SUBSCRIPTION && text_is_absent(event->subscription)) ||
+        (flags & FLAG_SUBJECT && text_is_absent(event->subject)))
+        note(event, GATEWAY_BAD_STRING);
 }
 
 static inline void read_event(struct gateway_reader *reader, struct cursor *cursor,
@@ -322,11 +373,12 @@ static inline void read_event(struct gateway_reader *reader, struct cursor *curs
         note(event, GATEWAY_BAD_STRING);
         event->id = absent;
     }
-    event->type = take_attribute(reader, cursor, event);
-    event->source = take_attribute(reader, cursor, event);
-    event->subscription =
-        flags & FLAG_SUBSCRIPTION ? take_attribute(reader, cursor, event) : absent;
-    event->subject = flags & FLAG_SUBJECT ? take_attribute(reader, cursor, event) : absent;
+    event->type = take_sound(reader, cursor);
+    event->source = take_sound(reader, cursor);
+    event->subscription = flags & FLAG_SUBSCRIPTION ? take_sound(reader, cursor) : absent;
+    event->subject = flags & FLAG_SUBJECT ? take_sound(reader, cursor) : absent;
+    if (!reader->is_sound)
+        note_attributes(event, flags);
     event->has_time = flags & FLAG_TIME;
     if (event->has_time) {
         const uint8_t *time = take(cursor, sizeof(int64_t));
@@ -336,10 +388,7 @@ static inline void read_event(struct gateway_reader *reader, struct cursor *curs
     if (event->has_sequence)
         event->sequence = take_number(cursor, UINT64_MAX);
     event->property_count = take_number(cursor, GATEWAY_PROPERTIES_MAX);
-    make_values(reader, event->property_count);
-    for (size_t i = 0; i < event->property_count && !cursor->failed; i++)
-        read_property(reader, cursor, &reader->values[reader->value_count + i]);
-    reader->value_count += event->property_count;
+    read_properties(reader, cursor, event->property_count);
 }
 
 static void read_events(struct gateway_reader *reader, struct cursor *rest)
@@ -459,7 +508,7 @@ static const struct gateway_path *make_path(struct gateway_reader *reader,
         return NULL;
     path = &reader->paths[reader->path_count++];
     path->is_sound =
-        string->is_sound &&
+        !text_is_absent(string->text) &&
         catalog_path_parse(string->text, reader->scratch + reader->scratch_used, &path->path);
     if (path->is_sound)
         rank(reader, path);
@@ -551,7 +600,7 @@ static const struct gateway_path *find_path(struct gateway_reader *reader,
     const struct gateway_path *path = path_of(reader, string);
 
     if (!path)
-        note(event, string->is_sound ? GATEWAY_BAD_PATH : GATEWAY_BAD_STRING);
+        note(event, text_is_absent(string->text) ? GATEWAY_BAD_STRING : GATEWAY_BAD_PATH);
     return path;
 }
 
