@@ -79,17 +79,24 @@ static inline void wire_copy_ends(uint8_t *at, const char *from, size_t length, 
     memcpy(at + length - half, from + length - half, half);
 }
 
+/* Of eight bytes or more. */
+static inline void wire_store_long(uint8_t *at, struct text text)
+{
+    if (text.length <= 16)
+        wire_copy_ends(at, text.at, text.length, 8);
+    else if (text.length <= 32)
+        wire_copy_ends(at, text.at, text.length, 16);
+    else if (text.length <= 64)
+        wire_copy_ends(at, text.at, text.length, 32);
+    else
+        memcpy(at, text.at, text.length);
+}
+
 /* The text's bytes; returns the place behind them. Nearly all have 1 to 64. */
 static inline uint8_t *wire_store_bytes(uint8_t *at, struct text text)
 {
-    if (text.length > 64)
-        memcpy(at, text.at, text.length);
-    else if (text.length > 32)
-        wire_copy_ends(at, text.at, text.length, 32);
-    else if (text.length >= 16)
-        wire_copy_ends(at, text.at, text.length, 16);
-    else if (text.length >= 8)
-        wire_copy_ends(at, text.at, text.length, 8);
+    if (text.length >= 8)
+        wire_store_long(at, text);
     else if (text.length >= 4)
         wire_copy_ends(at, text.at, text.length, 4);
     else if (text.length >= 2)
