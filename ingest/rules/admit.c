@@ -351,6 +351,7 @@ static void list_meters(const struct catalog *catalog, struct text type,
     uint32_t *at = places->at;
 
     places->meters = catalog_meters_of(catalog, type, &places->meter_count);
+    places->dimension_count = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
 
@@ -361,6 +362,7 @@ static void list_meters(const struct catalog *catalog, struct text type,
             assert(j == 0 || text_compare(dimension[-1].name, dimension->name) < 0);
             *at++ = JSON_NONE;
         }
+        places->dimension_count += meter->dimension_count;
     }
 }
 
@@ -381,6 +383,20 @@ static void find_places(const struct catalog *catalog, const struct event *event
             *at = find_place(event, &meter->dimensions[j].path, *at);
     }
     places->are_known = places->meter_count > 0;
+}
+
+/* Room for a part of each meter and, behind them, for what their dimensions say. */
+static bool make_room(struct weighing *weighing, struct content *taken)
+{
+    const struct event_places *places = weighing->places;
+    size_t size = places->meter_count * sizeof(*taken->parts) +
+                  places->dimension_count * sizeof(*taken->values);
+
+    taken->parts = arena_take_unset(weighing->arena, size);
+    if (!taken->parts)
+        return false;
+    taken->values = (struct text *)(taken->parts + places->meter_count);
+    return true;
 }
 
 static void take_parts(struct weighing *weighing, struct content *taken)
@@ -480,8 +496,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     found.subscription = subscription_of(&weighing);
     check_future(&weighing);
     taken.event = event;
-    taken.parts = arena_take_unset(arena, places->meter_count * sizeof(struct usage_part));
-    if (!taken.parts)
+    if (!make_room(&weighing, &taken))
         return no_room(&weighing);
     take_parts(&weighing, &taken);
     if (refusal->code != REFUSAL_NONE)

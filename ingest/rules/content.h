@@ -25,7 +25,7 @@ struct content {
     struct usage_part *parts; /* ascending by the meter's slug; their dimensions aren't set yet */
     size_t count;
     const struct catalog_dimension *dimensions[USAGE_METERS_MAX]; /* of each part */
-    struct text values[USAGE_METERS_MAX * USAGE_DIMENSIONS_MAX];  /* of them, part by part */
+    struct text *values;                                          /* of them, part by part */
 };
 /* Writes what it says into the arena, and sets the dimensions of each part, in there. The absent
  * text, and nothing set, when the arena is full. */

@@ -29,7 +29,7 @@ enum {
 struct event_places {
     bool are_known; /* there is at least one meter then */
     const struct catalog_meter *const *meters;
-    size_t meter_count;
+    size_t meter_count, dimension_count; /* dimensions of all meters */
     uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
 };
 
