@@ -235,6 +235,17 @@ void made_id(const struct made_event *event, char id[MADE_ID_BYTES])
     id[8] = id[13] = id[18] = id[23] = '-';
 }
 
+void made_uuid(const struct made_event *event, uint8_t id[MADE_UUID_BYTES])
+{
+    static const uint64_t low = 0x0f0f0f0f0f0f0f0f;
+
+    for (int i = 0; i < 2; i++) {
+        uint64_t swapped = (event->random[i] & low) << 4 | (event->random[i] >> 4 & low);
+
+        memcpy(id + 8 * i, &swapped, sizeof(swapped));
+    }
+}
+
 void made_subscription(const struct made_event *event, char name[MADE_SUBSCRIPTION_BYTES + 1])
 {
     memcpy(name, "01ARZ3NDEKTSV4RRFF--------", MADE_SUBSCRIPTION_BYTES + 1);

@@ -15,7 +15,12 @@
 #include "common/base/text.h"
 #include "proto/usage.h"
 
-enum { MADE_SUBSCRIPTION_BYTES = 26, MADE_ID_BYTES = 36, MADE_JSON_MAX = 512 };
+enum {
+    MADE_SUBSCRIPTION_BYTES = 26,
+    MADE_ID_BYTES = 36,
+    MADE_UUID_BYTES = 16,
+    MADE_JSON_MAX = 512
+};
 
 struct made_plan {
     int64_t first, events; /* numbers first to first + events - 1 */
@@ -51,6 +56,7 @@ void made_write_counts(struct made *made, const char *path);
 
 void made_subscription(const struct made_event *event, char name[MADE_SUBSCRIPTION_BYTES + 1]);
 void made_id(const struct made_event *event, char id[MADE_ID_BYTES]);
+void made_uuid(const struct made_event *event, uint8_t id[MADE_UUID_BYTES]); /* the same */
 /* Returns its bytes. */
 size_t made_json(struct made *made, const struct made_event *event, char json[MADE_JSON_MAX]);
 /* As ingest would write it; false when the batch is full. */

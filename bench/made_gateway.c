@@ -10,7 +10,7 @@
 static const char *const fixed[] = {
     "request", "/gateways/eu-1", "$.value", "$.method", "$.status", "GET", "PUT"};
 enum { TYPE, SOURCE, PATH_VALUE, PATH_METHOD, PATH_STATUS, GET, PUT, FIXED };
-enum { FLAGS = 1 + 2, FLAG_SEQUENCE = 8, SLOTS = 32768, EVENT_BYTES_MAX = 256 };
+enum { FLAGS = 1 + 2 + 16, FLAG_SEQUENCE = 8, SLOTS = 32768, EVENT_BYTES_MAX = 256 };
 
 /* Which subscriptions a batch names already. */
 struct named {
@@ -95,9 +95,8 @@ static void add_event(struct buffer *out, const struct made_event *event, uint32
     buffer_reserve(out, EVENT_BYTES_MAX);
     at = out->at + out->length;
     *at++ = is_numbered ? FLAGS + FLAG_SEQUENCE : FLAGS;
-    at = put_varint(at, MADE_ID_BYTES);
-    made_id(event, at);
-    at = put_varint(at + MADE_ID_BYTES, TYPE);
+    made_uuid(event, (uint8_t *)at);
+    at = put_varint(at + MADE_UUID_BYTES, TYPE);
     at = put_varint(at, SOURCE);
     at = put_varint(at, subscription);
     memcpy(at, &time_ns, sizeof(time_ns));

@@ -21,7 +21,10 @@ enum {
     FLAG_SUBSCRIPTION = 2,
     FLAG_SUBJECT = 4,
     FLAG_SEQUENCE = 8,
-    FLAGS_KNOWN = 15,
+    FLAG_UUID = 16,
+    FLAGS_KNOWN = 31,
+    UUID_BYTES = 16,
+    UUID_TEXT_BYTES = 36,
     VARINT_BYTES_MAX = 19, /* of 128 bits */
 };
 
@@ -53,7 +56,8 @@ struct gateway_reader {
     char *scratch; /* where paths are unquoted: as long as the message */
     size_t scratch_used, scratch_room;
     struct gateway_event *events;
-    struct text *owners; /* as many */
+    struct text *owners;            /* as many */
+    char (*uuids)[UUID_TEXT_BYTES]; /* as many: the ids that were UUIDs */
     size_t event_count, event_room, next;
     struct gateway_value *values; /* of all events, one's behind the other's */
     size_t value_count, value_room, passed;
@@ -79,6 +83,7 @@ struct gateway_reader *gateway_reader_free(struct gateway_reader *reader)
     free(reader->scratch);
     free(reader->events);
     free(reader->owners);
+    free(reader->uuids);
     free(reader->values);
     free(reader);
     return NULL;
@@ -359,8 +364,35 @@ static void note_attributes(struct gateway_event *event, uint8_t flags)
         note(event, GATEWAY_BAD_STRING);
 }
 
+static void write_uuid(char *at, const uint8_t *bytes)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const uint8_t places[UUID_BYTES] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                               19, 21, 24, 26, 28, 30, 32, 34};
+
+    at[8] = at[13] = at[18] = at[23] = '-';
+    for (size_t i = 0; i < UUID_BYTES; i++) {
+        at[places[i]] = hex[bytes[i] >> 4];
+        at[places[i] + 1] = hex[bytes[i] & 15];
+    }
+}
+
+static inline struct text take_id(struct cursor *cursor, bool is_uuid, char *uuid)
+{
+    const uint8_t *bytes;
+
+    if (!is_uuid)
+        return take_text(cursor);
+    bytes = take(cursor, UUID_BYTES);
+    if (!bytes)
+        return (struct text){NULL, 0};
+    write_uuid(uuid, bytes);
+    return text_from(uuid, UUID_TEXT_BYTES);
+}
+
+/* `uuid` is where the text of its id is written if that is one. */
 static inline void read_event(struct gateway_reader *reader, struct cursor *cursor,
-                              struct gateway_event *event)
+                              struct gateway_event *event, char *uuid)
 {
     const struct text absent = {NULL, 0};
     uint8_t flags = take_byte(cursor);
@@ -368,8 +400,8 @@ static inline void read_event(struct gateway_reader *reader, struct cursor *curs
     if (flags & ~FLAGS_KNOWN)
         fail(cursor);
     event->fault = GATEWAY_SOUND;
-    event->id = take_text(cursor);
-    if (!is_sound(event->id)) {
+    event->id = take_id(cursor, flags & FLAG_UUID, uuid);
+    if (!(flags & FLAG_UUID) && !is_sound(event->id)) {
         note(event, GATEWAY_BAD_STRING);
         event->id = absent;
     }
@@ -399,13 +431,14 @@ static void read_events(struct gateway_reader *reader, struct cursor *rest)
     if (count > reader->event_room) {
         reader->events = resize(reader->events, count, sizeof(*reader->events));
         reader->owners = resize(reader->owners, count, sizeof(*reader->owners));
+        reader->uuids = resize(reader->uuids, count, sizeof(*reader->uuids));
         reader->event_room = count;
     }
     reader->value_count = 0;
     for (size_t i = 0; i < count && !cursor.failed; i++) {
         const struct gateway_event *event = &reader->events[i];
 
-        read_event(reader, &cursor, &reader->events[i]);
+        read_event(reader, &cursor, &reader->events[i], reader->uuids[i]);
         reader->owners[i] =
             text_is_absent(event->subscription) ? event->subject : event->subscription;
     }

@@ -8,8 +8,10 @@
  *   "TWG1"
  *   varint string_count, then each string: varint length, bytes (UTF-8, no NUL)
  *   varint event_count, then each event:
- *     u8      flags: 1 time, 2 subscription, 4 subject, 8 sequence is present; the rest is 0
- *     varint  length of the id, and its bytes (UTF-8, no NUL)
+ *     u8      flags: 1 time, 2 subscription, 4 subject, 8 sequence is present; 16 the id is a UUID;
+ *             the rest is 0
+ *     varint  length of the id, and its bytes (UTF-8, no NUL); of a UUID its 16 bytes alone: the id
+ *             is its text in lower case, with hyphens
  *     varint  type, varint source: numbers of strings, from 0
  *     varint  subscription, subject: numbers of strings, each where its flag is set
  *     i64     time, nanoseconds since 1970-01-01T00:00:00Z, little-endian, where its flag is set
@@ -24,7 +26,8 @@
  *
  * Errors     gateway_batch_open refuses the batch as a whole when it isn't one; behind that, an
  * event can be faulty alone: gateway_event.fault.
- * Ownership  Texts point into the message. Events and properties are the reader's. All live until
+ * Ownership  Texts point into the message, ids that were UUIDs, events and properties are the
+ * reader's. All live until
  * the next open; a shape until the next event.
  * Threads    Any, each reader by one at a time.
  */

@@ -25,7 +25,8 @@ import zlib
 from decimal import Decimal
 
 CONTENT_TYPE = "application/vnd.tollway.gateway-batch"
-TIME, SUBSCRIPTION, SUBJECT, SEQUENCE = 1, 2, 4, 8
+TIME, SUBSCRIPTION, SUBJECT, SEQUENCE, UUID = 1, 2, 4, 8, 16
+UUID_TEXT = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NULL, FALSE, TRUE, STRING, DECIMAL = range(5)
 SCALE_MAX = 12
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -97,8 +98,11 @@ class Batch:
         flags |= SUBSCRIPTION if subscription is not None else 0
         flags |= SUBJECT if subject is not None else 0
         flags |= SEQUENCE if sequence is not None else 0
-        name = id.encode()
-        out = bytes([flags]) + varint(len(name)) + name
+        if UUID_TEXT.fullmatch(id):
+            out = bytes([flags | UUID]) + bytes.fromhex(id.replace("-", ""))
+        else:
+            name = id.encode()
+            out = bytes([flags]) + varint(len(name)) + name
         out += self.number_of(type) + self.number_of(source)
         if subscription is not None:
             out += self.number_of(subscription)
@@ -207,6 +211,11 @@ VECTORS = {
         {"id": f"e{i}", "type": "request", "source": "gw/1", "subject": f"customer-{i % 2}",
          "time": f"2026-10-01T00:00:0{i}.5+02:00", "sequence": i + 1,
          "properties": {"$.total": i, "$.method": ("GET", "POST")[i % 2]}} for i in range(5)],
+    "ids that are UUIDs": [
+        {"id": id, "type": "request", "source": "gw/1", "subject": "acme", "properties": {}}
+        for id in ("00000000-0000-0000-0000-000000000000", "0123e567-89ab-4cde-8f01-23456789abcd",
+                   "FFFFFFFF-ffff-ffff-ffff-ffffffffffff", "ffffffff-ffff-ffff-ffff-ffffffffffff",
+                   "0123e567-89ab-4cde-8f01-23456789abcde")],
     "many texts": [
         {"id": f"id-{i}", "type": "request", "source": "gw/1", "subscription": f"sub-{i:03d}",
          "properties": {"$.total": Decimal(i) / 8}} for i in range(200)],
