@@ -31,8 +31,30 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+/* Whether eight bytes are the same but for the case of letters: that is bit 5 of a byte. */
+static bool eight_equal(const char *a, const char *b)
+{
+    const uint64_t each = 0x0101010101010101, high = 0x80 * each, case_bits = 0x20 * each;
+    uint64_t x, y, low, letters;
+
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    if ((x ^ y) & ~case_bits)
+        return false;
+    low = (x | case_bits) & ~high;
+    letters = (low + (0x80 - 'a') * each) & ~(low + (0x7f - 'z') * each) & ~x & high;
+    return (((x ^ y) << 2) & ~letters) == 0;
+}
+
 bool text_letters_equal(struct text a, struct text b)
 {
+    if (a.length >= 8) {
+        for (size_t i = 0; i + 8 < a.length; i += 8) {
+            if (!eight_equal(a.at + i, b.at + i))
+                return false;
+        }
+        return eight_equal(a.at + a.length - 8, b.at + a.length - 8);
+    }
     for (size_t i = 0; i < a.length; i++) {
         if (a.at[i] != b.at[i] && lower(a.at[i]) != lower(b.at[i]))
             return false;

@@ -202,9 +202,10 @@ static struct content_signs signs_of(const struct http_request *request)
 {
     struct content_signs signs = {.content_type = http_header(request, "content-type")};
 
-    signs.has_specversion = !text_is_absent(http_header(request, "ce-specversion"));
     for (size_t i = 0; i < request->header_count && !signs.has_attributes; i++)
         signs.has_attributes = taking_is_attribute(&request->headers[i]);
+    if (signs.has_attributes)
+        signs.has_specversion = !text_is_absent(http_header(request, "ce-specversion"));
     return signs;
 }
 

@@ -101,8 +101,10 @@ static void take_batch(struct taking *taking, enum content_mode mode)
 
 bool taking_is_attribute(const struct http_header *header)
 {
-    return header->name.length > 3 &&
-           text_equal_ignoring_case(text_from(header->name.at, 3), text_of("ce-"));
+    const char *name = header->name.at;
+
+    return header->name.length > 3 && (name[0] | 0x20) == 'c' && (name[1] | 0x20) == 'e' &&
+           name[2] == '-';
 }
 
 /* The attribute's name: what follows `ce-`, in lower case; absent when the arena is full. */

@@ -33,6 +33,8 @@ int content_mode_http(const struct content_signs *signs, enum content_mode *mode
 {
     struct media_type type;
 
+    if (text_is(signs->content_type, "application/cloudevents+json"))
+        return found(CONTENT_STRUCTURED, mode); /* most are spelled so: nothing to take apart */
     if (text_is_absent(signs->content_type))
         return signs->has_attributes ? found(CONTENT_BINARY, mode)
                                      : unsupported(http_remedy, remedy);

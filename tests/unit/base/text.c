@@ -35,6 +35,31 @@ Test(text, ignores_case_in_ascii_letters_alone)
     cr_assert_not(text_equal_ignoring_case(text_of("ab"), text_of("abc")));
 }
 
+static bool is_letter(unsigned c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+Test(text, ignores_case_of_each_byte_in_texts_of_every_length)
+{
+    char a[20], b[20];
+
+    memset(a, 'x', sizeof(a));
+    memset(b, 'X', sizeof(b));
+    for (size_t length = 1; length <= sizeof(a); length += length == 1 ? 7 : 3)
+        for (size_t at = 0; at < length; at++, a[at - 1] = 'x', b[at - 1] = 'X')
+            for (unsigned c = 0; c < 256; c++)
+                for (unsigned d = 0; d < 256; d++) {
+                    bool same = c == d || ((c ^ d) == 0x20 && is_letter(c));
+
+                    a[at] = (char)c;
+                    b[at] = (char)d;
+                    cr_assert_eq(
+                        text_equal_ignoring_case(text_from(a, length), text_from(b, length)), same,
+                        "%x and %x at %zu of %zu", c, d, at, length);
+                }
+}
+
 Test(text, starts_trims_and_cuts)
 {
     struct text rest = text_of("a,,b");
