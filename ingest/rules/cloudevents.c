@@ -15,6 +15,7 @@
 #include "ingest/rules/cloudevents.h"
 
 #include "ingest/rules/base64.h"
+#include "ingest/rules/json_shape.h"
 #include "ingest/rules/media_type.h"
 #include "ingest/rules/uri.h"
 
@@ -66,13 +67,20 @@ static const char *name_of(enum attribute attribute)
     return rules[attribute].pointer + 1;
 }
 
+/* Nodes; JSON_NONE: absent, and an attribute that is null. */
+struct members {
+    uint32_t attributes[ATTRIBUTE_COUNT];
+    uint32_t data, base64;
+};
+_Static_assert(sizeof(struct members) <= sizeof(((struct json_shape *)0)->places), "they fit");
+
 struct reading {
     struct json_document *document;
     struct arena *arena;
     struct event *event;
     struct refusal *refusal;
-    uint32_t attributes[ATTRIBUTE_COUNT]; /* nodes; JSON_NONE: absent or null */
-    uint32_t data, base64;
+    struct members members;
+    bool has_others; /* members that aren't among them */
 };
 
 static struct arena *arena_of(const struct reading *reading)
@@ -170,11 +178,16 @@ static enum attribute attribute_of(const struct json_node *node)
 
 static void take_other(struct reading *reading, uint32_t index, struct text name)
 {
-    if (text_is(name, "data"))
-        reading->data = index;
-    else if (text_is(name, "data_base64"))
-        reading->base64 = index;
-    else if (!is_attribute_name(name))
+    if (text_is(name, "data")) {
+        reading->members.data = index;
+        return;
+    }
+    if (text_is(name, "data_base64")) {
+        reading->members.base64 = index;
+        return;
+    }
+    reading->has_others = true;
+    if (!is_attribute_name(name))
         refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_ATTRIBUTE,
                pointer_to(reading, index),
                "an attribute's name has lower-case letters and digits alone: rename it");
@@ -182,10 +195,36 @@ static void take_other(struct reading *reading, uint32_t index, struct text name
         check_extension(reading, index);
 }
 
+/* Each is a node by its name and kind, so an event of the same shape has them where the last one
+ * did. */
+static bool recall_members(struct reading *reading)
+{
+    const struct json_document *document = reading->document;
+
+    if (!document->is_as_shape || !document->shape->has_places)
+        return false;
+    memcpy(&reading->members, document->shape->places, sizeof(reading->members));
+    return true;
+}
+
+/* Any other member is refused, or looked at by its value: with one, nothing is remembered. */
+static void remember_members(const struct reading *reading)
+{
+    struct json_shape *shape = reading->document->shape;
+
+    if (!reading->document->is_as_shape || reading->has_others)
+        return;
+    memcpy(shape->places, &reading->members, sizeof(reading->members));
+    shape->has_places = true;
+}
+
 static void take_members(struct reading *reading)
 {
     uint32_t end = json_after(reading->document, 0);
 
+    for (enum attribute a = 0; a < ATTRIBUTE_COUNT; a++)
+        reading->members.attributes[a] = JSON_NONE;
+    reading->members.data = reading->members.base64 = JSON_NONE;
     for (uint32_t i = 1; i < end; i = json_after(reading->document, i)) {
         const struct json_node *node = json_at(reading->document, i);
         enum attribute attribute = attribute_of(node);
@@ -194,7 +233,7 @@ static void take_members(struct reading *reading)
         if (attribute == ATTRIBUTE_COUNT)
             take_other(reading, i, json_name(node));
         else if (!is_null)
-            reading->attributes[attribute] = i;
+            reading->members.attributes[attribute] = i;
     }
 }
 
@@ -252,7 +291,7 @@ static inline struct text checked(struct reading *reading, enum attribute attrib
 
 static inline struct text string_of(struct reading *reading, enum attribute attribute)
 {
-    uint32_t index = reading->attributes[attribute];
+    uint32_t index = reading->members.attributes[attribute];
     const struct json_node *node;
 
     if (index == JSON_NONE)
@@ -283,7 +322,7 @@ static void read_time(struct reading *reading)
 {
     struct text text = string_of(reading, ATTRIBUTE_TIME);
 
-    reading->event->time_is_absent = reading->attributes[ATTRIBUTE_TIME] == JSON_NONE;
+    reading->event->time_is_absent = reading->members.attributes[ATTRIBUTE_TIME] == JSON_NONE;
     if (!text_is_absent(text) && instant_parse(text, &reading->event->time))
         refuse_attribute(reading, ATTRIBUTE_TIME, REFUSAL_INVALID_ATTRIBUTE,
                          "isn't an RFC 3339 time: send it like 2026-11-24T10:00:00Z");
@@ -328,7 +367,7 @@ static bool read_number(struct text text, uint64_t *number)
 
 static void read_sequence(struct reading *reading)
 {
-    uint32_t index = reading->attributes[ATTRIBUTE_SEQUENCE];
+    uint32_t index = reading->members.attributes[ATTRIBUTE_SEQUENCE];
     const struct json_node *node;
 
     if (index == JSON_NONE)
@@ -342,7 +381,7 @@ static void read_sequence(struct reading *reading)
 
 static void read_unsupported(struct reading *reading)
 {
-    uint32_t rate = reading->attributes[ATTRIBUTE_SAMPLEDRATE];
+    uint32_t rate = reading->members.attributes[ATTRIBUTE_SAMPLEDRATE];
 
     if (rate != JSON_NONE) {
         const struct json_node *node = json_at(reading->document, rate);
@@ -351,7 +390,7 @@ static void read_unsupported(struct reading *reading)
             refuse_attribute(reading, ATTRIBUTE_SAMPLEDRATE, REFUSAL_UNSUPPORTED_ATTRIBUTE,
                              "other than 1 isn't taken: send every event, usage is billed exactly");
     }
-    if (reading->attributes[ATTRIBUTE_DATAREF] != JSON_NONE)
+    if (reading->members.attributes[ATTRIBUTE_DATAREF] != JSON_NONE)
         refuse_attribute(reading, ATTRIBUTE_DATAREF, REFUSAL_UNSUPPORTED_ATTRIBUTE,
                          "isn't followed: send the data inside the event");
 }
@@ -394,7 +433,7 @@ void cloudevents_scan_data(struct json_document *document, struct text text, con
 static void decode_data(struct reading *reading)
 {
     struct json_document *document = reading->document;
-    const struct json_node *node = json_at(document, reading->base64);
+    const struct json_node *node = json_at(document, reading->members.base64);
     uint32_t index = document->count;
     char *bytes = NULL;
     size_t length = 0;
@@ -407,21 +446,22 @@ static void decode_data(struct reading *reading)
         return;
     }
     cloudevents_scan_data(document, text_from(bytes, length), "/data_base64", reading->refusal);
-    reading->data = index;
+    reading->members.data = index;
 }
 
 static void read_data(struct reading *reading)
 {
     const struct json_document *document = reading->document;
 
-    if (reading->base64 != JSON_NONE && json_at(document, reading->base64)->kind == NODE_NULL)
-        reading->base64 = JSON_NONE;
-    if (reading->base64 != JSON_NONE && reading->data != JSON_NONE)
+    if (reading->members.base64 != JSON_NONE &&
+        json_at(document, reading->members.base64)->kind == NODE_NULL)
+        reading->members.base64 = JSON_NONE;
+    if (reading->members.base64 != JSON_NONE && reading->members.data != JSON_NONE)
         refuse(reading->refusal, arena_of(reading), REFUSAL_INVALID_DATA, text_of("/data_base64"),
                "data and data_base64 exclude each other: send one of them");
-    else if (reading->base64 != JSON_NONE)
+    else if (reading->members.base64 != JSON_NONE)
         decode_data(reading);
-    reading->event->data = reading->data;
+    reading->event->data = reading->members.data;
 }
 
 static void read_attributes(struct reading *reading)
@@ -448,8 +488,6 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
         .arena = document->strings,
         .event = &found,
         .refusal = refusal,
-        .data = JSON_NONE,
-        .base64 = JSON_NONE,
     };
 
     if (json_at(document, 0)->kind != NODE_OBJECT) {
@@ -457,9 +495,10 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
                "an event is a JSON object: send one");
         return EVENT_REFUSED;
     }
-    for (enum attribute a = 0; a < ATTRIBUTE_COUNT; a++)
-        reading.attributes[a] = JSON_NONE;
-    take_members(&reading);
+    if (!recall_members(&reading)) {
+        take_members(&reading);
+        remember_members(&reading);
+    }
     read_attributes(&reading);
     read_data(&reading);
     if (refusal->code != REFUSAL_NONE)

@@ -15,6 +15,7 @@ void json_document_init(struct json_document *document, struct arena *nodes_aren
 void json_document_reset(struct json_document *document)
 {
     document->count = 0;
+    document->is_as_shape = false;
 }
 
 bool json_grow(struct json_document *document)

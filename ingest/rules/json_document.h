@@ -48,6 +48,7 @@ struct json_document {
     struct arena *nodes_arena; /* the node array alone: it outlives one event */
     struct arena *strings;     /* decoded strings */
     struct json_shape *shape;  /* of the events so far (json_shape.h); NULL: none is kept */
+    bool is_as_shape;          /* the event has its shape, to the end */
     struct json_node *nodes;
     uint32_t count, room;
 };

@@ -523,10 +523,8 @@ static bool may_follow(const struct scan *scan)
 /* Behind the first value of the text, or behind what of it is as the shape has it. */
 static const char *scan_as_before(struct scan *scan, const char *at)
 {
-    bool is_whole;
-
-    at = json_shape_follow(scan->document, at, scan->end, &is_whole);
-    if (is_whole)
+    at = json_shape_follow(scan->document, at, scan->end);
+    if (scan->document->is_as_shape)
         return at;
     if (scan->document->count == 0)
         return scan_value(scan, at);

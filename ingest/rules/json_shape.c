@@ -86,8 +86,7 @@ static const char *follow_steps(struct json_document *document, const char *at, 
     return at;
 }
 
-const char *json_shape_follow(struct json_document *document, const char *at, const char *end,
-                              bool *is_whole)
+const char *json_shape_follow(struct json_document *document, const char *at, const char *end)
 {
     struct json_shape *shape = document->shape;
     const struct json_step *last = &shape->steps[shape->count];
@@ -98,9 +97,9 @@ const char *json_shape_follow(struct json_document *document, const char *at, co
     fits = shape->count > 0 && document->count == shape->count;
     if (fits && shape->is_whole)
         fits = stands(last, at, end);
-    *is_whole = fits && shape->is_whole;
     shape->misses = fits ? 0 : shape->misses + 1;
-    return *is_whole ? at + last->length : at;
+    document->is_as_shape = fits && shape->is_whole;
+    return document->is_as_shape ? at + last->length : at;
 }
 
 /* --- learning --- */
@@ -176,7 +175,7 @@ void json_shape_learn(struct json_shape *shape, const struct json_document *docu
     size_t position = 0;
 
     shape->misses = 0;
-    shape->is_whole = false;
+    shape->is_whole = shape->has_places = false;
     for (shape->count = 0; shape->count < document->count; shape->count++)
         if (shape->count == JSON_STEPS_MAX ||
             !learn_step(&shape->steps[shape->count], json_at(document, shape->count), text,

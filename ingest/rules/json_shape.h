@@ -20,6 +20,7 @@ enum {
     JSON_STEPS_MAX = 40, /* fewer than make an object large */
     JSON_STEP_BYTES = PLAIN_SAME_BYTES,
     JSON_MISSES_MAX = 2, /* in a row, of events that don't fit */
+    JSON_PLACES_MAX = 16,
 };
 
 /* The way from the value before to this one. */
@@ -34,16 +35,18 @@ struct json_shape {
     struct json_step steps[JSON_STEPS_MAX + 1]; /* one each node, in order */
     uint32_t count;                             /* nodes */
     uint32_t misses;
+    bool has_places;
+    uint32_t places[JSON_PLACES_MAX]; /* nodes that the reader of the event asked for by name */
     bool is_whole; /* steps[count] leads from the last value to the event's end */
 };
 
 /*
  * Scans the text at `at` into the empty document for as long as it goes on as its shape. Returns
- * behind the last node's value, or its bracket; `at` when there is no node. *is_whole: behind all
- * of the event, whose containers are closed. Else those that are open have a wrong length and end.
+ * behind the last node's value, or its bracket; `at` when there is no node. With
+ * document->is_as_shape it is behind all of the event; else containers that are open have a wrong
+ * length and end.
  */
-const char *json_shape_follow(struct json_document *document, const char *at, const char *end,
-                              bool *is_whole);
+const char *json_shape_follow(struct json_document *document, const char *at, const char *end);
 
 /* Takes the shape of the document that was scanned, without any refusal, from all of `text`. */
 void json_shape_learn(struct json_shape *shape, const struct json_document *document,

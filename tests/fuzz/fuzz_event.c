@@ -1,7 +1,9 @@
 /*
  * fuzz_event.c - any bytes as an event, structured and as binary mode's data: it is refused with a
- * code, a sentence and a pointer, or it is admitted, and what is packed of it reads back.
+ * code, a sentence and a pointer, or it is admitted, and what is packed of it reads back. What is
+ * remembered of an event doesn't change how the same one is read again.
  */
+#include "ingest/rules/json_shape.h"
 #include "ingest/rules/pack.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -83,6 +85,36 @@ static void weigh(struct bench *bench, int r, const struct event *event, struct 
     pack_settle(bench->pack, admitted.subscription->partition);
 }
 
+static void compare(const struct event *a, const struct event *b)
+{
+    assert(text_equal(a->id, b->id) && text_equal(a->source, b->source));
+    assert(text_equal(a->type, b->type) && text_equal(a->subject, b->subject));
+    assert(text_equal(a->subscription, b->subscription) && a->data == b->data);
+    assert(a->time_is_absent == b->time_is_absent && a->has_sequence == b->has_sequence);
+    assert(a->time_is_absent || a->time.ns == b->time.ns);
+}
+
+/* The same event, until its shape is learned and all of it is remembered. */
+static void read_again(struct bench *bench, struct text text, int r, const struct event *event,
+                       const struct refusal *refusal)
+{
+    struct json_shape shape = {.count = 0};
+
+    bench->document.shape = &shape;
+    for (size_t i = 0; i < JSON_MISSES_MAX + 2; i++) {
+        struct refusal again = {.code = REFUSAL_NONE};
+        struct event found;
+        size_t position = 0;
+
+        assert(event_from_json(&bench->document, text, &position, &found, &again) == r);
+        assert(again.code == refusal->code);
+        assert(r == 0 || text_equal(again.pointer, refusal->pointer));
+        if (r == 0)
+            compare(&found, event);
+    }
+    bench->document.shape = NULL;
+}
+
 static void as_structured(struct bench *bench, struct text text)
 {
     struct refusal refusal = {.code = REFUSAL_NONE};
@@ -91,6 +123,10 @@ static void as_structured(struct bench *bench, struct text text)
     int r = event_from_json(&bench->document, text, &position, &event, &refusal);
 
     weigh(bench, r, &event, &refusal);
+    refusal.code = REFUSAL_NONE;
+    position = 0;
+    r = event_from_json(&bench->document, text, &position, &event, &refusal);
+    read_again(bench, text, r, &event, &refusal);
 }
 
 static void as_binary(struct bench *bench, struct text text)

@@ -30,7 +30,7 @@ struct catalog *given_catalog(const char *const records[][2], size_t count,
                               struct admission *admission);
 
 /* Asserts that the event is refused with this code at this pointer, and that the detail is a
- * sentence. */
+ * sentence, the first time and when it comes again and again. */
 void expect_refused(const char *json, enum refusal_code code, const char *pointer);
-/* Asserts that the attribute rules let the event through. */
+/* Asserts that the attribute rules let the event through, each time. */
 void expect_read(const char *json);

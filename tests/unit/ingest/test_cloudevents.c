@@ -1,4 +1,5 @@
 #include "ingest/rules/cloudevents.h"
+#include "ingest/rules/json_shape.h"
 #include "tests/unit/ingest/given.h"
 
 #include <criterion/criterion.h>
@@ -231,6 +232,74 @@ Test(cloudevents, extensions_are_strings_booleans_or_32_bit_integers_and_ignored
     expect_refused(with("\"i\":1.5"), REFUSAL_INVALID_ATTRIBUTE, "/i");
     expect_refused(with("\"o\":{\"a\":1}"), REFUSAL_INVALID_ATTRIBUTE, "/o");
     expect_refused(with("\"o\":[]"), REFUSAL_INVALID_ATTRIBUTE, "/o");
+}
+
+Test(cloudevents, attributes_are_found_where_the_event_before_had_them)
+{
+    struct json_shape shape = {.count = 0};
+    struct given given;
+
+    given_init(&given);
+    given.document.shape = &shape;
+    for (size_t i = 0; i < JSON_MISSES_MAX + 1; i++)
+        cr_assert_eq(given_event(&given, HEAD ",\"subject\":\"a\",\"time\":null,\"data\":1}"), 0);
+    cr_assert(shape.has_places);
+    cr_assert_eq(given_event(&given, HEAD ",\"subject\":\"b\",\"time\":null,\"data\":2}"), 0);
+
+    cr_assert(text_is(given.event.id, "1"));
+    cr_assert(text_is(given.event.source, "/g"));
+    cr_assert(text_is(given.event.type, "api"));
+    cr_assert(text_is(given.event.subject, "b"));
+    cr_assert(given.event.time_is_absent);
+    cr_assert(text_is(json_text(json_at(&given.document, given.event.data)), "2"));
+    given_deinit(&given);
+}
+
+Test(cloudevents, an_event_of_another_shape_has_its_own_attributes)
+{
+    static const char *const other =
+        "{\"id\":\"2\",\"type\":\"t\",\"source\":\"/h\",\"specversion\":\"1.0\"}";
+    struct event_binary binary = {.attributes =
+                                      (struct event_attribute[]){
+                                          {{"id", 2}, {"3", 1}},
+                                          {{"source", 6}, {"/i", 2}},
+                                          {{"type", 4}, {"u", 1}},
+                                          {{"specversion", 11}, {"1.0", 3}},
+                                      },
+                                  .count = 4};
+    struct json_shape shape = {.count = 0};
+    struct given given;
+
+    given_init(&given);
+    given.document.shape = &shape;
+    for (size_t i = 0; i < JSON_MISSES_MAX + 1; i++)
+        cr_assert_eq(given_event(&given, HEAD "}"), 0);
+    for (size_t i = 0; i < JSON_MISSES_MAX + 2; i++) {
+        cr_assert_eq(given_event(&given, other), 0);
+        cr_assert(text_is(given.event.id, "2"));
+        cr_assert(text_is(given.event.source, "/h"));
+    }
+
+    cr_assert_eq(event_from_binary(&given.document, &binary, &given.event, &given.refusal), 0);
+    cr_assert(text_is(given.event.id, "3"));
+    cr_assert(text_is(given.event.source, "/i"));
+    given_deinit(&given);
+}
+
+Test(cloudevents, an_extension_is_looked_at_in_each_event)
+{
+    struct json_shape shape = {.count = 0};
+    struct given given;
+
+    given_init(&given);
+    given.document.shape = &shape;
+    for (size_t i = 0; i < JSON_MISSES_MAX + 2; i++)
+        cr_assert_eq(given_event(&given, with("\"more\":1")), 0);
+    cr_assert(shape.is_whole);
+
+    cr_assert_eq(given_event(&given, with("\"more\":2147483648")), EVENT_REFUSED);
+    cr_assert_eq(given_event(&given, with("\"more\":1")), 0);
+    given_deinit(&given);
 }
 
 Test(cloudevents, a_sampledrate_other_than_1_and_dataref_are_unsupported)
