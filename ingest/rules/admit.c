@@ -282,7 +282,7 @@ static void take_value(struct weighing *weighing, const struct catalog_meter *me
 
     if (meter->aggregation == AGGREGATION_COUNT)
         return;
-    value = event_value_at(weighing->event, place);
+    event_value_at(weighing->event, place, &value);
     if (value.kind == VALUE_MISSING)
         refuse_value(weighing, meter, REFUSAL_MISSING_VALUE, "is missing or null: send it");
     else if (meter->aggregation == AGGREGATION_UNIQUE_COUNT)
@@ -304,10 +304,11 @@ static void refuse_dimension(struct weighing *weighing, const struct catalog_dim
 static struct text take_dimension(struct weighing *weighing,
                                   const struct catalog_dimension *dimension, uint32_t place)
 {
-    struct event_value value = event_value_at(weighing->event, place);
+    struct event_value value;
     struct text text;
     int outcome;
 
+    event_value_at(weighing->event, place, &value);
     if (value.kind == VALUE_MISSING)
         return text_of(NULL);
     if (value.kind == VALUE_STRING && value.is.text.length <= EVENT_TEXT_BYTES_MAX)

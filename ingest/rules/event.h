@@ -124,8 +124,10 @@ uint32_t event_place(const struct event *event, const struct catalog_path *path)
 #define EVENT_CONTAINER (JSON_NONE - 1)
 /* Whether it leads to this node: a JSON event is asked that cheaply. False: it may still do. */
 bool event_is_place(const struct event *event, const struct catalog_path *path, uint32_t guess);
-/* What stands at the place. Inline, as weighing asks a few times an event. */
-static inline struct event_value event_value_at(const struct event *event, uint32_t place)
+/* What stands at the place. Inline, as weighing asks a few times an event; where it is wanted, as a
+ * value that is passed in pieces and copied as a whole waits for the pieces. */
+static inline void event_value_at(const struct event *event, uint32_t place,
+                                  struct event_value *value)
 {
     static const uint8_t kinds[] = {
         [NODE_NULL] = VALUE_MISSING,     [NODE_FALSE] = VALUE_FALSE,
@@ -133,28 +135,26 @@ static inline struct event_value event_value_at(const struct event *event, uint3
         [NODE_STRING] = VALUE_STRING,    [NODE_ARRAY] = VALUE_CONTAINER,
         [NODE_OBJECT] = VALUE_CONTAINER,
     };
-    struct event_value value = {.kind = VALUE_MISSING};
 
     if (place == EVENT_CONTAINER) {
-        value.kind = VALUE_CONTAINER;
+        value->kind = VALUE_CONTAINER;
     } else if (place == JSON_NONE) {
-        return value;
+        value->kind = VALUE_MISSING;
     } else if (event->gateway) {
         const struct gateway_value *property = &event->gateway->properties[place];
 
-        value.kind = (enum value_kind)property->kind;
-        value.scale = property->scale;
-        if (value.kind == VALUE_STRING)
-            value.is.text = property->is.text;
+        value->kind = (enum value_kind)property->kind;
+        value->scale = property->scale;
+        if (value->kind == VALUE_STRING)
+            value->is.text = property->is.text;
         else
-            value.is.mantissa = property->is.mantissa;
+            value->is.mantissa = property->is.mantissa;
     } else {
         const struct json_node *node = json_at(event->document, place);
 
-        value.kind = (enum value_kind)kinds[node->kind];
-        value.is.text = (struct text){node->is.at, node->length};
+        value->kind = (enum value_kind)kinds[node->kind];
+        value->is.text = (struct text){node->is.at, node->length};
     }
-    return value;
 }
 /* "/data/total" */
 struct text event_property_pointer(const struct catalog_path *path, struct arena *arena);

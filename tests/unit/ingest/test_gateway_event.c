@@ -33,10 +33,11 @@ TestSuite(gateway_event, .init = setup, .fini = teardown);
 static void expect_same_property(const struct catalog_path *path)
 {
     const struct event *a = &json_form.event, *b = &gateway_form.event;
-    struct event_value x = event_value_at(a, event_place(a, path));
-    struct event_value y = event_value_at(b, event_place(b, path));
     struct decimal number = {0}, same = {0};
+    struct event_value x = {0}, y = {0};
 
+    event_value_at(a, event_place(a, path), &x);
+    event_value_at(b, event_place(b, path), &y);
     if (y.kind == VALUE_DECIMAL) {
         cr_assert_eq(x.kind, VALUE_NUMBER);
         cr_assert_eq(decimal_parse_json(x.is.text, &number),
