@@ -30,15 +30,18 @@ struct weighing {
     const struct event_places *places;
     struct instant time; /* the event's, or the arrival */
     struct instant arrival;
+    bool is_numbered;
+    const struct catalog_subscription *subscription;
 };
 
 /* --- 0: its number --- */
 
-static void take_sequence(struct weighing *weighing, struct usage_event *event)
+static void check_sequence(struct weighing *weighing)
 {
     const struct event *given = weighing->event;
 
-    if (!catalog_is_numbered(weighing->admission->catalog, given->source))
+    weighing->is_numbered = catalog_is_numbered(weighing->admission->catalog, given->source);
+    if (!weighing->is_numbered)
         return;
     if (given->sequence_is_faulty)
         refuse(weighing->refusal, weighing->arena, REFUSAL_INVALID_ATTRIBUTE, text_of("/sequence"),
@@ -48,8 +51,6 @@ static void take_sequence(struct weighing *weighing, struct usage_event *event)
         refuse(weighing->refusal, weighing->arena, REFUSAL_MISSING_ATTRIBUTE, text_of("/sequence"),
                "sequence is missing: the source is declared numbered, so send the number that it "
                "gave this event alone");
-    event->flags |= USAGE_NUMBERED;
-    event->sequence = given->sequence;
 }
 
 /* --- 1, 2: whose it is --- */
@@ -432,28 +433,24 @@ static void take_parts(struct weighing *weighing, struct content *taken)
     taken->count = count;
 }
 
-/* Writes down what was taken, and hashes it; false when the arena is full. Bytes that were just
- * stored in pieces can't be loaded as wider ones yet: the payload, written first, is hashed last.
- */
-static bool write_down(struct weighing *weighing, const struct content *taken,
-                       struct admitted *found)
+static uint8_t flags_of(const struct weighing *weighing)
+{
+    return (uint8_t)((weighing->event->time_is_absent ? USAGE_TIME_ABSENT : 0) |
+                     (weighing->is_numbered ? USAGE_NUMBERED : 0));
+}
+
+/* Of the event whose payload was written just before: bytes that were just stored in pieces can't
+ * be loaded as wider ones yet, so what was written first is hashed last. */
+static void take_fingerprint(const struct weighing *weighing, struct text payload,
+                             struct fingerprint *fingerprint)
 {
     const struct fingerprint_key *key = &weighing->admission->key;
-    bool is_numbered = found->event.flags & USAGE_NUMBERED;
-    struct text subscription = is_numbered ? text_of(NULL) : found->subscription->id;
+    struct text subscription = weighing->is_numbered ? text_of(NULL) : weighing->subscription->id;
     uint8_t bytes[CONTENT_IDENTITY_MAX];
-    struct text payload = content_write(taken, weighing->arena);
-    struct text identity;
+    struct text identity = content_write_identity(weighing->event, subscription, bytes);
 
-    if (text_is_absent(payload))
-        return false;
-    identity = content_write_identity(weighing->event, subscription, bytes);
-    fingerprint_identity(key, identity, found->event.fingerprint.identity);
-    if (!is_numbered)
-        found->event.fingerprint.payload = fingerprint_payload(key, payload);
-    found->parts = taken->parts;
-    found->part_count = taken->count;
-    return true;
+    fingerprint_identity(key, identity, fingerprint->identity);
+    fingerprint->payload = weighing->is_numbered ? 0 : fingerprint_payload(key, payload);
 }
 
 static int no_room(struct weighing *weighing)
@@ -461,6 +458,26 @@ static int no_room(struct weighing *weighing)
     refuse(weighing->refusal, weighing->arena, REFUSAL_TOO_LONG, text_of(""),
            "the event needs more memory than one may: send it in a smaller batch");
     return EVENT_REFUSED;
+}
+
+/* Writes down what was taken; EVENT_REFUSED when the arena is full. */
+static int write_down(struct weighing *weighing, int64_t arrival_ms, const struct content *taken,
+                      struct admitted *admitted)
+{
+    const struct event *event = weighing->event;
+    struct text payload = content_write(taken, weighing->arena);
+
+    if (text_is_absent(payload))
+        return no_room(weighing);
+    admitted->subscription = weighing->subscription;
+    take_fingerprint(weighing, payload, &admitted->event.fingerprint);
+    admitted->event.time = weighing->time;
+    admitted->event.arrival_ms = arrival_ms;
+    admitted->event.sequence = weighing->is_numbered ? event->sequence : 0;
+    admitted->event.flags = flags_of(weighing);
+    admitted->parts = taken->parts;
+    admitted->part_count = taken->count;
+    return 0;
 }
 
 int admit(const struct admission *admission, const struct event *event, int64_t arrival_ms,
@@ -477,24 +494,19 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
         .time = event->time_is_absent ? arrival : event->time,
         .arrival = arrival,
     };
-    struct admitted found = {
-        .event = {.time = weighing.time,
-                  .arrival_ms = arrival_ms,
-                  .flags = event->time_is_absent ? USAGE_TIME_ABSENT : 0},
-    };
     struct content taken;
 
     own.are_known = false;
     if (!event->gateway || !places->are_known)
         find_places(admission->catalog, event, places);
-    take_sequence(&weighing, &found.event);
+    check_sequence(&weighing);
     if (places->meter_count == 0) {
         refuse(refusal, arena, REFUSAL_UNKNOWN_TYPE, text_of("/type"),
                "no meter of this bucket has this eventType: correct the type, or apply a meter to "
                "the catalog first");
         return EVENT_REFUSED;
     }
-    found.subscription = subscription_of(&weighing);
+    weighing.subscription = subscription_of(&weighing);
     check_future(&weighing);
     taken.event = event;
     if (!make_room(&weighing, &taken))
@@ -502,8 +514,5 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     take_parts(&weighing, &taken);
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;
-    if (!write_down(&weighing, &taken, &found))
-        return no_room(&weighing);
-    *admitted = found;
-    return 0;
+    return write_down(&weighing, arrival_ms, &taken, admitted);
 }
