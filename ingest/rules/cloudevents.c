@@ -311,9 +311,30 @@ static void read_specversion(struct reading *reading)
                          "isn't \"1.0\": send CloudEvents 1.0");
 }
 
+/* Whether it is the last one of the events so far that was well-formed. */
+static bool is_known_source(const struct json_shape *shape, struct text text)
+{
+    return shape && text.length == shape->source_length &&
+           memcmp(text.at, shape->source, text.length) == 0;
+}
+
+static void remember_source(struct json_shape *shape, struct text text)
+{
+    if (!shape || text.length > sizeof(shape->source))
+        return;
+    memcpy(shape->source, text.at, text.length);
+    shape->source_length = (uint32_t)text.length;
+}
+
 static void check_source(struct reading *reading, struct text text)
 {
-    if (!text_is_absent(text) && !uri_is_reference(text))
+    struct json_shape *shape = reading->document ? reading->document->shape : NULL;
+
+    if (text_is_absent(text) || is_known_source(shape, text))
+        return;
+    if (uri_is_reference(text))
+        remember_source(shape, text);
+    else
         refuse_attribute(reading, ATTRIBUTE_SOURCE, REFUSAL_INVALID_ATTRIBUTE,
                          "isn't a URI reference: percent-encode what a URI can't hold");
 }

@@ -21,6 +21,7 @@ enum {
     JSON_STEP_BYTES = PLAIN_SAME_BYTES,
     JSON_MISSES_MAX = 2, /* in a row, of events that don't fit */
     JSON_PLACES_MAX = 16,
+    JSON_SOURCE_MAX = 64, /* bytes; a longer one is checked each time */
 };
 
 /* The way from the value before to this one. */
@@ -35,9 +36,14 @@ struct json_shape {
     struct json_step steps[JSON_STEPS_MAX + 1]; /* one each node, in order */
     uint32_t count;                             /* nodes */
     uint32_t misses;
-    bool has_places;
-    uint32_t places[JSON_PLACES_MAX]; /* nodes that the reader of the event asked for by name */
     bool is_whole; /* steps[count] leads from the last value to the event's end */
+
+    /* What the reader of the events left for the next one: where it found what it asks for by name,
+     * forgotten with the steps; and the last source that was a URI reference. */
+    bool has_places;
+    uint32_t places[JSON_PLACES_MAX];
+    uint32_t source_length;
+    char source[JSON_SOURCE_MAX];
 };
 
 /*

@@ -234,6 +234,29 @@ Test(cloudevents, extensions_are_strings_booleans_or_32_bit_integers_and_ignored
     expect_refused(with("\"o\":[]"), REFUSAL_INVALID_ATTRIBUTE, "/o");
 }
 
+Test(cloudevents, a_source_is_checked_unless_it_is_the_last_one_that_passed)
+{
+    static const char form[] =
+        "{\"specversion\":\"1.0\",\"id\":\"1\",\"type\":\"t\",\"source\":\"%s\"}";
+    static const struct {
+        const char *source;
+        bool passes;
+    } rows[] = {{"/gate/a", true},  {"/gate/a", true},  {"/gate/b", true}, {"/gate/%", false},
+                {"/gate/%", false}, {"/gate/b", true},  {"/gate/", true},  {"/gate", true},
+                {"/gate/|", false}, {"/gate/b/", true}, {"/a%41", true},   {"/a%4", false}};
+    struct json_shape shape = {.count = 0};
+    struct given given;
+
+    given_init(&given);
+    given.document.shape = &shape;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(json, sizeof(json), form, rows[i].source);
+        cr_assert_eq(given_event(&given, json), rows[i].passes ? 0 : EVENT_REFUSED, "%s",
+                     rows[i].source);
+    }
+    given_deinit(&given);
+}
+
 Test(cloudevents, attributes_are_found_where_the_event_before_had_them)
 {
     struct json_shape shape = {.count = 0};
