@@ -154,6 +154,7 @@ struct usage_batch {                             /* a checked view of a message 
     const uint8_t *events, *sequences, *entries; /* sequences: NULL when no event has one */
     size_t event_count, entry_count, series_count;
     int64_t arrival_ms;
+    size_t entry_size;
     bool is_wide;
     /* The reader's, until its next usage_decode: */
     const struct usage_series *series;

@@ -120,6 +120,7 @@ static const char *find_parts(struct text message, struct usage_batch *batch)
     batch->entry_count = wire_load_u16(at + USAGE_HEADER_ENTRY_COUNT);
     batch->arrival_ms = wire_load_i64(at + USAGE_HEADER_ARRIVAL);
     batch->is_wide = parts & USAGE_PARTS_WIDE;
+    batch->entry_size = batch->is_wide ? USAGE_ENTRY_WIDE : USAGE_ENTRY_NARROW;
     if (batch->event_count == 0)
         return "a usage batch without events";
     if (batch->event_count > USAGE_EVENTS_MAX || batch->entry_count > USAGE_ENTRIES_MAX ||

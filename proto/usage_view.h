@@ -33,7 +33,7 @@ static inline void usage_view_event(const struct usage_batch *batch, size_t inde
 
 static inline const uint8_t *usage_view_entry(const struct usage_batch *batch, size_t index)
 {
-    return batch->entries + index * (batch->is_wide ? USAGE_ENTRY_WIDE : USAGE_ENTRY_NARROW);
+    return batch->entries + index * batch->entry_size;
 }
 
 /* The number of an entry's series; `index` < entry_count, as below. */
