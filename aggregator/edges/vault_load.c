@@ -75,9 +75,10 @@ static int load_account(struct load *load, struct text key, struct text value, v
         !sealed_open(key, value, &name) || !account_name_decode(name, &subscription) ||
         ledger_take(ledger, subscription) != number)
         return damaged(load, "the name of a row of the ledger is damaged or missing");
-    ledger->accounts[number].is_misplaced =
-        !text_is_absent(subscription) &&
-        partition_of(subscription, load->tally->partitions) != load->tally->partition;
+    ledger_set_misplaced(ledger, number,
+                         !text_is_absent(subscription) &&
+                             partition_of(subscription, load->tally->partitions) !=
+                                 load->tally->partition);
     *sum += digest_name(DIGEST_ACCOUNT, number, subscription);
     return 0;
 }

@@ -134,7 +134,7 @@ static void look_series_up(struct tally *tally, const struct usage_batch *batch)
         if (known->ids[i] == INDEX_NONE)
             continue;
         known->accounts[i] = tally->series.series[known->ids[i]].account;
-        __builtin_prefetch(&tally->ledger.accounts[known->accounts[i]], 1);
+        __builtin_prefetch(&tally->ledger.counted[known->accounts[i]], 1);
     }
 }
 
@@ -148,8 +148,8 @@ static uint32_t account_of(struct tally *tally, const struct usage_batch *batch,
     *account = ledger_find(&tally->ledger, subscription);
     if (*account == INDEX_NONE) {
         *account = ledger_take(&tally->ledger, subscription);
-        tally->ledger.accounts[*account].is_misplaced =
-            partition_of(subscription, tally->partitions) != tally->partition;
+        ledger_set_misplaced(&tally->ledger, *account,
+                             partition_of(subscription, tally->partitions) != tally->partition);
     }
     return *account;
 }
@@ -307,7 +307,7 @@ static enum event_verdict judge(struct tally *tally, const struct usage_batch *b
     uint128 gross;
     bool fits;
 
-    if (tally->ledger.accounts[account].is_misplaced)
+    if (ledger_is_misplaced(&tally->ledger, account))
         return EVENT_MISPLACED;
     if (is_late(tally, ahead))
         return EVENT_LATE;
@@ -335,7 +335,6 @@ static void count_event(struct tally *tally, const struct usage_batch *batch,
                                                 [EVENT_MISPLACED] = ASIDE_MISPLACED,
                                                 [EVENT_OVERFLOW] = ASIDE_OVERFLOW};
     static const struct account_counts counts[] = {
-        [EVENT_COUNTED] = {.accepted = 1, .counted = 1},
         [EVENT_DUPLICATE] = {.accepted = 1, .duplicate = 1},
         [EVENT_CONFLICT] = {.accepted = 1, .duplicate = 1, .conflict = 1},
         [EVENT_LATE] = {.accepted = 1, .late = 1},
@@ -346,6 +345,10 @@ static void count_event(struct tally *tally, const struct usage_batch *batch,
 
     arrive(tally, ahead->event.arrival_ms);
     verdict = judge(tally, batch, ahead, account);
+    if (verdict == EVENT_COUNTED) {
+        ledger_add_counted(&tally->ledger, account);
+        return;
+    }
     ledger_add(&tally->ledger, account, &counts[verdict]);
     if (verdict > EVENT_DUPLICATE)
         asides[(*aside_count)++] =

@@ -11,7 +11,6 @@
 
 enum { LEDGER_FIRST_ROOM = 64, KEY_NOBODY = 0, KEY_SUBSCRIPTION = 1, COLUMN_HEAD = 9 };
 
-_Static_assert(sizeof(struct account) == 64, "a cache line");
 _Static_assert(LEDGER_COLUMNS * 8 == sizeof(struct account_counts), "columns are fields");
 
 void ledger_deinit(struct ledger *ledger)
@@ -19,6 +18,8 @@ void ledger_deinit(struct ledger *ledger)
     for (uint32_t i = 0; i < ledger->count; i++)
         free((char *)(uintptr_t)ledger->names[i].at);
     pages_free(ledger->accounts, ledger->room * sizeof(*ledger->accounts));
+    pages_free(ledger->counted, ledger->room * sizeof(*ledger->counted));
+    free(ledger->misplaced);
     free(ledger->names);
     free(ledger->dirty.counts);
     free(ledger->dirty.cuts);
@@ -54,19 +55,30 @@ static uint64_t *widened(uint64_t *words, uint32_t count, uint32_t room)
     return words;
 }
 
+/* Rows in larger room; those behind them are zero. */
+static void *moved(void *rows, size_t size, uint32_t count, uint32_t old_room, uint32_t room)
+{
+    void *larger = pages_new(room * size);
+
+    if (count)
+        memcpy(larger, rows, count * size);
+    pages_free(rows, old_room * size);
+    return larger;
+}
+
 static void widen(struct ledger *ledger)
 {
     uint32_t room = ledger->room ? ledger->room * 2 : LEDGER_FIRST_ROOM;
-    uint32_t words = (room / LEDGER_ROWS + 63) / 64;
-    struct account *accounts = pages_new(room * sizeof(*accounts));
+    uint32_t blocks = room / LEDGER_ROWS, words = (blocks + 63) / 64;
 
     ledger->names = realloc(ledger->names, room * sizeof(*ledger->names));
     if (!ledger->names)
         abort();
-    if (ledger->count)
-        memcpy(accounts, ledger->accounts, ledger->count * sizeof(*accounts));
-    pages_free(ledger->accounts, ledger->room * sizeof(*ledger->accounts));
-    ledger->accounts = accounts;
+    ledger->accounts =
+        moved(ledger->accounts, sizeof(*ledger->accounts), ledger->count, ledger->room, room);
+    ledger->counted =
+        moved(ledger->counted, sizeof(*ledger->counted), ledger->count, ledger->room, room);
+    ledger->misplaced = widened(ledger->misplaced, ledger->room / 64, room / 64);
     ledger->room = room;
     ledger->dirty.counts = widened(ledger->dirty.counts, ledger->dirty.words, words);
     ledger->dirty.cuts = widened(ledger->dirty.cuts, ledger->dirty.words, words);
@@ -99,14 +111,60 @@ uint32_t ledger_take(struct ledger *ledger, struct text subscription)
     return number;
 }
 
+void ledger_set_misplaced(struct ledger *ledger, uint32_t number, bool is_misplaced)
+{
+    uint64_t bit = UINT64_C(1) << number % 64;
+
+    if (is_misplaced)
+        ledger->misplaced[number / 64] |= bit;
+    else
+        ledger->misplaced[number / 64] &= ~bit;
+}
+
+struct account_counts ledger_counts(const struct ledger *ledger, uint32_t number)
+{
+    struct account_counts counts = ledger->accounts[number].counts;
+
+    counts.accepted += ledger->counted[number];
+    counts.counted += ledger->counted[number];
+    return counts;
+}
+
+void ledger_add(struct ledger *ledger, uint32_t number, const struct account_counts *more)
+{
+    mark(ledger->dirty.counts, number);
+    account_counts_add(&ledger->accounts[number].counts, more);
+    account_counts_add(&ledger->sum, more);
+}
+
 void ledger_set_cuts(struct ledger *ledger, uint32_t number, uint64_t cuts)
 {
     mark(ledger->dirty.cuts, number);
     ledger->accounts[number].cuts = cuts;
 }
 
+static size_t rows_of(const struct ledger *ledger, uint32_t block)
+{
+    size_t left = ledger->count - (size_t)block * LEDGER_ROWS;
+
+    return left < LEDGER_ROWS ? left : LEDGER_ROWS;
+}
+
+static void settle_block(struct ledger *ledger, uint32_t block)
+{
+    uint32_t first = block * LEDGER_ROWS;
+
+    for (uint32_t i = first; i < first + rows_of(ledger, block); i++) {
+        ledger->accounts[i].counts = ledger_counts(ledger, i);
+        ledger->counted[i] = 0;
+    }
+}
+
 void ledger_committed(struct ledger *ledger)
 {
+    for (uint32_t block = ledger_next_dirty(ledger, ledger->dirty.counts, 0); block != UINT32_MAX;
+         block = ledger_next_dirty(ledger, ledger->dirty.counts, block + 1))
+        settle_block(ledger, block);
     if (ledger->dirty.words) {
         memset(ledger->dirty.counts, 0, ledger->dirty.words * sizeof(uint64_t));
         memset(ledger->dirty.cuts, 0, ledger->dirty.words * sizeof(uint64_t));
@@ -155,11 +213,11 @@ bool account_name_decode(struct text name, struct text *subscription)
     return true;
 }
 
-static uint64_t field(const struct account *account, size_t column)
+static uint64_t field(const struct account_counts *counts, size_t column)
 {
     uint64_t number;
 
-    memcpy(&number, (const uint8_t *)account + column * 8, sizeof(number));
+    memcpy(&number, (const uint8_t *)counts + column * 8, sizeof(number));
     return number;
 }
 
@@ -169,8 +227,8 @@ static uint8_t bytes_of(uint64_t number)
 }
 
 /* Writes the column's head and numbers; each store writes a word, what follows overwrites it. */
-static uint8_t *put_column(const struct account *rows, size_t count, size_t column, uint8_t *head,
-                           uint8_t *at)
+static uint8_t *put_column(const struct account_counts *rows, size_t count, size_t column,
+                           uint8_t *head, uint8_t *at)
 {
     uint64_t least = UINT64_MAX, most = 0;
     uint8_t width;
@@ -192,15 +250,16 @@ static uint8_t *put_column(const struct account *rows, size_t count, size_t colu
 size_t ledger_encode(const struct ledger *ledger, uint32_t block, struct text key,
                      uint8_t bytes[LEDGER_BYTES_MAX], uint128 *sum)
 {
-    const struct account *rows = &ledger->accounts[(size_t)block * LEDGER_ROWS];
-    size_t count = ledger->count - (size_t)block * LEDGER_ROWS;
+    struct account_counts rows[LEDGER_ROWS];
+    size_t count = rows_of(ledger, block);
     uint8_t *at = bytes + 1 + LEDGER_COLUMNS * COLUMN_HEAD;
 
-    assert(count > 0);
-    count = count < LEDGER_ROWS ? count : LEDGER_ROWS;
+    assert(count > 0 && count <= LEDGER_ROWS);
     bytes[0] = (uint8_t)count;
-    for (size_t i = 0; i < count; i++)
-        assert(account_balances(&rows[i].counts));
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = ledger_counts(ledger, block * LEDGER_ROWS + (uint32_t)i);
+        assert(account_balances(&rows[i]));
+    }
     for (size_t column = 0; column < LEDGER_COLUMNS; column++)
         at = put_column(rows, count, column, bytes + 1 + column * COLUMN_HEAD, at);
     return block_seal(key, bytes, (size_t)(at - bytes), sum);

@@ -22,15 +22,18 @@ struct account_counts {
     uint64_t accepted, counted, duplicate, conflict, rejected, late;
 };
 
-struct account { /* a cache line: one is touched with each event */
+struct account {
     struct account_counts counts;
-    uint64_t cuts;         /* hash of the cuts that it was published on; 0: never */
-    uint64_t is_misplaced; /* the subscription belongs to another partition */
+    uint64_t cuts; /* hash of the cuts that it was published on; 0: never */
 };
 
 struct ledger {
-    struct account *accounts;
-    struct text *names; /* absent: of what can't be decoded */
+    struct account *accounts; /* their counts: see ledger_counts */
+    /* Nearly all events are counted. Those since the last commit are so here, where many rows lie
+     * in a cache line, and in `accounts` from then on. */
+    uint32_t *counted;
+    uint64_t *misplaced; /* a bit a row: the subscription belongs to another partition */
+    struct text *names;  /* absent: of what can't be decoded */
     uint32_t count, room;
     uint32_t committed_count; /* of them are in the store */
     struct account_counts sum, committed_sum;
@@ -56,15 +59,24 @@ void ledger_deinit(struct ledger *ledger);
 /* The number of the subscription's row, made when it isn't there. */
 uint32_t ledger_take(struct ledger *ledger, struct text subscription);
 uint32_t ledger_find(const struct ledger *ledger, struct text subscription); /* or INDEX_NONE */
+struct account_counts ledger_counts(const struct ledger *ledger, uint32_t number);
+void ledger_set_misplaced(struct ledger *ledger, uint32_t number, bool is_misplaced);
+static inline bool ledger_is_misplaced(const struct ledger *ledger, uint32_t number)
+{
+    return ledger->misplaced[number / 64] >> number % 64 & 1;
+}
+
 /* Adds to the counts of a row. */
-static inline void ledger_add(struct ledger *ledger, uint32_t number,
-                              const struct account_counts *more)
+void ledger_add(struct ledger *ledger, uint32_t number, const struct account_counts *more);
+/* Adds an event that was counted. */
+static inline void ledger_add_counted(struct ledger *ledger, uint32_t number)
 {
     uint32_t block = number / LEDGER_ROWS;
 
     ledger->dirty.counts[block / 64] |= UINT64_C(1) << block % 64;
-    account_counts_add(&ledger->accounts[number].counts, more);
-    account_counts_add(&ledger->sum, more);
+    ledger->counted[number]++; /* there are fewer than 2^32 events between two commits */
+    ledger->sum.accepted++;
+    ledger->sum.counted++;
 }
 
 void ledger_set_cuts(struct ledger *ledger, uint32_t number, uint64_t cuts);

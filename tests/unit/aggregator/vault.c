@@ -133,9 +133,11 @@ static void expect_ledger(const struct model *model, const struct tally *tally)
     for (size_t i = 0; i < model->account_count; i++) {
         const struct model_account *expected = &model->accounts[i];
         uint32_t number = ledger_find(&tally->ledger, text_of(expected->subscription));
+        struct account_counts counts;
 
         cr_assert_neq(number, INDEX_NONE);
-        expect_counts(&tally->ledger.accounts[number].counts, &expected->counts);
+        counts = ledger_counts(&tally->ledger, number);
+        expect_counts(&counts, &expected->counts);
         cr_assert(account_balances(&expected->counts));
     }
 }
