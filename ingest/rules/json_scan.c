@@ -558,7 +558,7 @@ int json_scan(struct json_document *document, struct text text, size_t *position
         at = scan_rest(&scan, at);
     if (!at)
         return scan.outcome;
-    if (is_guessed && scan.outcome == 0 && document->shape->misses >= JSON_MISSES_MAX)
+    if (is_guessed && scan.outcome == 0 && json_shape_is_stale(document->shape))
         json_shape_learn(document->shape, document,
                          text_from(text.at + *position, (size_t)(at - text.at) - *position));
     *position = (size_t)(at - scan.start);

@@ -97,6 +97,7 @@ const char *json_shape_follow(struct json_document *document, const char *at, co
     fits = shape->count > 0 && document->count == shape->count;
     if (fits && shape->is_whole)
         fits = stands(last, at, end);
+    shape->fits += fits;
     shape->misses = fits ? 0 : shape->misses + 1;
     document->is_as_shape = fits && shape->is_whole;
     return document->is_as_shape ? at + last->length : at;
@@ -169,13 +170,24 @@ static bool learn_step(struct json_step *step, const struct json_node *node, str
     return true;
 }
 
+/* Where producers take turns at each event, a shape is learned in vain more often than not: then
+ * ever fewer are, until one has been worth it. */
+static void forget(struct json_shape *shape)
+{
+    if (shape->count == 0 || shape->fits >= JSON_FITS_WORTH)
+        shape->patience = JSON_PATIENCE_LEAST;
+    else if (shape->patience < JSON_PATIENCE_MAX)
+        shape->patience *= 2;
+    shape->fits = shape->misses = 0;
+    shape->is_whole = shape->has_places = false;
+}
+
 void json_shape_learn(struct json_shape *shape, const struct json_document *document,
                       struct text text)
 {
     size_t position = 0;
 
-    shape->misses = 0;
-    shape->is_whole = shape->has_places = false;
+    forget(shape);
     for (shape->count = 0; shape->count < document->count; shape->count++)
         if (shape->count == JSON_STEPS_MAX ||
             !learn_step(&shape->steps[shape->count], json_at(document, shape->count), text,

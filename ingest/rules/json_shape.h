@@ -19,7 +19,9 @@
 enum {
     JSON_STEPS_MAX = 40, /* fewer than make an object large */
     JSON_STEP_BYTES = PLAIN_SAME_BYTES,
-    JSON_MISSES_MAX = 2, /* in a row, of events that don't fit */
+    JSON_PATIENCE_LEAST = 2,
+    JSON_PATIENCE_MAX = 64,
+    JSON_FITS_WORTH = 8, /* learning one costs as much as they save */
     JSON_PLACES_MAX = 16,
     JSON_SOURCE_MAX = 64, /* bytes; a longer one is checked each time */
 };
@@ -35,8 +37,10 @@ struct json_step {
 struct json_shape {
     struct json_step steps[JSON_STEPS_MAX + 1]; /* one each node, in order */
     uint32_t count;                             /* nodes */
-    uint32_t misses;
-    bool is_whole; /* steps[count] leads from the last value to the event's end */
+    uint32_t fits;                              /* events since it was learned */
+    uint32_t misses;                            /* events that didn't fit, in a row */
+    uint32_t patience; /* as many of them make it stale, unless it was worth learning */
+    bool is_whole;     /* steps[count] leads from the last value to the event's end */
 
     /* What the reader of the events left for the next one: where it found what it asks for by name,
      * forgotten with the steps; and the last source that was a URI reference. */
@@ -53,6 +57,14 @@ struct json_shape {
  * length and end.
  */
 const char *json_shape_follow(struct json_document *document, const char *at, const char *end);
+
+/* Whether it is time to learn another one. */
+static inline bool json_shape_is_stale(const struct json_shape *shape)
+{
+    bool was_worth_it = shape->fits >= JSON_FITS_WORTH;
+
+    return shape->misses >= (was_worth_it ? JSON_PATIENCE_LEAST : shape->patience);
+}
 
 /* Takes the shape of the document that was scanned, without any refusal, from all of `text`. */
 void json_shape_learn(struct json_shape *shape, const struct json_document *document,

@@ -101,7 +101,7 @@ static void read_again(struct bench *bench, struct text text, int r, const struc
     struct json_shape shape = {.count = 0};
 
     bench->document.shape = &shape;
-    for (size_t i = 0; i < JSON_MISSES_MAX + 2; i++) {
+    for (size_t i = 0; i < JSON_PATIENCE_LEAST + 2; i++) {
         struct refusal again = {.code = REFUSAL_NONE};
         struct event found;
         size_t position = 0;

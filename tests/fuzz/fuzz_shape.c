@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 
     scanned_init(&plain, NULL);
     scanned_init(&guessed, &shape);
-    for (unsigned i = 0; i < JSON_MISSES_MAX; i++)
+    for (unsigned i = 0; i < JSON_PATIENCE_LEAST; i++)
         scan(&guessed, first);
     scan(&plain, rest);
     scan(&guessed, rest);

@@ -40,7 +40,7 @@ int given_event(struct given *given, const char *json)
 }
 
 /* So often that the event's shape is learned, and what was found in it remembered. */
-enum { READINGS = JSON_MISSES_MAX + 2 };
+enum { READINGS = JSON_PATIENCE_LEAST + 2 };
 
 void expect_refused(const char *json, enum refusal_code code, const char *pointer)
 {

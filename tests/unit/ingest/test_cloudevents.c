@@ -264,7 +264,7 @@ Test(cloudevents, attributes_are_found_where_the_event_before_had_them)
 
     given_init(&given);
     given.document.shape = &shape;
-    for (size_t i = 0; i < JSON_MISSES_MAX + 1; i++)
+    for (size_t i = 0; i < JSON_PATIENCE_LEAST + 1; i++)
         cr_assert_eq(given_event(&given, HEAD ",\"subject\":\"a\",\"time\":null,\"data\":1}"), 0);
     cr_assert(shape.has_places);
     cr_assert_eq(given_event(&given, HEAD ",\"subject\":\"b\",\"time\":null,\"data\":2}"), 0);
@@ -295,9 +295,9 @@ Test(cloudevents, an_event_of_another_shape_has_its_own_attributes)
 
     given_init(&given);
     given.document.shape = &shape;
-    for (size_t i = 0; i < JSON_MISSES_MAX + 1; i++)
+    for (size_t i = 0; i < JSON_PATIENCE_LEAST + 1; i++)
         cr_assert_eq(given_event(&given, HEAD "}"), 0);
-    for (size_t i = 0; i < JSON_MISSES_MAX + 2; i++) {
+    for (size_t i = 0; i < JSON_PATIENCE_MAX; i++) {
         cr_assert_eq(given_event(&given, other), 0);
         cr_assert(text_is(given.event.id, "2"));
         cr_assert(text_is(given.event.source, "/h"));
@@ -316,7 +316,7 @@ Test(cloudevents, an_extension_is_looked_at_in_each_event)
 
     given_init(&given);
     given.document.shape = &shape;
-    for (size_t i = 0; i < JSON_MISSES_MAX + 2; i++)
+    for (size_t i = 0; i < JSON_PATIENCE_LEAST + 2; i++)
         cr_assert_eq(given_event(&given, with("\"more\":1")), 0);
     cr_assert(shape.is_whole);
 

@@ -242,13 +242,14 @@ Test(json_differential, random_and_mutated_documents_get_jansson_s_verdict_and_v
 {
     struct dice dice = {.state = 0x9E3779B97F4A7C15};
     struct buffer out = {.length = 0};
-    struct json_shape shape = {.count = 0}; /* of each document, for what is mutated of it */
+    struct json_shape shape; /* of each document, for what is mutated of it */
     struct given given;
     size_t accepted = 0;
 
     given_init(&given);
     given.document.shape = &shape;
     for (size_t i = 0; i < DOCUMENTS; i++) {
+        shape = (struct json_shape){.count = 0};
         buffer_clear(&out);
         write_value(&dice, &out, 0);
         check(&given, buffer_text(&out));

@@ -58,10 +58,11 @@ static int scan(struct given *given, struct text text, size_t *position, struct 
     return json_scan(&given->document, text, position, &root, 1, error);
 }
 
-/* As the shape when an event has been scanned so often that it was learned. */
+/* Another shape: that of an event which was scanned so often that it is learned. */
 static void learn(const char *event)
 {
-    for (size_t i = 0; i <= JSON_MISSES_MAX; i++) {
+    shape = (struct json_shape){.count = 0};
+    for (size_t i = 0; i <= JSON_PATIENCE_LEAST; i++) {
         struct json_error error;
         size_t position = 0;
 
@@ -215,24 +216,50 @@ Test(json_shape, ends_before_an_array_an_escaped_name_and_too_many_bytes)
     cr_assert_eq(shape.count, 2);
 }
 
-Test(json_shape, is_learned_anew_when_two_in_a_row_do_not_fit)
+static void expect_same_times(const char *event, size_t times)
+{
+    for (size_t i = 0; i < times; i++)
+        expect_same(text_of(event));
+}
+
+Test(json_shape, that_was_worth_it_is_learned_anew_when_two_in_a_row_do_not_fit)
 {
     learn(usual);
+    expect_same_times(usual, JSON_FITS_WORTH);
 
-    expect_same(text_of(spaced));
+    expect_same_times(spaced, 1);
+    expect_same_times(usual, 1);
+    expect_same_times(spaced, JSON_PATIENCE_LEAST - 1);
     cr_assert_eq(shape.count, 16);
-    expect_same(text_of(usual));
-    expect_same(text_of(spaced));
-    cr_assert_eq(shape.count, 16);
-    expect_same(text_of(spaced));
+    expect_same_times(spaced, 1);
     cr_assert_eq(shape.count, 6);
+}
+
+Test(json_shape, that_was_not_worth_it_makes_the_next_one_wait_twice_as_long)
+{
+    static const char *const events[] = {spaced, usual};
+    size_t wait = JSON_PATIENCE_LEAST;
+
+    learn(usual);
+    for (size_t i = 0; wait <= JSON_PATIENCE_MAX; i++, wait *= 2) {
+        uint32_t before = shape.count;
+
+        expect_same_times(events[i % 2], wait - 1);
+        cr_assert_eq(shape.count, before);
+        expect_same_times(events[i % 2], 1);
+        cr_assert_neq(shape.count, before);
+    }
+    cr_assert_eq(shape.patience, JSON_PATIENCE_MAX);
+    expect_same_times(usual, JSON_FITS_WORTH);
+    expect_same_times(listed, JSON_PATIENCE_LEAST);
+    cr_assert_eq(shape.patience, JSON_PATIENCE_LEAST);
 }
 
 Test(json_shape, is_not_learned_from_what_is_refused)
 {
     learn(usual);
 
-    for (size_t i = 0; i < 2 * JSON_MISSES_MAX; i++)
+    for (size_t i = 0; i < 2 * JSON_PATIENCE_LEAST; i++)
         expect_same(text_of("{\"id\":\"1\",\"id\":\"2\"}"));
 
     cr_assert_eq(shape.count, 16);
