@@ -75,8 +75,7 @@ struct usage_series {
     enum aggregation aggregation;
     size_t dimension_count;
     struct text subscription, meter;
-    struct text subject; /* absent: null */
-    struct text encoded; /* read from a batch: all of it but `bytes`, as it stands there */
+    struct text subject;                                     /* absent: null */
     struct usage_dimension dimensions[USAGE_DIMENSIONS_MAX]; /* sorted by name */
 };
 
@@ -150,6 +149,14 @@ void usage_writer_reset(struct usage_writer *writer);
 
 /* --- reading --- */
 
+/* A series as it stands in a batch: small, since a batch may have thousands. usage_series_at tells
+ * all of it. */
+struct usage_series_view {
+    const uint8_t *encoded; /* all of it but `bytes` */
+    uint16_t length;
+    uint8_t aggregation; /* an enum aggregation */
+};
+
 struct usage_batch {                             /* a checked view of a message */
     const uint8_t *events, *sequences, *entries; /* sequences: NULL when no event has one */
     size_t event_count, entry_count, series_count;
@@ -157,7 +164,7 @@ struct usage_batch {                             /* a checked view of a message 
     size_t entry_size;
     bool is_wide;
     /* The reader's, until its next usage_decode: */
-    const struct usage_series *series;
+    const struct usage_series_view *series;
     const uint16_t *first_entries; /* by event */
 };
 
@@ -177,5 +184,7 @@ MUST_USE int usage_decode(struct usage_reader *reader, struct text message,
 MUST_USE bool usage_carried_checksum(struct text message, uint64_t *checksum);
 struct usage_event usage_event_at(const struct usage_batch *batch, size_t index);
 struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index);
+struct usage_series usage_series_at(const struct usage_batch *batch, size_t number);
+struct text usage_subscription_of(const struct usage_batch *batch, size_t series);
 /* The first numbered event from `index` on; event_count when there is none. */
 size_t usage_next_numbered(const struct usage_batch *batch, size_t index);

@@ -45,6 +45,7 @@ enum {
     USAGE_ENTRY_NARROW = 2 + 8,
     USAGE_ENTRY_WIDE = 2 + 16,
 
+    USAGE_ENCODED_SUBSCRIPTION = 2, /* behind aggregation and dimension_count */
     USAGE_SERIES_LEAST = 4 + 3 * 2, /* head and three empty texts */
 };
 

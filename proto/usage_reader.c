@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct usage_reader {
-    struct usage_series *series;
+    struct usage_series_view *series;
     size_t room;
     uint16_t first_entries[USAGE_EVENTS_MAX];
 };
@@ -191,7 +191,6 @@ static const uint8_t *read_series(const uint8_t *at, const uint8_t *end,
     end = at + size;
     series->aggregation = (enum aggregation)at[2];
     series->dimension_count = at[3];
-    series->encoded = (struct text){(const char *)at + 2, size - 2};
     at = read_text(at + 4, end, USAGE_SUBSCRIPTION_MAX, &series->subscription);
     at = read_text(at, end, USAGE_METER_MAX, &series->meter);
     at = read_text(at, end, USAGE_TEXT_MAX, &series->subject);
@@ -208,9 +207,14 @@ static const char *read_all_series(struct usage_reader *reader, struct text mess
 
     make_room(reader, batch->series_count);
     for (size_t i = 0; i < batch->series_count; i++) {
-        at = read_series(at, end, &reader->series[i]);
+        const uint8_t *begin = at;
+        struct usage_series series;
+
+        at = read_series(at, end, &series);
         if (!at)
             return "a usage batch with a malformed series";
+        reader->series[i] = (struct usage_series_view){
+            .encoded = begin + 2, .length = (uint16_t)(at - begin - 2), .aggregation = begin[2]};
     }
     return at == end ? NULL : "a usage batch with bytes behind its series";
 }
@@ -221,15 +225,15 @@ static bool entry_is_valid(const struct usage_batch *batch, size_t index)
 
     if (series >= batch->series_count)
         return false;
-    if (batch->series[series].aggregation == AGGREGATION_UNIQUE_COUNT)
+    if (usage_view_aggregation(batch, series) == AGGREGATION_UNIQUE_COUNT)
         return batch->is_wide;
     return !batch->is_wide || usage_amount_is_valid(usage_view_amount(batch, index));
 }
 
-static bool same_subscription(const struct usage_series *a, const struct usage_series *b)
+static bool same_subscription(const struct usage_batch *batch, size_t series, size_t other)
 {
-    return a == b || (a->subscription.length == b->subscription.length &&
-                      memcmp(a->subscription.at, b->subscription.at, a->subscription.length) == 0);
+    return series == other || text_equal(usage_view_subscription(batch, series),
+                                         usage_view_subscription(batch, other));
 }
 
 /* Its entries are all its subscription's. */
@@ -243,7 +247,7 @@ static bool event_is_valid(const struct usage_batch *batch, const uint8_t *at, s
     if (series != usage_view_series(batch, first_entry))
         return false;
     for (size_t i = first_entry + 1; i < first_entry + count; i++)
-        if (!same_subscription(&batch->series[usage_view_series(batch, i)], &batch->series[series]))
+        if (!same_subscription(batch, usage_view_series(batch, i), series))
             return false;
     return true;
 }
@@ -322,11 +326,30 @@ struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index)
 
     assert(index < batch->entry_count);
     entry.series = usage_view_series(batch, index);
-    if (batch->series[entry.series].aggregation == AGGREGATION_UNIQUE_COUNT)
+    if (usage_view_aggregation(batch, entry.series) == AGGREGATION_UNIQUE_COUNT)
         memcpy(entry.value.unique, usage_view_unique(batch, index), sizeof(entry.value.unique));
     else
         entry.value.amount = usage_view_amount(batch, index);
     return entry;
+}
+
+struct usage_series usage_series_at(const struct usage_batch *batch, size_t number)
+{
+    struct text encoded;
+    struct usage_series series;
+
+    assert(number < batch->series_count);
+    encoded = usage_view_encoded(batch, number);
+    if (!read_series((const uint8_t *)encoded.at - 2, (const uint8_t *)encoded.at + encoded.length,
+                     &series))
+        assert(!"usage_decode has read it");
+    return series;
+}
+
+struct text usage_subscription_of(const struct usage_batch *batch, size_t series)
+{
+    assert(series < batch->series_count);
+    return usage_view_subscription(batch, series);
 }
 
 size_t usage_next_numbered(const struct usage_batch *batch, size_t index)

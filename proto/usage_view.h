@@ -31,6 +31,24 @@ static inline void usage_view_event(const struct usage_batch *batch, size_t inde
     event->series = wire_load_u16(at + USAGE_EVENT_SERIES);
 }
 
+static inline struct text usage_view_encoded(const struct usage_batch *batch, size_t series)
+{
+    return text_from(batch->series[series].encoded, batch->series[series].length);
+}
+
+static inline enum aggregation usage_view_aggregation(const struct usage_batch *batch,
+                                                      size_t series)
+{
+    return (enum aggregation)batch->series[series].aggregation;
+}
+
+static inline struct text usage_view_subscription(const struct usage_batch *batch, size_t series)
+{
+    const uint8_t *at = batch->series[series].encoded + USAGE_ENCODED_SUBSCRIPTION;
+
+    return text_from(at + 2, wire_load_u16(at));
+}
+
 static inline const uint8_t *usage_view_entry(const struct usage_batch *batch, size_t index)
 {
     return batch->entries + index * batch->entry_size;

@@ -97,7 +97,7 @@ int reject_event(struct reject *reject, const struct kafka_message *message,
     for (size_t i = 0; i < event.entry_count; i++) {
         struct usage_entry entry = usage_entry_at(batch, event.first_entry + i);
 
-        series[i] = batch->series[entry.series];
+        series[i] = usage_series_at(batch, entry.series);
         values[i] = entry.value;
     }
     usage_writer_reset(reject->writer);

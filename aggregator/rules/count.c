@@ -127,7 +127,7 @@ static void look_series_up(struct tally *tally, const struct usage_batch *batch)
     struct batch_series *known = tally->batch;
 
     for (size_t i = 0; i < batch->series_count; i++)
-        known->names[i] = series_name_of(batch->series[i].encoded);
+        known->names[i] = series_name_of(usage_view_encoded(batch, i));
     registry_find_all(&tally->series, known->names, known->ids, batch->series_count);
     for (size_t i = 0; i < batch->series_count; i++) {
         known->accounts[i] = INDEX_NONE;
@@ -141,10 +141,11 @@ static void look_series_up(struct tally *tally, const struct usage_batch *batch)
 static uint32_t account_of(struct tally *tally, const struct usage_batch *batch, uint16_t series)
 {
     uint32_t *account = &tally->batch->accounts[series];
-    struct text subscription = batch->series[series].subscription;
+    struct text subscription;
 
     if (*account != INDEX_NONE)
         return *account;
+    subscription = usage_view_subscription(batch, series);
     *account = ledger_find(&tally->ledger, subscription);
     if (*account == INDEX_NONE) {
         *account = ledger_take(&tally->ledger, subscription);
@@ -175,19 +176,21 @@ static uint32_t meet_series(struct tally *tally, const struct usage_batch *batch
     const struct series_name *name = &tally->batch->names[series];
     uint32_t *known = &tally->batch->ids[series];
     uint32_t account = account_of(tally, batch, series);
+    struct usage_series met;
     uint32_t group, id;
 
     if (*known == INDEX_NONE) /* it may have been counted since: a batch can name it twice */
         *known = registry_find(&tally->series, name);
     if (*known != INDEX_NONE && day_has_seen(day, *known))
         return *known;
-    group = registry_group(&tally->series, &batch->series[series]);
+    met = usage_series_at(batch, series);
+    group = registry_group(&tally->series, &met);
     if (series_is_other(name->encoded) || limits_take(&tally->limits, &tally->series, day, group)) {
         if (*known == INDEX_NONE)
             *known = registry_add(&tally->series, name, account);
         id = *known;
     } else {
-        id = other_series(tally, &batch->series[series], account);
+        id = other_series(tally, &met, account);
     }
     day_see(day, id);
     return id;
@@ -213,7 +216,8 @@ static bool fits_gross(const struct tally *tally, const struct usage_batch *batc
     for (size_t i = 0; i < event->entry_count; i++) {
         size_t entry = (size_t)event->first_entry + i;
 
-        if (batch->series[usage_view_series(batch, entry)].aggregation == AGGREGATION_UNIQUE_COUNT)
+        if (usage_view_aggregation(batch, usage_view_series(batch, entry)) ==
+            AGGREGATION_UNIQUE_COUNT)
             continue;
         *gross += (uint128)usage_view_amount(batch, entry).units;
         if (*gross > GROSS_MAX)
@@ -241,7 +245,7 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
 
     for (size_t i = event->first_entry; i < (size_t)event->first_entry + event->entry_count; i++) {
         uint16_t place = usage_view_series(batch, i);
-        enum aggregation aggregation = batch->series[place].aggregation;
+        enum aggregation aggregation = usage_view_aggregation(batch, place);
         struct cell *cell = tally->batch->cells[i - tally->batch->first_entry];
         uint32_t series = series_of(tally, batch, place, day);
 

@@ -245,19 +245,19 @@ static size_t first_of(const struct audit_count *count, struct text subscription
 static void add_event(struct audit_count *count, int32_t partition, int64_t offset,
                       const struct usage_batch *batch, const struct usage_event *event)
 {
-    size_t first = first_of(count, batch->series[event->series].subscription);
+    size_t first = first_of(count, usage_subscription_of(batch, event->series));
 
     for (size_t i = 0; i < event->entry_count; i++) {
         struct usage_entry entry = usage_entry_at(batch, (size_t)event->first_entry + i);
-        const struct usage_series *series = &batch->series[entry.series];
+        struct usage_series series = usage_series_at(batch, entry.series);
 
         for (size_t at = first; at < count->count; at++) {
             struct audit_want *want = &count->wants[at];
 
-            if (!text_equal(want->subscription, series->subscription))
+            if (!text_equal(want->subscription, series.subscription))
                 break;
-            if (is_wanted(want, series->meter, event->time, partition, offset))
-                add_entry(want, series, &entry, event->time);
+            if (is_wanted(want, series.meter, event->time, partition, offset))
+                add_entry(want, &series, &entry, event->time);
         }
     }
 }
@@ -269,7 +269,7 @@ void audit_count_take(struct audit_count *count, int32_t partition, int64_t offs
 {
     for (size_t i = 0; i < batch->event_count; i++) {
         struct usage_event event = usage_event_at(batch, i);
-        struct text subscription = batch->series[event.series].subscription;
+        struct text subscription = usage_subscription_of(batch, event.series);
 
         if (partition_of(subscription, count->partitions) != partition)
             continue;

@@ -36,8 +36,11 @@ static void read_batch(const struct usage_batch *batch)
     volatile size_t sum = 0;
     size_t entries = 0;
 
-    for (size_t i = 0; i < batch->series_count; i++)
-        sum = sum + read_series(&batch->series[i]);
+    for (size_t i = 0; i < batch->series_count; i++) {
+        struct usage_series series = usage_series_at(batch, i);
+
+        sum = sum + read_series(&series);
+    }
     for (size_t i = 0; i < batch->event_count; i++) {
         struct usage_event event = usage_event_at(batch, i);
 

@@ -165,22 +165,22 @@ static void print_record(const struct kafka_message *record)
 static json_t *entry_json(const struct usage_batch *batch, size_t index)
 {
     struct usage_entry entry = usage_entry_at(batch, index);
-    const struct usage_series *series = &batch->series[entry.series];
+    struct usage_series series = usage_series_at(batch, entry.series);
     json_t *dimensions = json_object(), *json;
     char digits[DECIMAL_TEXT_MAX], unique[33] = "";
 
-    for (size_t i = 0; i < series->dimension_count; i++) {
-        char *name = text_copy(series->dimensions[i].name);
-        json_object_set_new(dimensions, name, string_of(series->dimensions[i].value));
+    for (size_t i = 0; i < series.dimension_count; i++) {
+        char *name = text_copy(series.dimensions[i].name);
+        json_object_set_new(dimensions, name, string_of(series.dimensions[i].value));
         free(name);
     }
-    if (series->aggregation == AGGREGATION_UNIQUE_COUNT)
+    if (series.aggregation == AGGREGATION_UNIQUE_COUNT)
         for (size_t i = 0; i < 16; i++)
             snprintf(unique + 2 * i, 3, "%02x", entry.value.unique[i]);
     else
         decimal_format(entry.value.amount, digits);
-    json = json_pack("{s:o,s:s,s:o,s:s,s:o}", "meter", string_of(series->meter), "aggregation",
-                     aggregation_name(series->aggregation), "subject", string_of(series->subject),
+    json = json_pack("{s:o,s:s,s:o,s:s,s:o}", "meter", string_of(series.meter), "aggregation",
+                     aggregation_name(series.aggregation), "subject", string_of(series.subject),
                      "value", *unique ? unique : digits, "dimensions", dimensions);
     return json;
 }
@@ -201,7 +201,7 @@ static void print_event(const struct kafka_message *record, const struct usage_b
     json = json_pack("{s:i,s:I,s:i,s:s,s:I,s:o,s:s,s:I,s:b,s:b,s:I,s:o}", "partition",
                      (int)record->partition, "offset", (json_int_t)record->offset, "index",
                      (int)index, "time", time, "arrivalMs", (json_int_t)event.arrival_ms,
-                     "subscription", string_of(batch->series[event.series].subscription),
+                     "subscription", string_of(usage_subscription_of(batch, event.series)),
                      "identity", identity, "payload", (json_int_t)event.fingerprint.payload,
                      "timeAbsent", (event.flags & USAGE_TIME_ABSENT) != 0, "numbered",
                      (event.flags & USAGE_NUMBERED) != 0, "sequence", (json_int_t)event.sequence,

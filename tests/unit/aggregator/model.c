@@ -176,7 +176,7 @@ static const struct model_id *seen(const struct model *model, const struct usage
 static void count_event(struct model *model, const struct usage_batch *batch,
                         const struct usage_event *event)
 {
-    struct text subscription = batch->series[event->series].subscription;
+    struct text subscription = usage_subscription_of(batch, event->series);
     struct account_counts *counts = account_of(model, subscription);
     int64_t day = floored(event->time.ns, DAY_MS * 1000000);
     bool without_time = event->flags & USAGE_TIME_ABSENT;
@@ -220,8 +220,9 @@ static void count_event(struct model *model, const struct usage_batch *batch,
                                                       .sequence = event->sequence};
     for (size_t i = 0; i < event->entry_count; i++) {
         struct usage_entry entry = usage_entry_at(batch, event->first_entry + i);
+        struct usage_series series = usage_series_at(batch, entry.series);
 
-        count_entry(model, &batch->series[entry.series], &entry.value, event->time.ns);
+        count_entry(model, &series, &entry.value, event->time.ns);
     }
 }
 

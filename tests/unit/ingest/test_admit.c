@@ -609,8 +609,8 @@ static void on_finished(void *context, const struct pack_batch *batch)
     finished->bytes += batch->message.length;
     finished->cargo = batch->cargo;
     finished->last = usage_event_at(&view, view.event_count - 1);
-    snprintf(finished->meter, sizeof(finished->meter), "%.*s", (int)view.series[0].meter.length,
-             view.series[0].meter.at);
+    snprintf(finished->meter, sizeof(finished->meter), "%.*s",
+             (int)usage_series_at(&view, 0).meter.length, usage_series_at(&view, 0).meter.at);
 }
 
 static int32_t add(struct pack *pack, int64_t now_ms)

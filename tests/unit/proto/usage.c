@@ -121,11 +121,13 @@ static void check_event(const struct usage_batch *batch, size_t index, const str
     cr_assert_eq(event.sequence, made->event.sequence);
     cr_assert_eq(event.flags, made->event.flags);
     cr_assert_eq(event.entry_count, made->entry_count);
-    cr_assert(text_equal(batch->series[event.series].subscription, made->series[0].subscription));
+    cr_assert(text_equal(usage_subscription_of(batch, event.series), made->series[0].subscription));
     for (size_t i = 0; i < made->entry_count; i++) {
         struct usage_entry entry = usage_entry_at(batch, event.first_entry + i);
 
-        check_series(&batch->series[entry.series], &made->series[i]);
+        struct usage_series series = usage_series_at(batch, entry.series);
+
+        check_series(&series, &made->series[i]);
         if (made->series[i].aggregation == AGGREGATION_UNIQUE_COUNT)
             cr_assert_arr_eq(entry.value.unique, made->values[i].unique, 16);
         else
@@ -243,7 +245,7 @@ Test(usage, a_series_that_returns_is_written_once)
     cr_assert_eq(usage_decode(reader, message, &batch, &reason), 0, "%s", reason);
     cr_assert_eq(batch.series_count, 100);
     cr_assert_eq(batch.event_count, 1000);
-    cr_assert(text_is(batch.series[usage_event_at(&batch, 257).series].subscription, "sub57"));
+    cr_assert(text_is(usage_subscription_of(&batch, usage_event_at(&batch, 257).series), "sub57"));
     usage_writer_free(writer);
     usage_reader_free(reader);
 }
@@ -317,12 +319,12 @@ static void read_all(const struct usage_batch *batch)
     for (size_t i = 0; i < batch->event_count; i++) {
         struct usage_event event = usage_event_at(batch, i);
 
-        cr_assert(batch->series[event.series].subscription.length > 0);
+        cr_assert(usage_subscription_of(batch, event.series).length > 0);
         for (size_t k = 0; k < event.entry_count; k++) {
             struct usage_entry entry = usage_entry_at(batch, (size_t)event.first_entry + k);
 
-            cr_assert(text_equal(batch->series[entry.series].subscription,
-                                 batch->series[event.series].subscription));
+            cr_assert(text_equal(usage_subscription_of(batch, entry.series),
+                                 usage_subscription_of(batch, event.series)));
         }
     }
 }
