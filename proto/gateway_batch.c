@@ -364,17 +364,36 @@ static void note_attributes(struct gateway_event *event, uint8_t flags)
         note(event, GATEWAY_BAD_STRING);
 }
 
-static void write_uuid(char *at, const uint8_t *bytes)
+/* The digits of 16 bytes, all at once. */
+static void write_hex(char digits[2 * UUID_BYTES], const uint8_t bytes[UUID_BYTES])
 {
-    static const char hex[] = "0123456789abcdef";
-    static const uint8_t places[UUID_BYTES] = {0,  2,  4,  6,  9,  11, 14, 16,
-                                               19, 21, 24, 26, 28, 30, 32, 34};
+    typedef uint8_t sixteen __attribute__((vector_size(UUID_BYTES)));
+    sixteen all, high, low, front, back;
 
+    memcpy(&all, bytes, sizeof(all));
+    high = all >> 4;
+    low = all & 15;
+    front =
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    back = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
+                                   15, 31);
+    front += '0' + ((sixteen)(front > 9) & ('a' - '0' - 10));
+    back += '0' + ((sixteen)(back > 9) & ('a' - '0' - 10));
+    memcpy(digits, &front, sizeof(front));
+    memcpy(digits + sizeof(front), &back, sizeof(back));
+}
+
+static void write_uuid(char at[UUID_TEXT_BYTES], const uint8_t bytes[UUID_BYTES])
+{
+    char digits[2 * UUID_BYTES];
+
+    write_hex(digits, bytes);
+    memcpy(at, digits, 8);
+    memcpy(at + 9, digits + 8, 4);
+    memcpy(at + 14, digits + 12, 4);
+    memcpy(at + 19, digits + 16, 4);
+    memcpy(at + 24, digits + 20, 12);
     at[8] = at[13] = at[18] = at[23] = '-';
-    for (size_t i = 0; i < UUID_BYTES; i++) {
-        at[places[i]] = hex[bytes[i] >> 4];
-        at[places[i] + 1] = hex[bytes[i] & 15];
-    }
 }
 
 static inline struct text take_id(struct cursor *cursor, bool is_uuid, char *uuid)
