@@ -500,7 +500,7 @@ static struct choice choose(int argc, char **argv)
 
 static void make(struct bench *bench)
 {
-    static const struct pack_limits limits = {.events = 1000, .bytes = 256 * 1024, .linger_ms = 5};
+    static const struct pack_limits limits = {.events = 4000, .bytes = 512 * 1024, .linger_ms = 5};
 
     arena_init(&bench->nodes, 64 << 20);
     arena_init(&bench->arena, 64 << 20);
