@@ -35,7 +35,7 @@ struct usage_writer {
         slot_count; /* a power of two, over twice series_count; `known` has room for half of it */
 };
 
-enum { SLOTS_LEAST = 64 };
+enum { SLOTS_LEAST = 64, LINE_BYTES = 64 };
 
 /* Room for so many slots, all empty. */
 static void make_slots(struct usage_writer *writer, size_t count)
@@ -101,6 +101,14 @@ static size_t size_of_series(struct text subscription, const struct usage_part *
            size_of_text(part->subject) + part->dimensions.length;
 }
 
+/* Fetches what will be written next, behind what ends there: the open batches of all partitions are
+ * more than the caches hold. It may lie outside of the buffer. */
+static void prefetch_behind(const uint8_t *end, size_t lines)
+{
+    for (size_t i = 1; i <= lines; i++)
+        __builtin_prefetch(end + i * LINE_BYTES, 1);
+}
+
 /* Room for `size` bytes at the buffer's end, which count as there. What is put together elsewhere
  * and copied here would wait: bytes that were just stored can't be loaded in larger pieces at once.
  */
@@ -129,6 +137,7 @@ static void put_series(struct buffer *buffer, struct text subscription,
     at = wire_store_text(at, part->meter);
     at = wire_store_text(at, part->subject);
     at = wire_store_bytes(at, part->dimensions);
+    prefetch_behind(at, 2);
     assert(at == (uint8_t *)buffer->at + buffer->length);
 }
 
@@ -280,6 +289,7 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
     at[USAGE_EVENT_ENTRY_COUNT] = (uint8_t)entry_count;
     at[USAGE_EVENT_FLAGS] = event->flags;
     wire_store_u16(at + USAGE_EVENT_SERIES, series);
+    prefetch_behind(at + USAGE_EVENT_SIZE, 1);
     if (writer->parts & USAGE_PARTS_SEQUENCES)
         wire_store_u64(append(&writer->sequences, USAGE_SEQUENCE_SIZE),
                        event->flags & USAGE_NUMBERED ? event->sequence : 0);
