@@ -1,24 +1,37 @@
 #include "aggregator/rules/pages.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGES_HUGE_BYTES = 2 << 20, PAGES_LINE_BYTES = 64 };
+enum { PAGES_HUGE_BYTES = 2 << 20, PAGES_SMALL_BYTES = 4096, PAGES_LINE_BYTES = 64 };
 
-static void *map(size_t bytes)
+static size_t round_up(size_t bytes, size_t unit)
 {
-    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return (bytes + unit - 1) / unit * unit;
+}
 
-    if (pages == MAP_FAILED)
+/* Addresses that begin where a huge page may: no kernel moves one to elsewhere in one piece. */
+static void *map(size_t bytes, int protection)
+{
+    size_t whole = round_up(bytes, PAGES_SMALL_BYTES), skipped;
+    char *range =
+        mmap(NULL, whole + PAGES_HUGE_BYTES, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (range == MAP_FAILED)
         abort();
-    return pages;
+    skipped = -(uintptr_t)range % PAGES_HUGE_BYTES;
+    if (skipped > 0)
+        munmap(range, skipped);
+    munmap(range + skipped + whole, PAGES_HUGE_BYTES - skipped);
+    return range + skipped;
 }
 
 static void *small(size_t bytes)
 {
-    size_t whole = (bytes + PAGES_LINE_BYTES - 1) / PAGES_LINE_BYTES * PAGES_LINE_BYTES;
+    size_t whole = round_up(bytes, PAGES_LINE_BYTES);
     void *pages = aligned_alloc(PAGES_LINE_BYTES, whole);
 
     assert(bytes > 0);
@@ -29,7 +42,7 @@ static void *small(size_t bytes)
 
 void *pages_new_sparse(size_t bytes)
 {
-    return bytes < PAGES_HUGE_BYTES ? small(bytes) : map(bytes);
+    return bytes < PAGES_HUGE_BYTES ? small(bytes) : map(bytes, PROT_READ | PROT_WRITE);
 }
 
 void *pages_new(size_t bytes)
@@ -38,6 +51,29 @@ void *pages_new(size_t bytes)
 
     if (bytes >= PAGES_HUGE_BYTES)
         (void)madvise(pages, bytes, MADV_HUGEPAGE);
+    return pages;
+}
+
+size_t pages_whole(size_t bytes)
+{
+    return round_up(bytes, bytes < PAGES_HUGE_BYTES ? PAGES_LINE_BYTES : PAGES_HUGE_BYTES);
+}
+
+void *pages_grow(void *old, size_t old_bytes, size_t bytes)
+{
+    void *pages;
+
+    assert(bytes >= old_bytes);
+    if (old_bytes >= PAGES_HUGE_BYTES) {
+        pages = mremap(old, old_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, map(bytes, PROT_NONE));
+        if (pages == MAP_FAILED)
+            abort();
+        return pages;
+    }
+    pages = pages_new(bytes);
+    if (old)
+        memcpy(pages, old, old_bytes);
+    pages_free(old, old_bytes);
     return pages;
 }
 

@@ -14,4 +14,8 @@
 void *pages_new(size_t bytes); /* at least one; aligned to a cache line */
 /* The same on small pages: what isn't touched takes no memory. */
 void *pages_new_sparse(size_t bytes);
+size_t pages_whole(size_t bytes); /* what so many take, to be used up: whole lines, or pages */
+/* More of what pages_new gave, or NULL; the rest is zeroed. Large ones change their address
+ * alone.*/
+void *pages_grow(void *old, size_t old_bytes, size_t bytes);
 void pages_free(void *pages, size_t bytes);

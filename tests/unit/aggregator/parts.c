@@ -437,3 +437,23 @@ Test(pages, memory_is_zeroed_aligned_and_writable_on_both_sides_of_a_huge_page)
     }
     pages_free(NULL, 2 << 20);
 }
+
+Test(pages, memory_that_grows_keeps_what_is_in_it_and_the_rest_is_zeroed)
+{
+    static const size_t sizes[] = {64, 4096, (2 << 20) - 64, 2 << 20, 6 << 20, 8 << 20};
+    char *pages = NULL;
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        pages = pages_grow(pages, bytes, sizes[i]);
+        cr_assert_eq((uintptr_t)pages % (sizes[i] < 2 << 20 ? 64 : 2 << 20), 0);
+        for (size_t at = 0; at < sizes[i]; at++)
+            cr_assert_eq(pages[at], at < bytes ? 1 : 0);
+        memset(pages, 1, sizes[i]);
+        bytes = sizes[i];
+    }
+    pages_free(pages, bytes);
+    cr_assert_eq(pages_whole(1), 64);
+    cr_assert_eq(pages_whole(2 << 20), 2 << 20);
+    cr_assert_eq(pages_whole((2 << 20) + 1), 4 << 20);
+}
