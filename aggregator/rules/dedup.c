@@ -7,17 +7,29 @@
 #include <string.h>
 
 /*
- * While the table grows, the old slots before `moved` have been passed: each id that stands in them
- * and isn't wrapped (it stands before its own place, because the table's end was full) is in the
- * new table. `moved` rests on free slots alone, so every id whose place lies before it was moved;
- * those whose place lies at it or behind are in the old table, also the ones that are added now.
- * The wrapped ones are moved last. What was moved isn't erased: a chain that wraps goes on behind
- * it.
+ * An id's home is the slot as far up the table as its first 64 bits are up their range; it stands
+ * in the first slot that was free from there on. Behind the last home are some slots more, so a
+ * chain never wraps. What look-ups rely on is one sentence:
  *
- * The old table is passed in STEP slots an id, so it is gone when a quarter of its room was added:
- * its own load stays below 0.85, the new one's below 0.43.
+ *     Between an id's home and its slot, no slot is free.
+ *
+ * More room moves every home up, or leaves it, and keeps their order. So the table grows where it
+ * stands, from its end down to its beginning. `boundary` is an old home: the ids whose old home
+ * lies below it are looked for by the old room, the others by the new one. A step
+ *
+ *  - takes a stretch of slots below the boundary, downwards to where the slot before it is free (or
+ *    none is) and upwards to the next free one, over ids that were added below the boundary and had
+ *    to stand at it or behind it, and over moved ones where the table's beginning leaves no gap;
+ *  - takes all ids out of it. What remains stays right: no chain passes a free slot, so none leads
+ *    into the stretch or through it;
+ *  - lowers the boundary to the stretch's beginning. That concerns the ids whose old home lies from
+ *    there to the boundary before, and for the same reason all of those were taken out;
+ *  - adds them again, by the new room: that frees no slot.
+ *
+ * A step is due every STEP_ADDS ids, so the load below the boundary is never above 0.7.
  */
-enum { DEDUP_FIRST_ROOM = 64, STEP = 4 };
+enum { FIRST_ROOM = 32, TAIL = 32 /* slots behind the last home, at least */ };
+enum { STEP_ADDS = 128, STEP_SLOTS = 32 * STEP_ADDS };
 enum { LOOKED_AT = 4 /* slots of nearly any chain: they may lie in two cache lines */ };
 
 _Static_assert(sizeof(struct fingerprint) == 16, "four fingerprints a cache line");
@@ -47,145 +59,144 @@ static bool is_free(const struct fingerprint *slot)
     return (key.low | key.high) == 0;
 }
 
-static struct fingerprint *slots_new(uint64_t room)
+static uint64_t scaled(uint64_t low, uint64_t room)
 {
-    return pages_new(room * sizeof(struct fingerprint));
+    return (uint64_t)((uint128)low * room >> 64);
 }
 
-static void slots_free(struct fingerprint *slots, uint64_t room)
+/* Where the search for an id begins. */
+static uint64_t home_of(const struct dedup *dedup, uint64_t low)
 {
-    pages_free(slots, room * sizeof(struct fingerprint));
+    uint64_t old = scaled(low, dedup->old_room);
+
+    return old < dedup->boundary ? old : scaled(low, dedup->room);
 }
 
-/* Puts an id that isn't there into its table. */
-static void place(struct fingerprint *slots, uint64_t mask, struct key key)
+static void lengthen(struct dedup *dedup, uint64_t slot_count)
 {
-    uint64_t at = key.low & mask;
+    size_t bytes = pages_whole(slot_count * sizeof(struct fingerprint));
 
-    while (!is_free(&slots[at]))
-        at = (at + 1) & mask;
-    memcpy(&slots[at], &key, sizeof(key));
+    if (slot_count <= dedup->slot_count)
+        return;
+    dedup->slots = pages_grow(dedup->slots, dedup->slot_count * sizeof(struct fingerprint), bytes);
+    dedup->slot_count = bytes / sizeof(struct fingerprint);
+}
+
+/* Into a free slot, which the last one is again afterwards: searches end there at the latest. */
+static inline void put(struct dedup *dedup, uint64_t at, struct key key)
+{
+    memcpy(&dedup->slots[at], &key, sizeof(key));
+    if (at + 1 == dedup->slot_count)
+        lengthen(dedup, dedup->slot_count + TAIL);
+}
+
+/* Puts an id that isn't there into the table. */
+static inline void place(struct dedup *dedup, uint64_t home, struct key key)
+{
+    while (!is_free(&dedup->slots[home]))
+        home++;
+    put(dedup, home, key);
 }
 
 /* --- growing --- */
 
-static void move_slot(struct dedup *dedup, uint64_t at, bool wrapped)
+/* Copies the ids of the slots from `first` up to `end`, and frees these. */
+static size_t take_out(struct dedup *dedup, uint64_t first, uint64_t end, struct fingerprint *ids)
 {
-    uint64_t old_mask = dedup->room / 2 - 1;
-    struct key key = key_of(&dedup->old[at]);
+    size_t count = 0;
 
-    if (((key.low & old_mask) > at) == wrapped)
-        place(dedup->slots, dedup->room - 1, key);
+    for (uint64_t at = first; at < end; at++) { /* without a branch, which nobody could predict */
+        ids[count] = dedup->slots[at];
+        count += !is_free(&dedup->slots[at]);
+    }
+    memset(&dedup->slots[first], 0, (end - first) * sizeof(*ids));
+    return count;
 }
 
-static void end_growth(struct dedup *dedup)
+static void step(struct dedup *dedup)
 {
-    for (uint64_t at = 0; !is_free(&dedup->old[at]); at++)
-        move_slot(dedup, at, true);
-    slots_free(dedup->old, dedup->room / 2);
-    dedup->old = NULL;
-}
+    uint64_t end = dedup->boundary, first = end > STEP_SLOTS ? end - STEP_SLOTS : 0;
+    struct fingerprint *ids;
+    size_t count;
 
-/* Passes at least so many slots, up to the next free one. */
-static void move_some(struct dedup *dedup, uint64_t slots)
-{
-    uint64_t room = dedup->room / 2, end = dedup->moved + slots, at = dedup->moved;
+    while (first > 0 && !is_free(&dedup->slots[first - 1]))
+        first--;
+    while (!is_free(&dedup->slots[end]))
+        end++;
+    ids = malloc((end - first) * sizeof(*ids));
+    if (!ids && end > first)
+        abort();
+    count = take_out(dedup, first, end, ids);
+    dedup->boundary = first;
+    for (size_t i = 0; i < count; i++) {
+        struct key key = key_of(&ids[i]);
 
-    for (; at < room && (at < end || !is_free(&dedup->old[at])); at++)
-        if (!is_free(&dedup->old[at]))
-            move_slot(dedup, at, false);
-    dedup->moved = at;
-    if (at == room)
-        end_growth(dedup);
+        place(dedup, scaled(key.low, dedup->room), key);
+    }
+    free(ids);
 }
 
 static void begin_growth(struct dedup *dedup, uint64_t room)
 {
-    assert(!dedup->old);
-    dedup->old = dedup->slots;
-    dedup->slots = slots_new(room);
-    dedup->moved = 0;
-    dedup->room = room;
+    assert(dedup->boundary == 0);
+    dedup->old_room = dedup->boundary = dedup->room;
+    lengthen(dedup, room + TAIL);
+    dedup->room = dedup->slot_count - TAIL;
+    step(dedup);
 }
 
 static void grow_for_one(struct dedup *dedup)
 {
-    if (dedup->old)
-        move_some(dedup, STEP);
-    else if (dedup->room == 0)
-        dedup_reserve(dedup, 1);
-    else if ((dedup->count + 1) * 5 > dedup->room * 3)
-        begin_growth(dedup, dedup->room * 2);
-}
-
-static void resize(struct dedup *dedup, uint64_t room)
-{
-    struct dedup old = *dedup;
-
-    dedup->slots = slots_new(room);
-    dedup->room = room;
-    for (uint64_t i = 0; i < old.room; i++)
-        if (!is_free(&old.slots[i]))
-            place(dedup->slots, room - 1, key_of(&old.slots[i]));
-    slots_free(old.slots, old.room);
+    if (dedup->boundary > 0) {
+        if (dedup->count % STEP_ADDS == 0)
+            step(dedup);
+    } else if ((dedup->count + 1) * 20 > dedup->room * 13) {
+        begin_growth(dedup, dedup->room ? dedup->room / 2 * 3 : FIRST_ROOM);
+    }
 }
 
 void dedup_reserve(struct dedup *dedup, uint64_t count)
 {
-    uint64_t room = dedup->room ? dedup->room : DEDUP_FIRST_ROOM;
+    uint64_t room = (count * 20 + 12) / 13;
 
-    if (dedup->old)
-        move_some(dedup, dedup->room);
-    while (count * 5 > room * 3)
-        room *= 2;
-    if (room != dedup->room)
-        resize(dedup, room);
+    while (dedup->boundary > 0)
+        step(dedup);
+    if (room > dedup->room)
+        begin_growth(dedup, room);
+    while (dedup->boundary > 0)
+        step(dedup);
 }
 
 /* --- the table --- */
 
 void dedup_deinit(struct dedup *dedup)
 {
-    if (dedup->old)
-        slots_free(dedup->old, dedup->room / 2);
-    slots_free(dedup->slots, dedup->room);
+    pages_free(dedup->slots, dedup->slot_count * sizeof(struct fingerprint));
     free(dedup->fresh);
     *dedup = (struct dedup){0};
 }
 
-/* The table that an id belongs to. */
-static struct fingerprint *slots_of(const struct dedup *dedup, uint64_t low, uint64_t *mask)
-{
-    *mask = dedup->room - 1;
-    if (!dedup->old || (low & *mask >> 1) < dedup->moved)
-        return dedup->slots;
-    *mask >>= 1;
-    return dedup->old;
-}
-
 void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id)
 {
+    const struct fingerprint *home;
     struct key key;
-    uint64_t mask;
-    struct fingerprint *slots;
 
     if (dedup->room == 0)
         return;
     memcpy(&key, id, sizeof(key));
-    slots = slots_of(dedup, key.low, &mask);
-    __builtin_prefetch(&slots[key.low & mask], 1);
-    __builtin_prefetch(&slots[(key.low + LOOKED_AT - 1) & mask], 1);
+    home = &dedup->slots[home_of(dedup, key.low)];
+    __builtin_prefetch(home, 1);
+    __builtin_prefetch(home + LOOKED_AT - 1, 1);
 }
 
 /* The id's slot, or with DEDUP_NEW the free one that it would get. */
-static inline enum dedup_verdict probe(struct fingerprint *slots, uint64_t mask, struct key key,
-                                       struct fingerprint **slot)
+static inline enum dedup_verdict probe(const struct dedup *dedup, struct key key, uint64_t *slot)
 {
     struct key held;
 
-    for (uint64_t at = key.low & mask;; at = (at + 1) & mask) {
-        *slot = &slots[at];
-        memcpy(&held, *slot, sizeof(held));
+    for (uint64_t at = home_of(dedup, key.low);; at++) {
+        *slot = at;
+        memcpy(&held, &dedup->slots[at], sizeof(held));
         if ((held.low | held.high) == 0)
             return DEDUP_NEW;
         if (held.low == key.low && (uint32_t)held.high == (uint32_t)key.high)
@@ -195,14 +206,9 @@ static inline enum dedup_verdict probe(struct fingerprint *slots, uint64_t mask,
 
 enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id)
 {
-    struct key key = key_of(id);
-    struct fingerprint *slots, *slot;
-    uint64_t mask;
+    uint64_t slot;
 
-    if (dedup->room == 0)
-        return DEDUP_NEW;
-    slots = slots_of(dedup, key.low, &mask);
-    return probe(slots, mask, key, &slot);
+    return dedup->room == 0 ? DEDUP_NEW : probe(dedup, key_of(id), &slot);
 }
 
 static void note(struct dedup *dedup, struct key key)
@@ -214,7 +220,7 @@ static void note(struct dedup *dedup, struct key key)
 static void note_fresh(struct dedup *dedup, struct key key)
 {
     if (dedup->fresh_count == dedup->fresh_room) {
-        dedup->fresh_room = dedup->fresh_room ? dedup->fresh_room * 2 : DEDUP_FIRST_ROOM;
+        dedup->fresh_room = dedup->fresh_room ? dedup->fresh_room * 2 : FIRST_ROOM;
         dedup->fresh = realloc(dedup->fresh, dedup->fresh_room * sizeof(*dedup->fresh));
         if (!dedup->fresh)
             abort();
@@ -225,12 +231,9 @@ static void note_fresh(struct dedup *dedup, struct key key)
 static struct key add(struct dedup *dedup, const struct fingerprint *id)
 {
     struct key key = key_of(id);
-    struct fingerprint *slots;
-    uint64_t mask;
 
     grow_for_one(dedup);
-    slots = slots_of(dedup, key.low, &mask);
-    place(slots, mask, key);
+    place(dedup, home_of(dedup, key.low), key);
     note(dedup, key);
     return key;
 }
@@ -248,16 +251,14 @@ void dedup_add(struct dedup *dedup, const struct fingerprint *id)
 enum dedup_verdict dedup_take(struct dedup *dedup, const struct fingerprint *id)
 {
     struct key key = key_of(id);
-    struct fingerprint *slots, *slot;
     enum dedup_verdict verdict;
-    uint64_t mask;
+    uint64_t slot;
 
     grow_for_one(dedup);
-    slots = slots_of(dedup, key.low, &mask);
-    verdict = probe(slots, mask, key, &slot);
+    verdict = probe(dedup, key, &slot);
     if (verdict != DEDUP_NEW)
         return verdict;
-    memcpy(slot, &key, sizeof(key));
+    put(dedup, slot, key);
     note(dedup, key);
     note_fresh(dedup, key);
     return DEDUP_NEW;
@@ -270,7 +271,5 @@ void dedup_committed(struct dedup *dedup)
 
 uint64_t dedup_bytes(const struct dedup *dedup)
 {
-    uint64_t slots = dedup->room + (dedup->old ? dedup->room / 2 : 0);
-
-    return (slots + dedup->fresh_room) * sizeof(struct fingerprint);
+    return (dedup->slot_count + dedup->fresh_room) * sizeof(struct fingerprint);
 }

@@ -5,9 +5,8 @@
  * system has them. Ids that are new since the last commit are kept apart as well: they are that
  * commit's run.
  *
- * At load 0.6 a table of twice the room is begun and the old one moves over a few slots with each
- * id that is added, so no event waits for all of it. Meanwhile an id belongs to the old table or to
- * the new one by its place in the old one: a look-up still probes one table.
+ * At load 0.65 the table becomes half as large again, where it stands: its memory is lengthened,
+ * and the ids move up a few at a time, so no event waits for all of them (dedup.c says how).
  *
  * Ownership  dedup_deinit, which accepts a zeroed one; a zeroed one is an empty table.
  * Threads    One at a time.
@@ -24,10 +23,11 @@ enum dedup_verdict {
 
 struct dedup {
     struct fingerprint *slots;
-    uint64_t room; /* a power of two, or 0 */
+    uint64_t slot_count; /* the last one is always free */
+    uint64_t room;       /* so many of them are homes, the first ones; 0: nothing is there yet */
+    uint64_t old_room;   /* while the table grows: the homes that there were before */
+    uint64_t boundary;   /* ids whose old home lies below it have that one still; 0: none has */
     uint64_t count;
-    struct fingerprint *old; /* half the room, while the table grows; else NULL */
-    uint64_t moved;          /* slots of the old table that were passed */
     struct fingerprint *fresh;
     uint64_t fresh_count, fresh_room;
     uint128 sum; /* of every id in the table as a 128-bit number, mod 2^128: the digest's part */

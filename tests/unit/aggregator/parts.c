@@ -24,7 +24,7 @@ static struct fingerprint id_of(uint64_t number, uint32_t payload)
     return id;
 }
 
-Test(dedup, every_id_is_found_again_and_no_other_while_the_table_doubles)
+Test(dedup, every_id_is_found_again_and_no_other_while_the_table_grows)
 {
     struct dedup dedup = {0};
 
@@ -42,51 +42,145 @@ Test(dedup, every_id_is_found_again_and_no_other_while_the_table_doubles)
     }
     cr_assert_eq(dedup.count, 200000);
     cr_assert_eq(dedup.fresh_count, 200000);
-    cr_assert_leq(dedup.count * 5, dedup.room * 3);
+    cr_assert_leq(dedup.count * 20, dedup.room * 13);
     dedup_deinit(&dedup);
 }
 
-/* Every id wants one of the last places of any table: the chains wrap while it grows. */
-Test(dedup, ids_that_wrap_around_the_end_are_found_while_the_table_grows)
+/* How the homes of a table's ids lie: `number` gives one of them. */
+struct homes {
+    const char *name;
+    uint64_t (*low)(uint64_t number);
+    uint64_t count;
+};
+
+static uint64_t low_spread(uint64_t number)
+{
+    return number * 0x9e3779b97f4a7c15u;
+}
+
+/* Every other one; with those at the beginning, the chain is longer than the way it moves. */
+static uint64_t low_at_the_end(uint64_t number)
+{
+    return number % 2 ? low_spread(number) : UINT64_MAX - number % 5;
+}
+
+static uint64_t low_at_the_beginning(uint64_t number)
+{
+    return number % 2 ? low_spread(number) : number % 5;
+}
+
+/* Chains of some dozens everywhere, some of hundreds. */
+static uint64_t low_in_clumps(uint64_t number)
+{
+    return number % 128 == 0 ? (number / 128 % 3) * (UINT64_MAX / 2)
+                             : low_spread(number / 32) + number % 32;
+}
+
+static uint64_t low_near_the_beginning(uint64_t number)
+{
+    return low_spread(number) >> (number % 2 ? 4 : 0);
+}
+
+static struct fingerprint id_at(const struct homes *homes, uint64_t number, uint32_t payload)
+{
+    struct fingerprint id = {.payload = payload};
+    uint64_t low = homes->low(number);
+    uint32_t high = (uint32_t)number + 1;
+
+    memcpy(id.identity, &low, sizeof(low));
+    memcpy(id.identity + 8, &high, sizeof(high));
+    return id;
+}
+
+/* Is number found as what it is: one of the first `count`, or none? */
+static void look(const struct dedup *dedup, const struct homes *homes, uint64_t number)
+{
+    struct fingerprint id = id_at(homes, number, 1), other = id_at(homes, number, 2);
+    bool is_there = number < dedup->count;
+
+    cr_assert_eq(dedup_look(dedup, &id), is_there ? DEDUP_DUPLICATE : DEDUP_NEW,
+                 "%s: %llu of %llu, boundary %llu of %llu", homes->name, (unsigned long long)number,
+                 (unsigned long long)dedup->count, (unsigned long long)dedup->boundary,
+                 (unsigned long long)dedup->old_room);
+    cr_assert_eq(dedup_look(dedup, &other), is_there ? DEDUP_CONFLICT : DEDUP_NEW);
+}
+
+/* All of them whenever the boundary was moved, some after each id. */
+static void grow_and_look(const struct homes *homes)
 {
     struct dedup dedup = {0};
-    uint64_t growing = 0;
+    uint64_t boundary = 0, states = 0;
 
-    for (uint64_t i = 1; i <= 3000; i++) {
-        struct fingerprint id = id_of(i, 1);
+    for (uint64_t i = 0; i < homes->count; i++) {
+        struct fingerprint id = id_at(homes, i, 1);
+        uint64_t every = 997;
 
-        memset(id.identity, 0xff, 8);
-        id.identity[0] = (uint8_t)(0xff - i % 5);
-        cr_assert_eq(dedup_look(&dedup, &id), DEDUP_NEW);
-        dedup_add(&dedup, &id);
-        growing += dedup.old != NULL;
-        for (uint64_t j = i % 7 + 1; j <= i; j += 7) {
-            struct fingerprint before = id_of(j, 1);
-
-            memset(before.identity, 0xff, 8);
-            before.identity[0] = (uint8_t)(0xff - j % 5);
-            cr_assert_eq(dedup_look(&dedup, &before), DEDUP_DUPLICATE);
+        cr_assert_eq(dedup_take(&dedup, &id), DEDUP_NEW);
+        cr_assert_eq(dedup.count, i + 1);
+        if (dedup.boundary != boundary) {
+            boundary = dedup.boundary;
+            every = 1;
+            states++;
         }
+        for (uint64_t j = i % every; j < i + 100; j += every)
+            look(&dedup, homes, j);
     }
-
-    cr_assert_gt(growing, 100);
-    dedup_reserve(&dedup, 3000);
-    cr_assert_null(dedup.old);
+    cr_assert_gt(states, 2, "%s grew in %llu steps", homes->name, (unsigned long long)states);
+    for (uint64_t i = 0; i < homes->count; i++)
+        look(&dedup, homes, i);
+    dedup_reserve(&dedup, homes->count * 3);
+    cr_assert_eq(dedup.boundary, 0);
+    for (uint64_t i = 0; i < homes->count * 2; i++)
+        look(&dedup, homes, i);
     dedup_deinit(&dedup);
+}
+
+Test(dedup, ids_are_found_and_no_others_in_each_state_of_growing_wherever_their_homes_lie)
+{
+    static const struct homes all[] = {
+        {"spread", low_spread, 60000},
+        {"at the end", low_at_the_end, 12000},
+        {"at the beginning", low_at_the_beginning, 12000},
+        {"in clumps", low_in_clumps, 30000},
+        {"near the beginning", low_near_the_beginning, 12000},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        grow_and_look(&all[i]);
 }
 
 Test(dedup, no_id_waits_for_a_whole_table_to_move)
 {
     struct dedup dedup = {0};
 
-    for (uint64_t i = 1; i <= 100000; i++) {
+    for (uint64_t i = 1; i <= 300000; i++) {
         struct fingerprint id = id_of(i, 1);
-        uint64_t moved = dedup.old ? dedup.moved : 0;
+        uint64_t boundary = dedup.boundary;
 
         dedup_add(&dedup, &id);
-        cr_assert_lt(dedup.old ? dedup.moved : 0, moved + 200);
+        cr_assert_leq(boundary, dedup.boundary + 4096 + 200);
     }
     dedup_deinit(&dedup);
+}
+
+Test(dedup, an_id_takes_less_than_forty_bytes_and_a_reserved_one_twenty_five)
+{
+    struct dedup grown = {0}, reserved = {0};
+
+    dedup_reserve(&reserved, 1000000);
+    for (uint64_t i = 1; i <= 1000000; i++) {
+        struct fingerprint id = id_of(i, 1);
+        uint64_t before = dedup_bytes(&reserved);
+
+        dedup_load(&grown, &id);
+        dedup_load(&reserved, &id);
+        if (i > 300000)
+            cr_assert_leq(dedup_bytes(&grown), i * 40);
+        cr_assert_eq(dedup_bytes(&reserved), before);
+    }
+    cr_assert_leq(dedup_bytes(&reserved), 25 * 1000000 + (2 << 20));
+    dedup_deinit(&grown);
+    dedup_deinit(&reserved);
 }
 
 Test(dedup, an_identity_of_zeros_is_an_id_like_any_other)
