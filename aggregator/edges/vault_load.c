@@ -181,6 +181,35 @@ static int load_page(struct load *load, struct day *day, uint32_t number, struct
                                                     : damaged(load, "sealed ids are out of order");
 }
 
+/* Runs of one day follow one another: how many ids are in them. */
+struct run_count {
+    struct day *day;
+    uint64_t ids;
+};
+
+static void reserve_counted(const struct run_count *counted)
+{
+    if (counted->day && counted->day->is_open)
+        dedup_reserve(&counted->day->ids, counted->ids);
+}
+
+/* Goes by the rows' lengths alone, before load_run reads them. */
+static int count_run(struct load *load, struct text key, struct text value, void *context)
+{
+    struct run_count *counted = context;
+    struct day *day;
+
+    if (key.length != ID_KEY_BYTES || order_load_u32((const uint8_t *)key.at + 4) & PAGE_BIT)
+        return 0;
+    day = days_find(&load->tally->days, window_unbiased(order_load_u32((const uint8_t *)key.at)));
+    if (day != counted->day) {
+        reserve_counted(counted);
+        *counted = (struct run_count){.day = day};
+    }
+    counted->ids += value.length / sizeof(struct fingerprint);
+    return 0;
+}
+
 static int load_run(struct load *load, struct text key, struct text value, void *context)
 {
     struct text content;
@@ -363,16 +392,34 @@ static int check_ids(struct load *load)
     return 0;
 }
 
+static int load_ids(struct load *load)
+{
+    int32_t first_day = load->tally->first_open_day;
+    uint8_t first_run[ID_KEY_BYTES] = {0};
+    struct text runs = text_from(first_run, sizeof(first_run));
+    struct run_count counted = {0};
+    int r;
+
+    if (first_day > INT32_MIN)
+        id_key(first_day, 0, first_run);
+    prepare_sealed(load);
+    r = each_row(load, VAULT_IDS, runs, 0, count_run, &counted);
+    if (r == 0) {
+        reserve_counted(&counted);
+        r = each_row(load, VAULT_IDS, runs, 0, load_run, NULL);
+    }
+    if (r)
+        return r < 0 ? fault_pass(r) : r;
+    return check_ids(load);
+}
+
 static int load_all(struct load *load)
 {
     struct tally *tally = load->tally;
     uint128 ledger_sum = 0, names_sum = 0;
-    uint8_t first_run[ID_KEY_BYTES] = {0};
     int r;
 
     restore_state(load);
-    if (tally->first_open_day > INT32_MIN)
-        id_key(tally->first_open_day, 0, first_run);
     if ((r = each_row(load, VAULT_ACCOUNTS, text_from("", 0), 0, load_account, &names_sum)) ||
         (r = each_row(load, VAULT_LEDGER, text_from("", 0), 0, load_counts, &ledger_sum)) ||
         (r = each_row(load, VAULT_CUTS, text_from("", 0), 0, load_cuts, NULL)) ||
@@ -390,10 +437,7 @@ static int load_all(struct load *load)
         return r < 0 ? fault_pass(r) : r;
     if (tally->numbered.sum != load->state.numbers_sum)
         return damaged(load, "the numbers don't match their digest");
-    prepare_sealed(load);
-    if ((r = each_row(load, VAULT_IDS, text_from(first_run, sizeof(first_run)), 0, load_run,
-                      NULL)) ||
-        (r = check_ids(load)) ||
+    if ((r = load_ids(load)) ||
         (r = walk_level(load, (struct level_walk){.level = LEVEL_DAY,
                                                   .first_day = tally->first_open_day,
                                                   .sees = true})))
