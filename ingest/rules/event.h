@@ -45,11 +45,12 @@ enum value_kind {
 /* What stands there. */
 struct event_value {
     enum value_kind kind;
-    unsigned scale; /* DECIMAL: mantissa × 10^-scale, scale at most 12 */
     union {
         struct text text; /* STRING, NUMBER */
         int128 mantissa;
     } is;
+    unsigned scale; /* DECIMAL: mantissa × 10^-scale, scale at most 12. Not beside `kind`: both
+                     * would be loaded as one, which waits until each was stored */
 };
 
 struct event {
