@@ -38,6 +38,18 @@ static void give_input(struct http_connection *connection)
 
 /* --- reading --- */
 
+static void settle(struct http_connection *connection);
+
+/* As large as the last request was, so that one like it needs neither a second block nor a copy. */
+static void take_input(struct http_connection *connection)
+{
+    struct http_pool *pool = &connection->server->pool;
+
+    connection->input = http_pool_take(pool, connection->usual, &connection->room);
+    if (!connection->input)
+        connection->input = http_pool_take(pool, HTTP_BLOCK_BYTES, &connection->room);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct http_connection *connection = (struct http_connection *)handle;
@@ -49,7 +61,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         return;
     }
     if (!connection->input)
-        connection->input = http_pool_take(&server->pool, HTTP_BLOCK_BYTES, &connection->room);
+        take_input(connection);
     *buf = uv_buf_init(connection->input ? connection->input + connection->length : NULL,
                        (unsigned)(connection->room - connection->length));
 }
@@ -59,8 +71,12 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     struct http_connection *connection = (struct http_connection *)stream;
 
     (void)buf;
-    if (count == 0 || connection->closing)
+    if (connection->closing)
         return;
+    if (count == 0) {
+        settle(connection); /* nothing came: the block goes back */
+        return;
+    }
     if (count < 0 && count != UV_EOF) {
         http_connection_close(connection);
         return;
@@ -347,6 +363,8 @@ static void drop_request(struct http_connection *connection)
 {
     size_t left = connection->length - connection->parsed;
 
+    connection->usual =
+        connection->parsed < HTTP_DIRECT_ROOM_MAX ? connection->parsed : HTTP_DIRECT_ROOM_MAX;
     if (left > 0)
         memmove(connection->input, connection->input + connection->parsed, left);
     connection->length = left;

@@ -59,6 +59,7 @@ struct http_connection {
     struct http_scan scan;
     char *input;
     size_t length, room, parsed; /* of input; `parsed` has been given to llhttp */
+    size_t usual;                /* bytes of the last request */
     struct http_exchange *exchange;
     size_t requests, writes;
     size_t queued;     /* bytes that waited to be written when last looked at */

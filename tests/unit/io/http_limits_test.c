@@ -407,6 +407,94 @@ Test(http_number, bodies_past_the_memory_limit_get_503_and_free_it_when_they_end
     fixture_stop(&fixture);
 }
 
+/* Takes 256 KiB for a body that doesn't come. */
+static int announce(void)
+{
+    int fd = fixture_connect(&fixture);
+
+    fixture_send(&fixture, fd,
+                 text_of("POST /echo/large HTTP/1.1\r\nHost: a\r\nContent-Length: 204800\r\n\r\n"),
+                 1000);
+    return fd;
+}
+
+/* Sends a body of 200 KiB and reads the answer. */
+static int connect_and_send_much(void)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    CLEANUP(buffer_deinit) struct buffer request = {0};
+    CLEANUP(buffer_deinit) struct buffer body = ordinary_text(200 * 1024 - 3);
+    int fd = fixture_connect(&fixture);
+
+    buffer_add_string(&request,
+                      "POST /echo/large HTTP/1.1\r\nHost: a\r\nContent-Length: 204800\r\n\r\n");
+    buffer_add_text(&request, buffer_text(&body));
+    buffer_add_string(&request, "end");
+    fixture_send(&fixture, fd, buffer_text(&request), 100000);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "end", 1000));
+    return fd;
+}
+
+static bool is_overloaded(int fd)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+
+    fixture_receive(&fixture, fd, &answer);
+    return contains(&answer, "overloaded");
+}
+
+Test(http_number, a_connection_takes_at_once_what_its_last_request_needed)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int fds[4], fd;
+
+    start_with(little_memory);
+    fd = connect_and_send_much();
+    fixture_send(&fixture, fd, text_of("G"), 1);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = announce();
+    cr_assert_not(is_overloaded(fds[2]));
+    cr_assert(is_overloaded(fds[3]));
+
+    fixture_send(&fixture, fd, text_of("ET /hello HTTP/1.1\r\nHost: a\r\n\r\nG"), 1000);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 1000));
+    close(fds[3]);
+    fds[3] = announce();
+    cr_assert(is_overloaded(fds[3]), "the next request has begun in the same block");
+    answer.length = 0;
+    fixture_send(&fixture, fd, text_of("ET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 1000));
+    fixture_send(&fixture, fd, text_of("G"), 1);
+    close(fds[3]);
+    fds[3] = announce();
+    cr_assert_not(is_overloaded(fds[3]), "a small one takes a small block");
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
+Test(http_number, a_connection_that_sent_much_is_served_while_memory_is_short)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int fds[4], fd;
+
+    start_with(little_memory);
+    fd = connect_and_send_much();
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = announce();
+    cr_assert_not(is_overloaded(fds[3]));
+
+    fixture_send(&fixture, fd, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 1000));
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    close(fd);
+    fixture_stop(&fixture);
+}
+
 /* --- the end --- */
 
 TestSuite(http_drain, .init = start, .timeout = 60);
