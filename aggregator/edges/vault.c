@@ -120,7 +120,7 @@ uint128 vault_digest(const struct tally *tally, uint128 rest)
 int vault_open(const char *folder, int64_t map_bytes, struct vault *vault)
 {
     struct vault opened = {.state = {.published_offset = 0}};
-    struct store_formats formats = {.least = VAULT_FORMAT, .current = VAULT_FORMAT};
+    struct store_formats formats = {.least = VAULT_FORMAT_LEAST, .current = VAULT_FORMAT};
     int r = store_open_since(folder, tables, VAULT_TABLES, map_bytes, formats, &opened.store);
 
     if (r)

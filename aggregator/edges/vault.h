@@ -18,6 +18,9 @@
  *   days     day u32 BE → its shares of the digest (rules/days.h)
  *   numbers  source, chunk u64 BE → which of its numbers were counted (rules/numbered.h)
  *
+ * Of a store that format 3 wrote, blocks keep their longer values until they change; until then its
+ * digest isn't that of one made anew from the log.
+ *
  * Rows that have aged (rules/rollup.h) are deleted some thousand a commit; nobody reads them
  * meanwhile.
  *
@@ -43,7 +46,12 @@ enum vault_table {
     VAULT_ACCOUNTS,
     VAULT_CUTS,
 };
-enum { VAULT_TABLES = VAULT_CUTS + 1, VAULT_FORMAT = 3, VAULT_RUN_IDS_MAX = 4000 };
+enum {
+    VAULT_TABLES = VAULT_CUTS + 1,
+    VAULT_FORMAT = 4,
+    VAULT_FORMAT_LEAST = 3,
+    VAULT_RUN_IDS_MAX = 4000
+};
 
 enum vault_outcome {
     VAULT_EMPTY = 1, /* nothing was ever committed */

@@ -2,11 +2,16 @@
  * block.h - sixty-four counters as one value of the store.
  *
  * Key: level u8, window u32 BE (level.h), block u32 BE; series s stands in block s / 64 at place
- * s % 64. Value, little-endian: bitmap u64 of the places that are present; u8 each the bytes of a
- * value (0, 8 or 16), a count (1, 2, 4 or 8), a time (0 or 8): the fewest that hold all of the
- * block; then the values, the counts, the times of the places in order; then the checksum, 16
+ * s % 64. Value, little-endian: bitmap u64 of the places that are present; u8 each the form of a
+ * value, the bytes of a count (1, 2, 4 or 8), those of a time (0 or 8): the fewest that hold all of
+ * the block; then the values, the counts, the times of the places in order; then the checksum, 16
  * bytes: XXH3-128 of what is before it, seeded with the key's XXH3-64. Equal contents are equal
  * bytes, and the checksum is the block's share of the digest (digest.h).
+ *
+ * A value's form: 0 where all are zero; 16 where one needs more than eight bytes: all have sixteen;
+ * else in the upper half how many zeros all values end with (12 at most), which aren't written, and
+ * in the lower half the bytes of each, signed (1 to 8). Up to format 3 of the store it was 0, 8 or
+ * 16: such blocks are read, and written anew when they change.
  *
  * But for blocks of very large numbers a value stays below half a page, so LMDB needs no overflow
  * pages.

@@ -302,6 +302,106 @@ Test(block, columns_hold_every_number_and_are_read_back)
     }
 }
 
+/* A block of one series' values, written and read back; returns how many bytes each value took. */
+static size_t bytes_a_value(const int64_t *values, size_t count)
+{
+    struct block block = {0}, read;
+    uint8_t key[BLOCK_KEY_BYTES] = {0}, bytes[BLOCK_BYTES_MAX];
+    uint128 sum, read_sum;
+    size_t length, rest = 8 + 3 + count + BLOCK_SUM_BYTES;
+
+    for (size_t i = 0; i < count; i++) {
+        block.bitmap |= UINT64_C(1) << i;
+        block.cells[i] = (struct cell){.value = {.units = values[i]}, .count = 1};
+    }
+    length = block_encode(&block, text_from(key, sizeof(key)), bytes, &sum);
+    cr_assert(
+        block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &read, &read_sum));
+    cr_assert_eq(memcmp(&block, &read, sizeof(block)), 0);
+    cr_assert_eq((length - rest) % count, 0);
+    return (length - rest) / count;
+}
+
+Test(block, values_take_the_bytes_of_their_digits_without_the_zeros_that_all_end_with)
+{
+    const int64_t one = INT64_C(1000000000000);
+    const struct {
+        int64_t values[3];
+        size_t bytes;
+    } cases[] = {
+        {{0, 0, 0}, 0},
+        {{one, 127 * one, -127 * one}, 1},
+        {{128 * one, 0, 0}, 2},
+        {{-128 * one, one, one}, 2},
+        {{one, one / 100, -one}, 1}, /* cents */
+        {{327 * one, one / 100, 0}, 2},
+        {{328 * one, one / 100, 0}, 3},
+        {{one, 1, 0}, 6},
+        {{-1, 0, 0}, 1},
+        {{INT64_MAX, INT64_MIN, 0}, 8},
+        {{INT64_MIN, INT64_MIN, 0}, 8},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        cr_assert_eq(bytes_a_value(cases[i].values, 3), cases[i].bytes, "case %zu", i);
+}
+
+Test(block, every_power_of_ten_times_any_number_is_read_back)
+{
+    int64_t power = 1;
+
+    srand(8);
+    for (int tens = 0; tens <= 18; tens++, power *= 10)
+        for (int round = 0; round < 500; round++) {
+            int64_t most = INT64_MAX / power, values[4];
+
+            for (size_t i = 0; i < 4; i++)
+                values[i] = ((int64_t)random() << 32 ^ random()) % most * power;
+            cr_assert_leq(bytes_a_value(values, 4), 8);
+        }
+}
+
+/* As format 3 had them: each value in eight bytes. */
+Test(block, values_of_eight_bytes_are_read_as_they_were)
+{
+    const int64_t values[] = {-5000000000000, INT64_C(3) << 40};
+    uint8_t key[BLOCK_KEY_BYTES] = {0}, bytes[BLOCK_BYTES_MAX] = {5}, *at = bytes + 8;
+    struct block block;
+    uint128 sum, read_sum;
+    size_t length;
+
+    *at++ = 8;
+    *at++ = 1;
+    *at++ = 0;
+    memcpy(at, values, sizeof(values));
+    at += sizeof(values);
+    *at++ = 2;
+    *at++ = 7;
+    length = block_seal(text_from(key, sizeof(key)), bytes, (size_t)(at - bytes), &sum);
+
+    cr_assert(
+        block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &block, &read_sum));
+    cr_assert(block.cells[0].value.units == values[0] && block.cells[0].count == 2);
+    cr_assert(block.cells[2].value.units == values[1] && block.cells[2].count == 7);
+}
+
+Test(block, a_form_that_no_values_have_is_refused)
+{
+    static const uint8_t wrong[] = {9, 15, 0x20, 0xc0, 0xc9, 0xd1, 0xff};
+    uint8_t key[BLOCK_KEY_BYTES] = {0}, bytes[BLOCK_BYTES_MAX] = {0};
+    struct block block;
+    uint128 sum;
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        size_t length;
+
+        memcpy(bytes + 8, (uint8_t[]){wrong[i], 1, 0}, 3);
+        length = block_seal(text_from(key, sizeof(key)), bytes, 8 + 3, &sum);
+        cr_assert_not(
+            block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &block, &sum));
+    }
+}
+
 Test(ledger, rows_are_read_back_as_they_were_and_only_those_that_changed_are_dirty)
 {
     struct ledger ledger = {0};

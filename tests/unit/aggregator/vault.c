@@ -283,3 +283,28 @@ Test(vault, crashes_seals_and_commit_boundaries_change_no_verdict_total_or_diges
         usage_reader_free(reader);
     }
 }
+
+static int open_of_format(uint32_t format)
+{
+    static const char *const names[] = {"state"};
+    struct store *store;
+    struct vault vault;
+    int r;
+
+    cr_assert_eq(store_open(folder, names, 1, MAP_BYTES, format, &store), 0);
+    store_close(store);
+    r = vault_open(folder, MAP_BYTES, &vault);
+    if (r == 0)
+        vault_close(&vault);
+    return r;
+}
+
+Test(vault, a_store_of_format_3_is_gone_on_with)
+{
+    cr_assert_eq(open_of_format(3), 0);
+}
+
+Test(vault, a_store_of_format_2_is_refused)
+{
+    cr_assert_eq(open_of_format(2), FAULT_STOP);
+}
