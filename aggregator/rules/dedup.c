@@ -30,6 +30,7 @@
  */
 enum { FIRST_ROOM = 32, TAIL = 32 /* slots behind the last home, at least */ };
 enum { STEP_ADDS = 128, STEP_SLOTS = 32 * STEP_ADDS };
+enum { FRESH_KEPT = 65536 /* ids: what held more is for others between two commits */ };
 enum { LOOKED_AT = 4 /* slots of nearly any chain: they may lie in two cache lines */ };
 
 _Static_assert(sizeof(struct fingerprint) == 16, "four fingerprints a cache line");
@@ -267,6 +268,11 @@ enum dedup_verdict dedup_take(struct dedup *dedup, const struct fingerprint *id)
 void dedup_committed(struct dedup *dedup)
 {
     dedup->fresh_count = 0;
+    if (dedup->fresh_room <= FRESH_KEPT)
+        return;
+    free(dedup->fresh);
+    dedup->fresh = NULL;
+    dedup->fresh_room = 0;
 }
 
 uint64_t dedup_bytes(const struct dedup *dedup)

@@ -183,6 +183,23 @@ Test(dedup, an_id_takes_less_than_forty_bytes_and_a_reserved_one_twenty_five)
     dedup_deinit(&reserved);
 }
 
+Test(dedup, a_large_commit_leaves_the_memory_of_its_table_alone)
+{
+    struct dedup dedup = {0};
+    uint64_t count = 200000;
+
+    for (uint64_t i = 0; i < count; i++) {
+        struct fingerprint id = id_of(i, 1);
+
+        dedup_add(&dedup, &id);
+    }
+    cr_assert_geq(dedup_bytes(&dedup), 2 * count * sizeof(struct fingerprint));
+    dedup_committed(&dedup);
+    cr_assert_eq(dedup.fresh_count, 0);
+    cr_assert_lt(dedup_bytes(&dedup), count * 40);
+    dedup_deinit(&dedup);
+}
+
 Test(dedup, an_identity_of_zeros_is_an_id_like_any_other)
 {
     struct dedup dedup = {0};
