@@ -86,7 +86,7 @@ const struct setting aggregator_settings[] = {
         .least = 1,
         .most = 60000,
         .help = "How long an event may be counted in memory before it is committed and can be "
-                "queried; up to a second when the aggregator is behind. Less costs more disk "
+                "queried; up to two seconds when the aggregator is behind. Less costs more disk "
                 "syncs.",
         .offset = offsetof(struct aggregator_config, commit_ms),
     },
