@@ -503,11 +503,10 @@ static void read_attributes(struct reading *reading)
 
 int cloudevents_read(struct json_document *document, struct event *event, struct refusal *refusal)
 {
-    struct event found = {.document = document};
     struct reading reading = {
         .document = document,
         .arena = document->strings,
-        .event = &found,
+        .event = event,
         .refusal = refusal,
     };
 
@@ -516,16 +515,14 @@ int cloudevents_read(struct json_document *document, struct event *event, struct
                "an event is a JSON object: send one");
         return EVENT_REFUSED;
     }
+    *event = (struct event){.document = document};
     if (!recall_members(&reading)) {
         take_members(&reading);
         remember_members(&reading);
     }
     read_attributes(&reading);
     read_data(&reading);
-    if (refusal->code != REFUSAL_NONE)
-        return EVENT_REFUSED;
-    *event = found;
-    return 0;
+    return refusal->code == REFUSAL_NONE ? 0 : EVENT_REFUSED;
 }
 
 static bool has_room(struct text text, enum attribute attribute)

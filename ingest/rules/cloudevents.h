@@ -9,7 +9,7 @@
 
 /*
  * Reads the event whose object is the document's root. `data_base64` is decoded and scanned into
- * the document as `data`. 0, or EVENT_REFUSED with the refusal filled.
+ * the document as `data`. 0, or EVENT_REFUSED with the refusal filled and *event undefined.
  */
 MUST_USE int cloudevents_read(struct json_document *document, struct event *event,
                               struct refusal *refusal);

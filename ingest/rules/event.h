@@ -6,9 +6,9 @@
  * A gateway's event has its attributes as texts. What stands in the data is asked for by place, so
  * that the rules are the same for all.
  *
- * Errors     EVENT_REFUSED with the refusal filled. EVENT_BROKEN: JSON whose end can't be found.
- * Ownership  Texts point into the input or the document's arenas, and live as long as those.
- * Threads    One at a time.
+ * Errors     EVENT_REFUSED with the refusal filled, the event undefined. EVENT_BROKEN: JSON whose
+ * end can't be found. Ownership  Texts point into the input or the document's arenas, and live as
+ * long as those. Threads    One at a time.
  */
 #pragma once
 
