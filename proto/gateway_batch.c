@@ -339,8 +339,8 @@ static inline struct gateway_value *make_values(struct gateway_reader *reader, s
     size_t first = reader->value_count;
 
     reader->value_count += count;
-    if (reader->value_count > reader->value_room) {
-        reader->value_room = 2 * reader->value_count;
+    if (reader->value_count >= reader->value_room) { /* there is some, if only to point to */
+        reader->value_room = 2 * reader->value_count + 1;
         reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
     }
     return reader->values + first;
