@@ -365,10 +365,8 @@ Test(block, values_take_the_bytes_of_their_digits_without_the_zeros_that_all_end
 
 Test(block, every_power_of_ten_times_any_number_is_read_back)
 {
-    int64_t power = 1;
-
     srand(8);
-    for (int tens = 0; tens <= 18; tens++, power *= 10)
+    for (int64_t power = 1; power <= INT64_MAX / 10; power *= 10)
         for (int round = 0; round < 500; round++) {
             int64_t most = INT64_MAX / power, values[4];
 
