@@ -3,7 +3,8 @@ from report import Figure
 from stand import BIN, run_json
 
 NAMES = {"copy_json_ns": "memcpy of a JSON event (340 bytes)", "copy_packed_ns": "memcpy of a packed one (80)",
-         "random_read_ns": "one dependent random read of 512 MiB"}
+         "random_read_ns": "one dependent random read of 512 MiB",
+         "first_touch_ns": "the first touch of a KiB, in pages of 2 MiB"}
 
 
 def run(run):
