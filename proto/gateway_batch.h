@@ -26,9 +26,8 @@
  *
  * Errors     gateway_batch_open refuses the batch as a whole when it isn't one; behind that, an
  * event can be faulty alone: gateway_event.fault.
- * Ownership  Texts point into the message, ids that were UUIDs, events and properties are the
- * reader's. All live until
- * the next open; a shape until the next event.
+ * Ownership  Texts point into the message; ids that were UUIDs, events and properties are the
+ *            reader's. All live until the next open; a shape until the next event.
  * Threads    Any, each reader by one at a time.
  */
 #pragma once

@@ -6,10 +6,10 @@
  * - and then lists events that refer to them. All events of a batch belong to one partition. Layout
  * (little-endian, without padding), version 2:
  *
- *   header    32 bytes: magic "TWU1", version u8 2, parts u8 (1: there are sequences; 2: values are
- *             wide), series_count u16, event_count u16, entry_count u16, bytes u32 (of the whole
- *             batch), arrival_ms i64, checksum u64 (XXH3-64 of everything behind the header, seeded
- *             with the XXH3-64 of the 24 bytes before the checksum)
+ *   header    32 bytes: magic "TWU1", version u8 2, layout u8 (1: there are sequences; 2: values
+ *             are wide), series_count u16, event_count u16, entry_count u16, bytes u32 (of the
+ *             whole batch), arrival_ms i64, checksum u64 (XXH3-64 of everything behind the header,
+ *             seeded with the XXH3-64 of the 24 bytes before the checksum)
  *   events    32 bytes each: identity 12, payload u32, time_ns i64, arrival i32 (ms after the
  *             header's), entry_count u8, flags u8, series u16 (that of its first entry: names its
  *             subscription)
@@ -25,8 +25,9 @@
  *
  * Errors     usage_decode returns USAGE_FOREIGN with a reason for anything that isn't a whole,
  *            valid batch, and never reads outside it. What it has let through needs no further
- * check. Ownership  Decoded texts point into the message; the series table is the reader's. Threads
- * Any, each writer and reader by one at a time.
+ *            check.
+ * Ownership  Decoded texts point into the message; the series table is the reader's.
+ * Threads    Any, each writer and reader by one at a time.
  */
 #pragma once
 

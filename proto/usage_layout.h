@@ -17,7 +17,7 @@ enum {
     USAGE_TEXT_ABSENT = WIRE_TEXT_ABSENT,
 
     USAGE_HEADER_VERSION = 4,
-    USAGE_HEADER_PARTS = 5,
+    USAGE_HEADER_LAYOUT = 5,
     USAGE_HEADER_SERIES_COUNT = 6,
     USAGE_HEADER_EVENT_COUNT = 8,
     USAGE_HEADER_ENTRY_COUNT = 10,
@@ -26,9 +26,9 @@ enum {
     USAGE_HEADER_CHECKSUM = 24,
     USAGE_HEADER_SIZE = 32,
 
-    USAGE_PARTS_SEQUENCES = 1, /* every event has a sequence */
-    USAGE_PARTS_WIDE = 2,      /* values of 16 bytes instead of 8 */
-    USAGE_PARTS_KNOWN = USAGE_PARTS_SEQUENCES | USAGE_PARTS_WIDE,
+    USAGE_LAYOUT_SEQUENCES = 1, /* every event has a sequence */
+    USAGE_LAYOUT_WIDE = 2,      /* values of 16 bytes instead of 8 */
+    USAGE_LAYOUT_KNOWN = USAGE_LAYOUT_SEQUENCES | USAGE_LAYOUT_WIDE,
 
     USAGE_EVENT_PAYLOAD = 12,
     USAGE_EVENT_TIME = 16,

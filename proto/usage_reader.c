@@ -104,8 +104,8 @@ static const char *check_header(struct text message)
         return "a usage batch that is too long";
     if (usage_checksum(at, message.length) != wire_load_u64(at + USAGE_HEADER_CHECKSUM))
         return "a usage batch with a wrong checksum";
-    if (at[USAGE_HEADER_PARTS] & ~USAGE_PARTS_KNOWN)
-        return "a usage batch with parts that are unknown";
+    if (at[USAGE_HEADER_LAYOUT] & ~USAGE_LAYOUT_KNOWN)
+        return "a usage batch of an unknown layout";
     return NULL;
 }
 
@@ -113,13 +113,13 @@ static const char *check_header(struct text message)
 static const char *find_parts(struct text message, struct usage_batch *batch)
 {
     const uint8_t *at = (const uint8_t *)message.at;
-    unsigned parts = at[USAGE_HEADER_PARTS];
+    unsigned layout = at[USAGE_HEADER_LAYOUT];
 
     batch->series_count = wire_load_u16(at + USAGE_HEADER_SERIES_COUNT);
     batch->event_count = wire_load_u16(at + USAGE_HEADER_EVENT_COUNT);
     batch->entry_count = wire_load_u16(at + USAGE_HEADER_ENTRY_COUNT);
     batch->arrival_ms = wire_load_i64(at + USAGE_HEADER_ARRIVAL);
-    batch->is_wide = parts & USAGE_PARTS_WIDE;
+    batch->is_wide = layout & USAGE_LAYOUT_WIDE;
     batch->entry_size = batch->is_wide ? USAGE_ENTRY_WIDE : USAGE_ENTRY_NARROW;
     if (batch->event_count == 0)
         return "a usage batch without events";
@@ -128,7 +128,7 @@ static const char *find_parts(struct text message, struct usage_batch *batch)
         return "a usage batch with too many events, entries or series";
     batch->events = at + USAGE_HEADER_SIZE;
     batch->entries = batch->events + batch->event_count * USAGE_EVENT_SIZE;
-    if (parts & USAGE_PARTS_SEQUENCES) {
+    if (layout & USAGE_LAYOUT_SEQUENCES) {
         batch->sequences = batch->entries;
         batch->entries += batch->event_count * USAGE_SEQUENCE_SIZE;
     }

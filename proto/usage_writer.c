@@ -24,7 +24,7 @@ struct series_known {
 struct usage_writer {
     struct buffer events, sequences, entries, series, message;
     struct buffer dimensions; /* of an event whose parts' aren't written yet */
-    unsigned parts;           /* of the header */
+    unsigned layout;          /* what the header says of it */
     int64_t arrival_ms;       /* the first event's */
     size_t event_count, entry_count, series_count;
     struct series_known *known;
@@ -165,25 +165,25 @@ static uint16_t number_of_last(struct usage_writer *writer, size_t start)
     return (uint16_t)(writer->series_count - 1);
 }
 
-/* --- which parts a batch has --- */
+/* --- a batch's layout --- */
 
-static size_t entry_size(unsigned parts)
+static size_t entry_size(unsigned layout)
 {
-    return parts & USAGE_PARTS_WIDE ? USAGE_ENTRY_WIDE : USAGE_ENTRY_NARROW;
+    return layout & USAGE_LAYOUT_WIDE ? USAGE_ENTRY_WIDE : USAGE_ENTRY_NARROW;
 }
 
-/* Those that a batch with this event needs. */
-static unsigned parts_with(const struct usage_writer *writer, const struct usage_event *event,
-                           const struct usage_part *parts, size_t count)
+/* The one that a batch with this event needs. */
+static unsigned layout_with(const struct usage_writer *writer, const struct usage_event *event,
+                            const struct usage_part *parts, size_t count)
 {
-    unsigned needed = writer->parts;
+    unsigned needed = writer->layout;
 
     if (event->flags & USAGE_NUMBERED)
-        needed |= USAGE_PARTS_SEQUENCES;
+        needed |= USAGE_LAYOUT_SEQUENCES;
     for (size_t i = 0; i < count; i++)
         if (parts[i].aggregation == AGGREGATION_UNIQUE_COUNT ||
             parts[i].value.amount.units > (int128)UINT64_MAX)
-            needed |= USAGE_PARTS_WIDE;
+            needed |= USAGE_LAYOUT_WIDE;
     return needed;
 }
 
@@ -205,25 +205,25 @@ static void widen_entries(struct usage_writer *writer)
 }
 
 /* The events that are there have them now, too. */
-static void give_parts(struct usage_writer *writer, unsigned parts)
+static void give_layout(struct usage_writer *writer, unsigned layout)
 {
-    unsigned missing = parts & ~writer->parts;
+    unsigned missing = layout & ~writer->layout;
     size_t sequences = writer->event_count * USAGE_SEQUENCE_SIZE;
 
-    if (missing & USAGE_PARTS_SEQUENCES && sequences > 0)
+    if (missing & USAGE_LAYOUT_SEQUENCES && sequences > 0)
         memset(append(&writer->sequences, sequences), 0, sequences);
-    if (missing & USAGE_PARTS_WIDE && writer->entry_count > 0)
+    if (missing & USAGE_LAYOUT_WIDE && writer->entry_count > 0)
         widen_entries(writer);
-    writer->parts = parts;
+    writer->layout = layout;
 }
 
-static size_t bytes_of(const struct usage_writer *writer, unsigned parts, size_t events,
+static size_t bytes_of(const struct usage_writer *writer, unsigned layout, size_t events,
                        size_t entries)
 {
     size_t event_size =
-        USAGE_EVENT_SIZE + (parts & USAGE_PARTS_SEQUENCES ? USAGE_SEQUENCE_SIZE : 0);
+        USAGE_EVENT_SIZE + (layout & USAGE_LAYOUT_SEQUENCES ? USAGE_SEQUENCE_SIZE : 0);
 
-    return USAGE_HEADER_SIZE + events * event_size + entries * entry_size(parts) +
+    return USAGE_HEADER_SIZE + events * event_size + entries * entry_size(layout) +
            writer->series.length;
 }
 
@@ -267,13 +267,13 @@ static uint16_t add_entry(struct usage_writer *writer, struct text subscription,
                           const struct usage_part *part)
 {
     size_t start = writer->series.length;
-    uint8_t *at = append(&writer->entries, entry_size(writer->parts));
+    uint8_t *at = append(&writer->entries, entry_size(writer->layout));
     uint16_t number;
 
     put_series(&writer->series, subscription, part);
     number = number_of_last(writer, start);
     wire_store_u16(at, number);
-    put_value(at + USAGE_ENTRY_VALUE, part, writer->parts & USAGE_PARTS_WIDE);
+    put_value(at + USAGE_ENTRY_VALUE, part, writer->layout & USAGE_LAYOUT_WIDE);
     return number;
 }
 
@@ -290,7 +290,7 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
     at[USAGE_EVENT_FLAGS] = event->flags;
     wire_store_u16(at + USAGE_EVENT_SERIES, series);
     prefetch_behind(at + USAGE_EVENT_SIZE, 1);
-    if (writer->parts & USAGE_PARTS_SEQUENCES)
+    if (writer->layout & USAGE_LAYOUT_SEQUENCES)
         wire_store_u64(append(&writer->sequences, USAGE_SEQUENCE_SIZE),
                        event->flags & USAGE_NUMBERED ? event->sequence : 0);
 }
@@ -298,7 +298,7 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
 int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
                            struct text subscription, const struct usage_part *parts, size_t count)
 {
-    unsigned needed = parts_with(writer, event, parts, count);
+    unsigned needed = layout_with(writer, event, parts, count);
     uint16_t first = 0;
 
     assert(count > 0 && count <= USAGE_METERS_MAX);
@@ -311,8 +311,8 @@ int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event
 
     if (writer->event_count == 0)
         writer->arrival_ms = event->arrival_ms;
-    if (needed != writer->parts)
-        give_parts(writer, needed);
+    if (needed != writer->layout)
+        give_layout(writer, needed);
     for (size_t i = 0; i < count; i++) {
         uint16_t number = add_entry(writer, subscription, &parts[i]);
 
@@ -376,14 +376,14 @@ size_t usage_writer_count(const struct usage_writer *writer)
 
 size_t usage_writer_bytes(const struct usage_writer *writer)
 {
-    return bytes_of(writer, writer->parts, writer->event_count, writer->entry_count);
+    return bytes_of(writer, writer->layout, writer->event_count, writer->entry_count);
 }
 
 static void put_header(const struct usage_writer *writer, uint8_t header[USAGE_HEADER_SIZE])
 {
     memcpy(header, USAGE_MAGIC, 4);
     header[USAGE_HEADER_VERSION] = USAGE_VERSION;
-    header[USAGE_HEADER_PARTS] = (uint8_t)writer->parts;
+    header[USAGE_HEADER_LAYOUT] = (uint8_t)writer->layout;
     wire_store_u16(header + USAGE_HEADER_SERIES_COUNT, (uint16_t)writer->series_count);
     wire_store_u16(header + USAGE_HEADER_EVENT_COUNT, (uint16_t)writer->event_count);
     wire_store_u16(header + USAGE_HEADER_ENTRY_COUNT, (uint16_t)writer->entry_count);
@@ -421,6 +421,6 @@ void usage_writer_reset(struct usage_writer *writer)
     writer->event_count = 0;
     writer->entry_count = 0;
     writer->series_count = 0;
-    writer->parts = 0;
+    writer->layout = 0;
     memset(writer->slots, 0, writer->slot_count * sizeof(*writer->slots));
 }

@@ -18,7 +18,7 @@ from xxh3 import xxh3_64  # noqa: E402
 
 AGGREGATIONS = ["SUM", "COUNT", "MIN", "MAX", "AVG", "LATEST", "UNIQUE_COUNT"]
 HEADER, EVENT = struct.Struct("<4sBBHHHIqQ"), struct.Struct("<12sIqiBBH")
-SEQUENCES, WIDE = 1, 2  # parts of a batch
+SEQUENCES, WIDE = 1, 2  # of a layout
 ABSENT = 0xFFFF
 EVENTS_MAX, ENTRIES_MAX, SERIES_MAX, BYTES_MAX, METERS_MAX = 4000, 16000, 16000, 900 * 1024, 64
 AMOUNT_END = 10**27
@@ -103,20 +103,20 @@ def cut(data, at, size, count):
 def decode(data):
     """The events of a batch, each with its entries."""
     require(len(data) >= HEADER.size and data[:4] == b"TWU1", "not a usage batch")
-    _, version, parts, series_count, event_count, entry_count, size, base_ms, checksum = (
+    _, version, layout, series_count, event_count, entry_count, size, base_ms, checksum = (
         HEADER.unpack_from(data))
     require(version == 2, "a usage batch of another version")
     require(size == len(data) <= BYTES_MAX, "a usage batch of another length than it says")
     require(checksum == xxh3_64(data[32:], xxh3_64(data[:24])), "a usage batch with a wrong checksum")
-    require(parts <= SEQUENCES | WIDE, "parts that are unknown")
+    require(layout <= SEQUENCES | WIDE, "an unknown layout")
     require(0 < event_count <= EVENTS_MAX and entry_count <= ENTRIES_MAX
             and series_count <= SERIES_MAX, "too many events, entries or series")
     heads, at = cut(data, HEADER.size, EVENT.size, event_count)
     numbers = [None] * event_count
-    if parts & SEQUENCES:
+    if layout & SEQUENCES:
         numbers, at = cut(data, at, 8, event_count)
         numbers = [int.from_bytes(number, "little") for number in numbers]
-    values, at = cut(data, at, 2 + (16 if parts & WIDE else 8), entry_count)
+    values, at = cut(data, at, 2 + (16 if layout & WIDE else 8), entry_count)
     require(at <= len(data), "a usage batch shorter than its counts say")
     cursor = Cursor(data, at, len(data))
     series = [read_series(cursor) for _ in range(series_count)]
