@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PATIENCE_MS = 2 }; /* whoever was answered and hasn't come again by then isn't waited for */
+enum { PATIENCE_MS = 2 }; /* for whoever was answered, and again as long as the loop is busy */
 
 /* A batch or a rejected record on its way, and who waits for it. */
 struct parcel {
@@ -27,6 +27,7 @@ struct delivery {
     size_t flight;     /* events of the batches that have left since none was on its way */
     size_t open;       /* events in open batches */
     size_t wanted;     /* of them, before they leave together */
+    uint64_t watched_ns, idle_ns; /* the clock and the loop's idle time when last looked at */
     uv_timer_t linger, patience;
     uv_check_t check;
     uv_idle_t another_turn; /* active: the loop looks around again before it waits */
@@ -89,20 +90,37 @@ static void on_another_turn(uv_idle_t *idle)
     (void)idle;
 }
 
+/* Whether the loop has worked for more than half of the time since the last look. */
+static bool was_busy(struct delivery *delivery)
+{
+    uint64_t now_ns = uv_hrtime(), idle_ns = uv_metrics_idle_time(delivery->loop);
+    bool was = (idle_ns - delivery->idle_ns) * 2 < now_ns - delivery->watched_ns;
+
+    delivery->watched_ns = now_ns;
+    delivery->idle_ns = idle_ns;
+    return was;
+}
+
 static void on_patience_over(uv_timer_t *timer)
 {
     struct delivery *delivery = timer->data;
 
+    if (delivery->on_way == 0 && was_busy(delivery)) {
+        uv_timer_start(timer, on_patience_over, PATIENCE_MS, 0);
+        return;
+    }
     delivery->wanted = 0;
     uv_idle_start(&delivery->another_turn, on_another_turn);
 }
 
 /* Nothing is on its way. Whoever is answered now comes again at once, as a rule: three quarters of
- * all that were under way are waited for, and the rest has the time until their acknowledgement. */
+ * all that were under way are waited for, and the rest has the time until their acknowledgement.
+ * A busy loop hasn't answered or read them all within its patience. */
 static void expect_more(struct delivery *delivery)
 {
     delivery->wanted = (delivery->flight + delivery->open) * 3 / 4;
     delivery->flight = 0;
+    (void)was_busy(delivery);
     uv_timer_start(&delivery->patience, on_patience_over, PATIENCE_MS, 0);
 }
 
@@ -228,6 +246,7 @@ struct delivery *delivery_new(uv_loop_t *loop, struct producer *producer,
     delivery->config = *config;
     delivery->metrics = metrics;
     delivery->connected_ms = INT64_MIN / 2;
+    uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
     uv_timer_init(loop, &delivery->linger);
     delivery->linger.data = delivery;
     uv_timer_init(loop, &delivery->patience);

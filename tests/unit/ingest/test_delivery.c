@@ -86,8 +86,17 @@ static void turn_until(bool (*is_so)(const void *), const void *context)
     uint64_t until = uv_hrtime() + (uint64_t)PATIENCE_S * 1000000000;
 
     while (!is_so(context) && uv_hrtime() < until)
-        uv_run(&loop, UV_RUN_NOWAIT);
+        uv_run(&loop, UV_RUN_ONCE);
     cr_assert(is_so(context));
+}
+
+/* As a loop does that finds something to do whenever it looks. */
+static void turn_without_rest(int64_t ms)
+{
+    uint64_t until = uv_hrtime() + (uint64_t)ms * 1000000;
+
+    while (uv_hrtime() < until)
+        uv_run(&loop, UV_RUN_NOWAIT);
 }
 
 static bool is_told(const void *client)
@@ -193,6 +202,23 @@ Test(delivery, a_single_event_leaves_though_more_were_under_way_before)
     turn_until(is_settled, NULL);
     send_one(&alone, 0);
     turn_until(is_told, &alone);
+}
+
+Test(delivery, a_busy_loop_waits_longer_for_those_that_it_answered)
+{
+    struct client crowd[8] = {{.told = 0}};
+
+    begin(1000, NEVER_MS);
+    for (int i = 0; i < 8; i++)
+        send_one(&crowd[i], 0);
+    turn_until(is_settled, NULL);
+    send_one(&crowd[0], 0);
+    turn_without_rest(100);
+    cr_assert_eq(producer_unconfirmed(producer), 0);
+    for (int i = 1; i < 8; i++)
+        send_one(&crowd[i], 0);
+    turn_until(is_settled, NULL);
+    cr_assert_eq(batches(), 2);
 }
 
 Test(delivery, who_waits_for_a_batch_that_was_given_up_hears_that_it_failed)
