@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / "build" / "bin"
 HOME = ROOT / "build" / "bench"
 PARTITIONS = 4
+ROWS_MAX, NAMES_MAX = 100_000, 1000  # of a query's answer; of the subscriptions that it may ask for
 SUBSCRIPTION = "01ARZ3NDEKTSV4RRFF00000000"
 CPU_CLOCK_OF_PROCESS = 2
 STALLED_SECONDS = 40
@@ -203,6 +204,13 @@ def make_catalog(subscription, active_from):
                                "activeFrom": active_from}]}
 
 
+def parts(names):
+    """What queries ask for that together have a row of each name: of all at once, where an answer holds them."""
+    if len(names) <= ROWS_MAX:
+        return [[]]
+    return [names[i:i + NAMES_MAX] for i in range(0, len(names), NAMES_MAX)]
+
+
 class Bucket:
     """Topics, catalog and keys; what was sent to it, by an independent count."""
 
@@ -311,19 +319,20 @@ class Bucket:
             aggregator.stop()
         return {**ns, **more}
 
-    def query(self, aggregator, **parameters):
+    def answer(self, aggregator, **parameters):
+        """A query's answer as it came."""
         status, body = aggregator.get(f"/v3/metering/{self.name}/meters/api/query", self.admin_key,
                                       json.dumps(parameters))
         if status != 200:
             raise Wrong(f"query: {status} {body[:500]}")
-        return json.loads(body, parse_float=Decimal)["data"]
+        return body
+
+    def query(self, aggregator, **parameters):
+        return json.loads(self.answer(aggregator, **parameters), parse_float=Decimal)["data"]
 
     def sums(self, aggregator, names):
-        """Of all at once, or of a hundred at a time where an answer's rows wouldn't hold them."""
-        if len(names) <= 100_000:
-            return self.query(aggregator, groupBy=["subscription"])
-        return [row for i in range(0, len(names), 100)
-                for row in self.query(aggregator, groupBy=["subscription"], filterSubscription=names[i:i + 100])]
+        return [row for part in parts(names)
+                for row in self.query(aggregator, groupBy=["subscription"], filterSubscription=part)]
 
     def check(self, aggregator):
         """Every subscription's counted, duplicate and sum are those of the independent count."""
