@@ -103,7 +103,7 @@ static void make_catalog(struct bench *bench)
 {
     char key[64], value[512];
 
-    bench->catalog = catalog_new();
+    bench->catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     apply(bench, "bucket/b",
           "{\"epoch\":1,\"partitions\":8,\"seed\":"
           "\"000102030405060708090a0b0c0d0e0f\",\"mode\":\"test\","

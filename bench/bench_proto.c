@@ -144,7 +144,7 @@ static void subscribe(struct catalog *catalog, int i)
 static void bench_catalog(int subscriptions)
 {
     size_t before = mallinfo2().uordblks;
-    struct catalog *catalog = catalog_new();
+    struct catalog *catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     int64_t start = clock_ns();
     char name[32];
 

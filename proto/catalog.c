@@ -10,13 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct catalog *catalog_new(void)
+struct catalog *catalog_new(enum catalog_extent extent)
 {
     struct catalog *catalog = calloc(1, sizeof(*catalog));
 
     if (!catalog)
         abort();
+    catalog->extent = extent;
     catalog_subscriptions_init(&catalog->subscriptions);
+    catalog_cuts_init(&catalog->cuts);
     catalog_meters_init(&catalog->meters);
     catalog_keys_init(&catalog->keys);
     catalog_sources_init(&catalog->sources);
@@ -28,6 +30,7 @@ struct catalog *catalog_free(struct catalog *catalog)
     if (!catalog)
         return NULL;
     catalog_subscriptions_deinit(&catalog->subscriptions);
+    catalog_cuts_deinit(&catalog->cuts);
     catalog_meters_deinit(&catalog->meters);
     catalog_keys_deinit(&catalog->keys);
     catalog_sources_deinit(&catalog->sources);
@@ -61,11 +64,31 @@ static const char *take_bucket(struct catalog *catalog, const json_t *record)
     return NULL;
 }
 
+static const char *take_subscription(struct catalog *catalog, struct text id, const json_t *record)
+{
+    struct catalog_reading reading;
+    const char *why = catalog_read_subscription(id, record, &reading);
+
+    if (why)
+        return why;
+    if (catalog->extent == CATALOG_CUTS)
+        catalog_cuts_take(&catalog->cuts, &reading);
+    else
+        catalog_subscriptions_take(&catalog->subscriptions, &reading);
+    return NULL;
+}
+
+static void remove_subscription(struct catalog *catalog, struct text id)
+{
+    catalog_cuts_remove(&catalog->cuts, id);
+    catalog_subscriptions_remove(&catalog->subscriptions, id);
+}
+
 static const char *take_record(struct catalog *catalog, struct text kind, struct text id,
                                const json_t *record, size_t size)
 {
     if (text_is(kind, "subscription"))
-        return catalog_subscriptions_take(&catalog->subscriptions, id, record);
+        return take_subscription(catalog, id, record);
     if (text_is(kind, "meter"))
         return catalog_meters_take(&catalog->meters, id, record, size);
     if (text_is(kind, "key"))
@@ -80,7 +103,7 @@ static const char *take_record(struct catalog *catalog, struct text kind, struct
 static void remove_record(struct catalog *catalog, struct text kind, struct text id)
 {
     if (text_is(kind, "subscription"))
-        catalog_subscriptions_remove(&catalog->subscriptions, id);
+        remove_subscription(catalog, id);
     else if (text_is(kind, "meter"))
         catalog_meters_remove(&catalog->meters, id);
     else if (text_is(kind, "key"))

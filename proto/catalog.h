@@ -22,7 +22,8 @@
  *                       product.md shapes with "epoch": the invoicer's, of which only the epoch is
  *                       looked at here. So for kinds that are new.
  *
- * Null members count as absent. A million subscriptions take some 180 bytes each.
+ * Null members count as absent. A million subscriptions take some 180 bytes each, their cuts alone
+ * some 70.
  *
  * Errors     catalog_apply's outcomes; a refused record leaves the catalog as it was.
  * Ownership  Everything found belongs to the catalog, until the next catalog_apply.
@@ -80,8 +81,6 @@ struct catalog_subscription {
     struct text id;
     struct instant active_from, active_to;   /* active_to: the far future when open */
     struct text customer_key, consumer_name; /* consumer_name absent: none */
-    const uint16_t *cuts; /* ascending minutes of the UTC day; shared by subscriptions */
-    uint32_t cut_count;   /* at least one */
 };
 
 enum catalog_role { CATALOG_INGEST, CATALOG_ADMIN };
@@ -93,8 +92,11 @@ struct catalog_key {
     struct instant expires; /* far future: never */
 };
 
+/* What it keeps of a subscription: whose events are its, or where its billing windows end. */
+enum catalog_extent { CATALOG_SUBSCRIPTIONS, CATALOG_CUTS };
+
 struct catalog;
-struct catalog *catalog_new(void);
+struct catalog *catalog_new(enum catalog_extent extent);
 struct catalog *catalog_free(struct catalog *catalog);
 
 enum catalog_outcome {
@@ -114,12 +116,22 @@ enum catalog_hash { CATALOG_HASH_XXH3, CATALOG_HASH_HMAC };
 enum catalog_hash catalog_hash(const struct catalog *catalog);
 bool catalog_is_live(const struct catalog *catalog);
 int64_t catalog_epoch(const struct catalog *catalog); /* the last seen; 0 before the first */
-size_t catalog_subscription_count(const struct catalog *catalog);
+
+/* Of CATALOG_CUTS: the subscription's cuts, ascending minutes of the UTC day, at least one; NULL
+ * when it isn't known. */
+const uint16_t *catalog_cuts(const struct catalog *catalog, struct text id, size_t *count);
 
 /* The meters of an event type, sorted by slug; NULL and 0 when there are none. */
 const struct catalog_meter *const *catalog_meters_of(const struct catalog *catalog,
                                                      struct text event_type, size_t *count);
 const struct catalog_meter *catalog_meter(const struct catalog *catalog, struct text slug);
+const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
+/* Are the source's events known by `sequence` instead of `id` (metering.md 13)? */
+bool catalog_is_numbered(const struct catalog *catalog, struct text source);
+
+/* --- of CATALOG_SUBSCRIPTIONS --- */
+
+size_t catalog_subscription_count(const struct catalog *catalog);
 const struct catalog_subscription *catalog_subscription(const struct catalog *catalog,
                                                         struct text id);
 /*
@@ -135,9 +147,6 @@ void catalog_prefetch(const struct catalog *catalog, const struct text *ids, siz
 const struct catalog_subscription *
 catalog_subscription_like(const struct catalog *catalog, struct text id,
                           const struct catalog_subscription *guess);
-const struct catalog_key *catalog_key(const struct catalog *catalog, struct text id);
-/* Are the source's events known by `sequence` instead of `id` (metering.md 13)? */
-bool catalog_is_numbered(const struct catalog *catalog, struct text source);
 
 /* From active_from on and before active_to; the far future too is before an open end. */
 bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time);
@@ -152,7 +161,7 @@ enum catalog_subject_outcome {
 MUST_USE int catalog_find_subject(const struct catalog *catalog, struct text subject,
                                   const struct catalog_subscription *guess, struct instant time,
                                   const struct catalog_subscription **subscription);
-/* Calls back for every subscription (the aggregator's republish, the invoicer's close). */
+/* Calls back for every subscription. */
 void catalog_each_subscription(const struct catalog *catalog,
                                void (*visit)(void *context,
                                              const struct catalog_subscription *subscription),

@@ -28,6 +28,19 @@ const char *catalog_read_time(const json_t *object, const char *name, struct ins
 /* `count` bytes as twice as many hexadecimal digits. */
 bool catalog_read_hex(const json_t *object, const char *name, size_t count, uint8_t *bytes);
 
+/* --- what a subscription's record says --- */
+
+struct catalog_reading {
+    struct text id, customer_key, consumer_name; /* the JSON's */
+    struct instant active_from, active_to;
+    uint16_t cuts[CATALOG_CUTS_MAX];
+    size_t cut_count;
+};
+
+/* Of the record under `id`, which it must name. */
+const char *catalog_read_subscription(struct text id, const json_t *record,
+                                      struct catalog_reading *reading);
+
 /* --- subscriptions --- */
 
 struct catalog_held; /* a subscription and its places in lists */
@@ -37,18 +50,38 @@ struct catalog_subscriptions {
     uint32_t room, used; /* of all chunks; numbers given out so far */
     uint32_t holes;      /* the first number to use again, or CATALOG_MAP_NONE */
     struct catalog_slab texts;
-    struct text *cut_sets; /* each a run of uint16_t; kept for good, they are few */
-    uint32_t cut_set_count, cut_set_room;
-    struct catalog_map by_id, by_consumer, by_customer, by_cuts;
+    struct catalog_map by_id, by_consumer, by_customer;
     int32_t partitions;
 };
 
 void catalog_subscriptions_init(struct catalog_subscriptions *subscriptions);
 void catalog_subscriptions_deinit(struct catalog_subscriptions *subscriptions);
-const char *catalog_subscriptions_take(struct catalog_subscriptions *subscriptions, struct text id,
-                                       const json_t *record);
+void catalog_subscriptions_take(struct catalog_subscriptions *subscriptions,
+                                const struct catalog_reading *reading);
 void catalog_subscriptions_remove(struct catalog_subscriptions *subscriptions, struct text id);
 void catalog_subscriptions_spread(struct catalog_subscriptions *subscriptions, int32_t partitions);
+
+/* --- cuts --- */
+
+struct catalog_cut_row {
+    const char *id;
+    uint32_t set;
+    uint16_t id_length;
+};
+
+struct catalog_cuts {
+    struct catalog_cut_row *rows;
+    uint32_t row_count, row_room;
+    struct text *sets; /* each a run of uint16_t; kept for good, they are few */
+    uint32_t set_count, set_room;
+    struct catalog_slab texts;
+    struct catalog_map by_id, by_set;
+};
+
+void catalog_cuts_init(struct catalog_cuts *cuts);
+void catalog_cuts_deinit(struct catalog_cuts *cuts);
+void catalog_cuts_take(struct catalog_cuts *cuts, const struct catalog_reading *reading);
+void catalog_cuts_remove(struct catalog_cuts *cuts, struct text id);
 
 /* --- meters --- */
 
@@ -105,12 +138,14 @@ const char *catalog_sources_take(struct catalog_sources *sources, const json_t *
 /* --- the whole --- */
 
 struct catalog {
+    enum catalog_extent extent;
     int64_t epoch;
     int32_t partitions; /* 0: no bucket record */
     uint8_t seed[16];
     enum catalog_hash hash;
     bool is_live;
-    struct catalog_subscriptions subscriptions;
+    struct catalog_subscriptions subscriptions; /* it or `cuts` stays empty */
+    struct catalog_cuts cuts;
     struct catalog_meters meters;
     struct catalog_keys keys;
     struct catalog_sources sources;

@@ -2,8 +2,7 @@
  * catalog_subscriptions.c - a million subscriptions, found by id, consumer and customer.
  *
  * Subscriptions stand in chunks and never move, each on cache lines of its own. Those of one
- * consumer, and of one customer, hang on a list whose head is the map's. Cuts are shared: most
- * subscriptions have the same few.
+ * consumer, and of one customer, hang on a list whose head is the map's.
  */
 #include "proto/catalog_parts.h"
 
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1024, LINE = 64, MINUTES_OF_DAY = 24 * 60 };
+enum { CHUNK = 1024, LINE = 64 };
 
 /* By what a list is kept. */
 enum kin { KIN_CONSUMER, KIN_CUSTOMER, KIN_COUNT };
@@ -22,14 +21,6 @@ enum kin { KIN_CONSUMER, KIN_CUSTOMER, KIN_COUNT };
 struct catalog_held {
     alignas(LINE) struct catalog_subscription subscription; /* id of length 0: a hole */
     uint32_t next[KIN_COUNT];                               /* CATALOG_MAP_NONE at the end */
-};
-
-/* What a record says, its texts still the JSON's. */
-struct reading {
-    struct text id, customer_key, consumer_name;
-    struct instant active_from, active_to;
-    uint16_t cuts[CATALOG_CUTS_MAX];
-    size_t cut_count;
 };
 
 static_assert(offsetof(struct catalog_subscription, customer_key) <= LINE,
@@ -56,18 +47,12 @@ static struct text customer_of(const void *owner, uint32_t number)
     return held_at(owner, number)->subscription.customer_key;
 }
 
-static struct text cuts_of(const void *owner, uint32_t number)
-{
-    return ((const struct catalog_subscriptions *)owner)->cut_sets[number];
-}
-
 void catalog_subscriptions_init(struct catalog_subscriptions *subscriptions)
 {
     *subscriptions = (struct catalog_subscriptions){.holes = CATALOG_MAP_NONE};
     catalog_map_init(&subscriptions->by_id, id_of, subscriptions);
     catalog_map_init(&subscriptions->by_consumer, consumer_of, subscriptions);
     catalog_map_init(&subscriptions->by_customer, customer_of, subscriptions);
-    catalog_map_init(&subscriptions->by_cuts, cuts_of, subscriptions);
 }
 
 void catalog_subscriptions_deinit(struct catalog_subscriptions *subscriptions)
@@ -75,12 +60,10 @@ void catalog_subscriptions_deinit(struct catalog_subscriptions *subscriptions)
     for (uint32_t i = 0; i < subscriptions->room / CHUNK; i++)
         free(subscriptions->chunks[i]);
     free(subscriptions->chunks);
-    free(subscriptions->cut_sets);
     catalog_slab_deinit(&subscriptions->texts);
     catalog_map_deinit(&subscriptions->by_id);
     catalog_map_deinit(&subscriptions->by_consumer);
     catalog_map_deinit(&subscriptions->by_customer);
-    catalog_map_deinit(&subscriptions->by_cuts);
 }
 
 static void *grown(void *array, size_t count, size_t size)
@@ -173,87 +156,7 @@ static void unlink_from(struct catalog_subscriptions *subscriptions, uint32_t nu
     before->next[kin] = held->next[kin];
 }
 
-/* --- reading a record --- */
-
-static const char *read_cuts(const json_t *record, struct reading *reading)
-{
-    const json_t *cuts = json_object_get(record, "cuts"), *cut;
-    size_t i;
-
-    if (!cuts || json_is_null(cuts)) {
-        reading->cuts[0] = 0;
-        reading->cut_count = 1;
-        return NULL;
-    }
-    reading->cut_count = json_array_size(cuts); /* 0 of what is no array */
-    if (reading->cut_count == 0 || reading->cut_count > CATALOG_CUTS_MAX)
-        return "cuts that aren't an array of 1 to 48";
-    json_array_foreach(cuts, i, cut)
-    {
-        json_int_t minute = json_integer_value(cut);
-
-        if (!json_is_integer(cut) || minute < 0 || minute >= MINUTES_OF_DAY ||
-            (i > 0 && minute <= reading->cuts[i - 1]))
-            return "cuts that aren't ascending minutes of a day";
-        reading->cuts[i] = (uint16_t)minute;
-    }
-    return NULL;
-}
-
-static const char *read_consumer(const json_t *record, struct reading *reading)
-{
-    const json_t *consumer = json_object_get(record, "consumer");
-
-    reading->consumer_name = (struct text){NULL, 0};
-    if (!consumer || json_is_null(consumer))
-        return NULL;
-    if (!json_is_object(consumer))
-        return "a consumer that isn't an object";
-    return catalog_read_text(consumer, "name", CATALOG_ID_MAX, &reading->consumer_name);
-}
-
-static const char *read_record(const json_t *record, struct reading *reading)
-{
-    const struct instant none = {INT64_MIN}, open = {INT64_MAX};
-    const char *why = catalog_read_text(record, "id", CATALOG_ID_MAX, &reading->id);
-
-    if (!why)
-        why = catalog_read_text(record, "customerKey", CATALOG_ID_MAX, &reading->customer_key);
-    if (!why)
-        why = catalog_read_time(record, "activeFrom", none, &reading->active_from);
-    if (!why && reading->active_from.ns == none.ns)
-        why = "a subscription without activeFrom";
-    if (!why)
-        why = catalog_read_time(record, "activeTo", open, &reading->active_to);
-    if (!why)
-        why = read_consumer(record, reading);
-    if (!why)
-        why = read_cuts(record, reading);
-    return why;
-}
-
 /* --- taking it in --- */
-
-/* The one copy of these cuts. */
-static struct text keep_cuts(struct catalog_subscriptions *subscriptions,
-                             const struct reading *reading)
-{
-    struct text cuts = text_from(reading->cuts, reading->cut_count * sizeof(*reading->cuts));
-    uint32_t number = catalog_map_find(&subscriptions->by_cuts, cuts);
-
-    if (number != CATALOG_MAP_NONE)
-        return subscriptions->cut_sets[number];
-    number = subscriptions->cut_set_count;
-    if (number == subscriptions->cut_set_room) {
-        subscriptions->cut_set_room = number ? number * 2 : 16;
-        subscriptions->cut_sets = grown(subscriptions->cut_sets, subscriptions->cut_set_room,
-                                        sizeof(*subscriptions->cut_sets));
-    }
-    subscriptions->cut_sets[number] = catalog_slab_copy(&subscriptions->texts, cuts);
-    subscriptions->cut_set_count++;
-    catalog_map_put(&subscriptions->by_cuts, cuts, number);
-    return subscriptions->cut_sets[number];
-}
 
 static int32_t partition_for(const struct catalog_subscriptions *subscriptions, struct text id)
 {
@@ -282,10 +185,9 @@ static void give_back_id(struct catalog_subscriptions *subscriptions,
 }
 
 static void fill(struct catalog_subscriptions *subscriptions, struct catalog_held *held,
-                 const struct reading *reading)
+                 const struct catalog_reading *reading)
 {
     struct catalog_subscription *subscription = &held->subscription;
-    struct text cuts = keep_cuts(subscriptions, reading);
 
     keep_id(subscriptions, subscription, reading->id);
     catalog_slab_replace(&subscriptions->texts, &subscription->customer_key, reading->customer_key);
@@ -293,36 +195,26 @@ static void fill(struct catalog_subscriptions *subscriptions, struct catalog_hel
                          reading->consumer_name);
     subscription->active_from = reading->active_from;
     subscription->active_to = reading->active_to;
-    subscription->cuts = (const void *)cuts.at;
-    subscription->cut_count = (uint32_t)(cuts.length / sizeof(uint16_t));
     subscription->partition = partition_for(subscriptions, reading->id);
 }
 
-const char *catalog_subscriptions_take(struct catalog_subscriptions *subscriptions, struct text id,
-                                       const json_t *record)
+void catalog_subscriptions_take(struct catalog_subscriptions *subscriptions,
+                                const struct catalog_reading *reading)
 {
-    struct reading reading;
-    const char *why = read_record(record, &reading);
-    uint32_t number;
+    uint32_t number = catalog_map_find(&subscriptions->by_id, reading->id);
 
-    if (why)
-        return why;
-    if (!text_equal(reading.id, id))
-        return "a subscription under another's key";
-    number = catalog_map_find(&subscriptions->by_id, id);
     if (number == CATALOG_MAP_NONE) {
         number = take_number(subscriptions);
         *held_at(subscriptions, number) = (struct catalog_held){0};
-        fill(subscriptions, held_at(subscriptions, number), &reading);
-        catalog_map_put(&subscriptions->by_id, id, number);
+        fill(subscriptions, held_at(subscriptions, number), reading);
+        catalog_map_put(&subscriptions->by_id, reading->id, number);
     } else {
         unlink_from(subscriptions, number, KIN_CONSUMER);
         unlink_from(subscriptions, number, KIN_CUSTOMER);
-        fill(subscriptions, held_at(subscriptions, number), &reading);
+        fill(subscriptions, held_at(subscriptions, number), reading);
     }
     link_in(subscriptions, number, KIN_CONSUMER);
     link_in(subscriptions, number, KIN_CUSTOMER);
-    return NULL;
 }
 
 void catalog_subscriptions_remove(struct catalog_subscriptions *subscriptions, struct text id)

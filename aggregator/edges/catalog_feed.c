@@ -78,7 +78,7 @@ struct catalog_feed *catalog_feed_new(const struct kafka_config *config, const c
         abort();
     feed->failed = failed;
     feed->context = context;
-    feed->follow = catalog_follow_new(config, bucket);
+    feed->follow = catalog_follow_new(config, bucket, CATALOG_CUTS);
     pthread_rwlock_init(&feed->lock, NULL);
     if (pthread_create(&feed->thread, NULL, follow, feed))
         abort();

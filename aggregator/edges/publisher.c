@@ -34,10 +34,12 @@ static const uint16_t *cuts_of(const struct catalog *catalog, struct text subscr
                                size_t *count)
 {
     static const uint16_t midnight[] = {0};
-    const struct catalog_subscription *known = catalog_subscription(catalog, subscription);
+    const uint16_t *cuts = catalog_cuts(catalog, subscription, count);
 
-    *count = known ? known->cut_count : 1;
-    return known ? known->cuts : midnight;
+    if (cuts)
+        return cuts;
+    *count = 1;
+    return midnight;
 }
 
 static void note_unique(struct publisher *publisher, const struct changed_window *window,

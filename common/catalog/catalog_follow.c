@@ -23,14 +23,15 @@ struct catalog_follow {
     bool is_loaded;
 };
 
-struct catalog_follow *catalog_follow_new(const struct kafka_config *config, const char *bucket)
+struct catalog_follow *catalog_follow_new(const struct kafka_config *config, const char *bucket,
+                                          enum catalog_extent extent)
 {
     struct catalog_follow *follow = calloc(1, sizeof(*follow));
 
     if (!follow)
         abort();
     follow->config = config;
-    follow->catalog = catalog_new();
+    follow->catalog = catalog_new(extent);
     topic_name(TOPIC_CATALOG, bucket, follow->topic);
     (void)snprintf(follow->missing, sizeof(follow->missing), "%s is being read", follow->topic);
     return follow;

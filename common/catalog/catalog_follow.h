@@ -17,7 +17,8 @@ enum { CATALOG_FOLLOW_TEXT_MAX = 512 };
 struct catalog_follow;
 
 /* `config` must outlive it. */
-struct catalog_follow *catalog_follow_new(const struct kafka_config *config, const char *bucket);
+struct catalog_follow *catalog_follow_new(const struct kafka_config *config, const char *bucket,
+                                          enum catalog_extent extent);
 struct catalog_follow *catalog_follow_free(struct catalog_follow *follow);
 
 /* Touches nothing that the questions below read. Faults: FAULT_RETRY when the broker is away or the

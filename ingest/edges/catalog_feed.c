@@ -90,7 +90,7 @@ struct catalog_feed *catalog_feed_new(uv_loop_t *loop, const struct kafka_config
     feed->loop = loop;
     feed->ops = *ops;
     feed->context = context;
-    feed->follow = catalog_follow_new(config, bucket);
+    feed->follow = catalog_follow_new(config, bucket, CATALOG_SUBSCRIPTIONS);
     uv_timer_init(loop, &feed->timer);
     feed->timer.data = feed;
     feed->work.data = feed;

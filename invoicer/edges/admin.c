@@ -24,7 +24,7 @@ static void add_record(struct catalog *catalog, struct store_txn *txn, const cha
 bool admin_admits(struct store_txn *txn, const char *bucket, const struct http_request *request)
 {
     struct text bearer = http_bearer(request), id;
-    struct catalog *catalog = catalog_new();
+    struct catalog *catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     enum api_key_mode mode;
     bool admitted;
 

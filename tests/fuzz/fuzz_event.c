@@ -51,7 +51,7 @@ static void bench_init(struct bench *bench)
     static const struct pack_limits limits = {.events = 1, .bytes = 1, .linger_ms = 1};
     const char *reason;
 
-    bench->catalog = catalog_new();
+    bench->catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     for (size_t i = 0; i < ARRAY_LEN(records); i++) {
         int r =
             catalog_apply(bench->catalog, text_of(records[i][0]), text_of(records[i][1]), &reason);

@@ -39,7 +39,7 @@ static struct catalog *catalog_of_meters(void)
 {
     static const char *const names[] = {"SUM", "COUNT",  "MIN",         "MAX",
                                         "AVG", "LATEST", "UNIQUE_COUNT"};
-    struct catalog *catalog = catalog_new();
+    struct catalog *catalog = catalog_new(CATALOG_CUTS);
 
     for (size_t i = 0; i < ARRAY_LEN(meters); i++) {
         char key[64], value[256];

@@ -35,7 +35,7 @@ static void setup(void)
 {
     const char *reason;
 
-    catalog = catalog_new();
+    catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     cr_assert_eq(catalog_apply(catalog, text_of("bucket/b"),
                                text_of("{\"epoch\":1,\"partitions\":1,\"seed\":"
                                        "\"000102030405060708090a0b0c0d0e0f\",\"mode\":\"test\","
@@ -111,7 +111,7 @@ Test(access, a_catalog_without_its_bucket_opens_to_nobody)
 {
     struct catalog *whole = catalog;
 
-    catalog = catalog_new();
+    catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     put_key(test_key, "ingest", "");
     cr_assert_not(opens(CATALOG_INGEST, test_key, now));
     catalog_free(catalog);

@@ -76,7 +76,7 @@ void expect_read(const char *json)
 struct catalog *given_catalog(const char *const records[][2], size_t count,
                               struct admission *admission)
 {
-    struct catalog *catalog = catalog_new();
+    struct catalog *catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     const char *reason;
 
     for (size_t i = 0; i < count; i++)

@@ -16,7 +16,7 @@ static const char *reason;
 
 static void start(void)
 {
-    catalog = catalog_new();
+    catalog = catalog_new(CATALOG_SUBSCRIPTIONS);
     reason = "";
 }
 
@@ -53,6 +53,8 @@ static struct instant at(const char *time)
     return instant;
 }
 
+static const char *cuts = "[0,600]";
+
 static int subscribe(const char *id, const char *customer, const char *consumer, const char *from,
                      const char *to)
 {
@@ -63,8 +65,8 @@ static int subscribe(const char *id, const char *customer, const char *consumer,
     buffer_printf(&value,
                   "{\"epoch\":1,\"id\":\"%s\",\"customerKey\":\"%s\",\"plan\":{\"key\":\"p\","
                   "\"version\":1},\"activeFrom\":\"%s\",\"activeTo\":%s%s%s,\"billingAnchor\":"
-                  "\"2026-01-01T00:00:00Z\",\"cuts\":[0,600]",
-                  id, customer, from, is_open ? "null" : "\"", to, is_open ? "" : "\"");
+                  "\"2026-01-01T00:00:00Z\",\"cuts\":%s",
+                  id, customer, from, is_open ? "null" : "\"", to, is_open ? "" : "\"", cuts);
     if (*consumer)
         buffer_printf(&value, ",\"consumer\":{\"name\":\"%s\"}", consumer);
     buffer_add_char(&value, '}');
@@ -224,8 +226,6 @@ Test(catalog, subscription_knows_its_partition_whenever_the_bucket_comes)
     cr_assert_eq(subscribe("s2", "acme", "", "2026-01-01T00:00:00Z", ""), 0);
     subscription = catalog_subscription(catalog, text_of("s2"));
     cr_assert_eq(subscription->partition, partition_of(text_of("s2"), 12));
-    cr_assert_eq(subscription->cut_count, 2);
-    cr_assert_eq(subscription->cuts[1], 600);
     cr_assert_eq(subscription->active_to.ns, INT64_MAX);
     cr_assert(text_is_absent(subscription->consumer_name));
 }
@@ -502,6 +502,92 @@ static void count_visit(void *context, const struct catalog_subscription *subscr
     cr_assert_gt(subscription->id.length, 0);
     ++*(size_t *)context;
 }
+
+/* --- cuts --- */
+
+/* Of a subscription, the first and the last, or -1 where it isn't known. */
+static int cut(const char *id, bool is_last)
+{
+    size_t count = 0;
+    const uint16_t *known = catalog_cuts(catalog, text_of(id), &count);
+
+    return known ? known[is_last ? count - 1 : 0] : -1;
+}
+
+static int cut_on(const char *id, const char *minutes)
+{
+    cuts = minutes;
+    return subscribe(id, "acme", "", "2026-01-01T00:00:00Z", "");
+}
+
+static void start_cuts(void)
+{
+    catalog = catalog_new(CATALOG_CUTS);
+    reason = "";
+}
+
+TestSuite(catalog_cuts, .init = start_cuts, .fini = stop);
+
+Test(catalog_cuts, are_those_of_the_subscriptions_last_record)
+{
+    cr_assert_eq(cut("a", false), -1);
+    cr_assert_eq(cut_on("a", "[7,600]"), 0, "%s", reason);
+    cr_assert_eq(cut_on("b", "[7,600]"), 0);
+    cr_assert_eq(cut_on("b", "null"), 0);
+
+    cr_assert_eq(cut("a", false), 7);
+    cr_assert_eq(cut("a", true), 600);
+    cr_assert_eq(cut("b", true), 0);
+    cr_assert_eq(cut_on("b", "[5,5]"), CATALOG_MALFORMED);
+    cr_assert_eq(cut("b", true), 0);
+}
+
+static void cut_many(int first, int end)
+{
+    char id[32], minutes[32];
+
+    for (int i = first; i < end; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        snprintf(minutes, sizeof(minutes), "[%d]", i);
+        cr_assert_eq(cut_on(id, minutes), 0);
+    }
+}
+
+/* Whichever row takes the place of the one that goes, and is then followed by others. */
+Test(catalog_cuts, of_a_subscription_that_is_gone_are_not_known)
+{
+    enum { GONE_FROM = 30, GONE_TO = 60, FIRST = 100, ALL = 200 };
+    char id[32], key[64];
+
+    cut_many(0, FIRST);
+    for (int i = GONE_FROM; i < GONE_TO; i++) {
+        snprintf(key, sizeof(key), "subscription/%d", i);
+        cr_assert_eq(apply(key, NULL), 0);
+    }
+    cut_many(FIRST, ALL);
+    for (int i = 0; i < ALL; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        cr_assert_eq(cut(id, false), i >= GONE_FROM && i < GONE_TO ? -1 : i);
+    }
+}
+
+Test(catalog_cuts, take_less_than_80_bytes_a_subscription)
+{
+    enum { MANY = 100000 };
+    size_t before = mallinfo2().uordblks, taken;
+    char id[32];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof(id), "01ARZ3NDEKTSV4RRFF%08d", i);
+        cr_assert_eq(subscribe(id, id, id, "2026-01-01T00:00:00Z", ""), 0, "%s", reason);
+    }
+    taken = mallinfo2().uordblks - before;
+    if (taken == 0)
+        cr_skip_test("this build's allocator doesn't count (a sanitizer's)");
+    cr_assert_lt(taken / MANY, 80, "%zu", taken / MANY);
+}
+
+/* --- memory --- */
 
 /* Enough to see what each takes; a million take the same each. */
 Test(catalog, many_subscriptions_take_less_than_200_bytes_each)
