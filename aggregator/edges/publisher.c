@@ -86,11 +86,11 @@ static void note_cell(struct publisher *publisher, const struct catalog *catalog
     struct noted_window *noted = &publisher->noted[id];
     struct changed_window window;
 
-    if (noted->round == publisher->round && minute >= noted->from && minute < noted->to)
+    if (minute >= noted->from && minute < noted->to)
         return;
     window = window_of(catalog, tally, minute, id);
     windows_add(&publisher->windows, window);
-    *noted = (struct noted_window){.from = window.from, .to = window.to, .round = publisher->round};
+    *noted = (struct noted_window){.from = (int32_t)window.from, .to = (int32_t)window.to};
 }
 
 static void note_chunk(struct publisher *publisher, const struct catalog *catalog,
@@ -408,7 +408,8 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault,
     publisher->windows = publisher->sending;
     publisher->sending = noted;
     publisher->sent = 0;
-    publisher->round++;
+    if (publisher->noted)
+        memset(publisher->noted, 0, publisher->noted_room * sizeof(*publisher->noted));
     publisher->is_sending = true;
     publisher->pass_generation = publisher->published->generation;
     publisher->mark =

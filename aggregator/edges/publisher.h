@@ -29,10 +29,9 @@ struct published {
     uint32_t generation; /* marks of an earlier one confirm nothing */
 };
 
-/* The window that a series was noted in last, before that pass. */
+/* The window that a series was noted in last since the pass began; empty: in none. */
 struct noted_window {
-    int64_t from, to;
-    uint64_t round;
+    int32_t from, to; /* minutes: an instant's are less than 2^28 */
 };
 
 struct publisher {
@@ -47,7 +46,6 @@ struct publisher {
     struct counters_mark mark;            /* of the pass */
     uint32_t sent;                        /* of its windows */
     bool is_sending;                      /* a pass is under way */
-    uint64_t round;                       /* passes begun */
     uint32_t pass_generation;             /* of `published` when it began */
     struct noted_window *noted;           /* by series */
     uint32_t noted_room;
