@@ -15,8 +15,7 @@ _Static_assert(LEDGER_COLUMNS * 8 == sizeof(struct account_counts), "columns are
 
 void ledger_deinit(struct ledger *ledger)
 {
-    for (uint32_t i = 0; i < ledger->count; i++)
-        free((char *)(uintptr_t)ledger->names[i].at);
+    arena_deinit(&ledger->texts);
     pages_free(ledger->accounts, ledger->room * sizeof(*ledger->accounts));
     pages_free(ledger->counted, ledger->room * sizeof(*ledger->counted));
     free(ledger->misplaced);
@@ -71,6 +70,8 @@ static void widen(struct ledger *ledger)
     uint32_t room = ledger->room ? ledger->room * 2 : LEDGER_FIRST_ROOM;
     uint32_t blocks = room / LEDGER_ROWS, words = (blocks + 63) / 64;
 
+    if (!ledger->room)
+        arena_init(&ledger->texts, SIZE_MAX);
     ledger->names = realloc(ledger->names, room * sizeof(*ledger->names));
     if (!ledger->names)
         abort();
@@ -95,17 +96,14 @@ static void mark(uint64_t *dirty, uint32_t number)
 uint32_t ledger_take(struct ledger *ledger, struct text subscription)
 {
     uint32_t number = ledger_find(ledger, subscription);
-    struct text kept = {0};
 
     if (number != INDEX_NONE)
         return number;
     if (ledger->count == ledger->room)
         widen(ledger);
-    if (!text_is_absent(subscription))
-        kept = text_from(text_copy(subscription), subscription.length);
     number = ledger->count++;
     ledger->accounts[number] = (struct account){.cuts = 0};
-    ledger->names[number] = kept;
+    ledger->names[number] = arena_copy(&ledger->texts, subscription);
     index_add(&ledger->by_subscription, hash_of(subscription), number);
     mark(ledger->dirty.counts, number);
     return number;

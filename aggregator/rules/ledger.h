@@ -14,7 +14,7 @@
 #pragma once
 
 #include "aggregator/rules/index.h"
-#include "common/base/text.h"
+#include "common/base/arena.h"
 
 enum { LEDGER_ROWS = 64 }; /* of a value of the store */
 
@@ -34,6 +34,7 @@ struct ledger {
     uint32_t *counted;
     uint64_t *misplaced; /* a bit a row: the subscription belongs to another partition */
     struct text *names;  /* absent: of what can't be decoded */
+    struct arena texts;  /* theirs */
     uint32_t count, room;
     uint32_t committed_count; /* of them are in the store */
     struct account_counts sum, committed_sum;
