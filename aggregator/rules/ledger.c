@@ -54,15 +54,9 @@ static uint64_t *widened(uint64_t *words, uint32_t count, uint32_t room)
     return words;
 }
 
-/* Rows in larger room; those behind them are zero. */
-static void *moved(void *rows, size_t size, uint32_t count, uint32_t old_room, uint32_t room)
+static void *lengthened(void *rows, size_t size, uint32_t old_room, uint32_t room)
 {
-    void *larger = pages_new(room * size);
-
-    if (count)
-        memcpy(larger, rows, count * size);
-    pages_free(rows, old_room * size);
-    return larger;
+    return pages_grow(rows, old_room * size, room * size);
 }
 
 static void widen(struct ledger *ledger)
@@ -75,10 +69,8 @@ static void widen(struct ledger *ledger)
     ledger->names = realloc(ledger->names, room * sizeof(*ledger->names));
     if (!ledger->names)
         abort();
-    ledger->accounts =
-        moved(ledger->accounts, sizeof(*ledger->accounts), ledger->count, ledger->room, room);
-    ledger->counted =
-        moved(ledger->counted, sizeof(*ledger->counted), ledger->count, ledger->room, room);
+    ledger->accounts = lengthened(ledger->accounts, sizeof(*ledger->accounts), ledger->room, room);
+    ledger->counted = lengthened(ledger->counted, sizeof(*ledger->counted), ledger->room, room);
     ledger->misplaced = widened(ledger->misplaced, ledger->room / 64, room / 64);
     ledger->room = room;
     ledger->dirty.counts = widened(ledger->dirty.counts, ledger->dirty.words, words);

@@ -6,7 +6,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGES_HUGE_BYTES = 2 << 20, PAGES_SMALL_BYTES = 4096, PAGES_LINE_BYTES = 64 };
+enum {
+    PAGES_OWN_BYTES = 128 << 10, /* less is malloc's */
+    PAGES_HUGE_BYTES = 2 << 20,
+    PAGES_SMALL_BYTES = 4096,
+    PAGES_LINE_BYTES = 64
+};
 
 static size_t round_up(size_t bytes, size_t unit)
 {
@@ -42,16 +47,19 @@ static void *small(size_t bytes)
 
 void *pages_new_sparse(size_t bytes)
 {
-    return bytes < PAGES_HUGE_BYTES ? small(bytes) : map(bytes, PROT_READ | PROT_WRITE);
+    return bytes < PAGES_OWN_BYTES ? small(bytes) : map(bytes, PROT_READ | PROT_WRITE);
+}
+
+static void *advise(void *pages, size_t bytes)
+{
+    if (bytes >= PAGES_HUGE_BYTES)
+        (void)madvise(pages, bytes, MADV_HUGEPAGE);
+    return pages;
 }
 
 void *pages_new(size_t bytes)
 {
-    void *pages = pages_new_sparse(bytes);
-
-    if (bytes >= PAGES_HUGE_BYTES)
-        (void)madvise(pages, bytes, MADV_HUGEPAGE);
-    return pages;
+    return advise(pages_new_sparse(bytes), bytes);
 }
 
 size_t pages_whole(size_t bytes)
@@ -64,11 +72,11 @@ void *pages_grow(void *old, size_t old_bytes, size_t bytes)
     void *pages;
 
     assert(bytes >= old_bytes);
-    if (old_bytes >= PAGES_HUGE_BYTES) {
+    if (old_bytes >= PAGES_OWN_BYTES) {
         pages = mremap(old, old_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, map(bytes, PROT_NONE));
         if (pages == MAP_FAILED)
             abort();
-        return pages;
+        return advise(pages, bytes);
     }
     pages = pages_new(bytes);
     if (old)
@@ -79,7 +87,7 @@ void *pages_grow(void *old, size_t old_bytes, size_t bytes)
 
 void pages_free(void *pages, size_t bytes)
 {
-    if (pages && bytes >= PAGES_HUGE_BYTES)
+    if (pages && bytes >= PAGES_OWN_BYTES)
         munmap(pages, bytes);
     else
         free(pages);

@@ -2,7 +2,8 @@
  * pages.h - zeroed memory for tables that are read at random: from 2 MiB on, on pages of that size,
  * so that finding a page doesn't take as long as reading it.
  *
- * What is that large is cleared by the system as it is touched, a page at a time.
+ * From 128 KiB on it is cleared by the system as it is touched, a page at a time: of a table with
+ * room to grow what isn't used takes no memory.
  *
  * Ownership  pages_free, with the same size; it accepts NULL. It aborts without memory.
  * Threads    Any.

@@ -340,19 +340,15 @@ static void join_line(struct registry *registry, uint32_t id, const struct usage
 static void make_room(struct registry *registry)
 {
     uint32_t room = registry->room ? registry->room * 2 : SERIES_FIRST_ROOM;
-    struct series *series;
 
     if (registry->count < registry->room)
         return;
-    series = pages_new(room * sizeof(*series));
+    registry->series = pages_grow(registry->series, registry->room * sizeof(*registry->series),
+                                  room * sizeof(*registry->series));
     registry->aggregations = realloc(registry->aggregations, room);
     if (!registry->aggregations)
         abort();
-    if (registry->count)
-        memcpy(series, registry->series, registry->count * sizeof(*series));
-    pages_free(registry->series, registry->room * sizeof(*registry->series));
     memset(registry->aggregations + registry->room, 0, room - registry->room);
-    registry->series = series;
     registry->room = room;
 }
 

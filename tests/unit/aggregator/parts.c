@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct fingerprint id_of(uint64_t number, uint32_t payload)
 {
@@ -645,6 +646,27 @@ Test(pages, memory_is_zeroed_aligned_and_writable_on_both_sides_of_a_huge_page)
         pages_free(pages, sizes[i]);
     }
     pages_free(NULL, 2 << 20);
+}
+
+static long resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long all, resident;
+
+    cr_assert(file);
+    cr_assert_eq(fscanf(file, "%ld %ld", &all, &resident), 2);
+    fclose(file);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+Test(pages, what_is_not_touched_of_a_table_takes_no_memory)
+{
+    enum { TABLE = 1 << 20 };
+    long before = resident_bytes();
+    char *table = pages_grow(pages_new(TABLE / 2), TABLE / 2, TABLE);
+
+    cr_assert_lt(resident_bytes(), before + TABLE / 4);
+    pages_free(table, TABLE);
 }
 
 Test(pages, memory_that_grows_keeps_what_is_in_it_and_the_rest_is_zeroed)
