@@ -8,7 +8,8 @@
  * HEAP_GIVE_BACK_SECONDS: to clear those pages anew so seldom costs nothing.
  *
  * Threads    heap_tend from the first thread, at its start. It begins one of its own, since giving
- *            back takes milliseconds. heap_give_back any.
+ *            back takes milliseconds. The others any; who fills holes while another thread
+ *            opens some may be given one.
  */
 #pragma once
 
@@ -16,3 +17,12 @@ enum { HEAP_GIVE_BACK_SECONDS = 10 };
 
 void heap_tend(void);
 void heap_give_back(void); /* now */
+
+/*
+ * Between the two, blocks of a MiB and more come untouched from the system, whoever asks: for a
+ * library that makes large tables and uses little of them. malloc would put them where something
+ * was freed and clear them, and all their pages stay. So such places are taken away meanwhile.
+ */
+struct heap_hole;
+struct heap_hole *heap_fill_holes(void);
+void heap_open_holes(struct heap_hole *holes);

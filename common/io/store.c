@@ -1,6 +1,7 @@
 #include "common/io/store.h"
 
 #include "common/base/fault.h"
+#include "common/io/heap.h"
 #include "common/io/store_parts.h"
 
 #include <assert.h>
@@ -114,6 +115,17 @@ int store_fault(struct store *store, const char *what, int rc)
 
 /* --- opening --- */
 
+/* LMDB makes lists for 131,072 pages, 3 MiB, and uses a hundredth of them.
+ * NOTLS: a read transaction belongs to its object, not to the thread it began in. */
+static int open_files(struct store *store)
+{
+    struct heap_hole *holes = heap_fill_holes();
+    int rc = mdb_env_open(store->env, store->folder, MDB_NOTLS, 0600);
+
+    heap_open_holes(holes);
+    return rc;
+}
+
 static int open_environment(struct store *store, int64_t map_bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -127,9 +139,8 @@ static int open_environment(struct store *store, int64_t map_bytes)
         rc = mdb_env_set_maxreaders(store->env, STORE_READERS_MAX);
     if (!rc)
         rc = mdb_env_set_mapsize(store->env, bytes);
-    /* NOTLS: a read transaction belongs to its object, not to the thread it began in. */
     if (!rc)
-        rc = mdb_env_open(store->env, store->folder, MDB_NOTLS, 0600);
+        rc = open_files(store);
     /* Readers of processes that were killed would keep old pages from being used again. */
     if (!rc)
         rc = mdb_reader_check(store->env, &dead);
