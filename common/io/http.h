@@ -65,6 +65,7 @@ struct http_route {
 struct http_limits {
     size_t connections, requests_a_connection;
     size_t request_line, header_bytes, headers;
+    size_t known_head;      /* bytes of a head that isn't parsed again when it comes again */
     size_t in_flight_bytes; /* of bodies beyond each connection's first 32 KiB */
     size_t arena_bytes;     /* what one request's arena may hold */
     int64_t header_ms;      /* from a head's first byte to its last */

@@ -3,6 +3,7 @@
  * end.
  */
 #include "common/io/http_connection.h"
+#include "common/io/http_known.h"
 #include "common/io/http_route.h"
 
 #include <assert.h>
@@ -154,6 +155,11 @@ static const struct http_refusal *choose_route(struct http_exchange *exchange)
     request->headers = exchange->headers;
     request->header_count = exchange->head.header_count;
     request->arena = &exchange->arena;
+    return NULL;
+}
+
+static const struct http_refusal *check_length(const struct http_exchange *exchange)
+{
     if (exchange->head.content_length > exchange->route->body_max ||
         (exchange->head.chunked && exchange->route->body_max == 0))
         return &large_body;
@@ -200,40 +206,69 @@ static const struct http_refusal *make_room(struct http_connection *connection)
     return NULL;
 }
 
-static const struct http_refusal *begin_exchange(struct http_connection *connection, size_t length)
+static struct http_exchange *take_exchange(struct http_connection *connection)
 {
-    struct http_exchange *exchange = http_exchange_take(connection);
+    connection->exchange = http_exchange_take(connection);
+    connection->requests++;
+    return connection->exchange;
+}
+
+static const struct http_refusal *understand(struct http_connection *connection, size_t length)
+{
+    struct http_exchange *exchange = take_exchange(connection);
     const struct http_refusal *refusal;
 
-    connection->exchange = exchange;
-    connection->requests++;
     exchange->head_length = length;
     refusal = http_exchange_parse(exchange);
     if (!refusal)
         refusal = choose_route(exchange);
+    if (!refusal && connection->requests > 1)
+        connection->known = http_known_keep(connection->known, exchange);
+    return refusal;
+}
+
+static const struct http_refusal *begin_body(struct http_connection *connection)
+{
+    const struct http_exchange *exchange = connection->exchange;
+    const struct http_refusal *refusal = check_length(exchange);
+
     if (refusal)
         return refusal;
-    if (exchange->head.expects_continue && !exchange->complete && connection->length == length)
+    if (exchange->head.expects_continue && !exchange->complete &&
+        connection->length == exchange->head_length)
         http_connection_write_continue(connection);
     set_stage(connection, HTTP_STAGE_BODY);
     return NULL;
 }
 
+static bool recall(struct http_connection *connection, struct text bytes)
+{
+    uint64_t content_length;
+
+    if (http_known_length(connection->known, bytes, &content_length) == 0)
+        return false;
+    http_known_recall(connection->known, content_length, take_exchange(connection));
+    return true;
+}
+
 /* True when there may be more to do. */
 static bool read_head(struct http_connection *connection)
 {
-    const struct http_refusal *refusal;
-    size_t length;
-    int r;
+    struct text bytes = {connection->input, connection->length};
+    const struct http_refusal *refusal = NULL;
+    size_t length = 0;
 
-    if (connection->length == 0)
+    if (bytes.length == 0)
         return false;
-    r = http_scan_head(&connection->scan, text_from(connection->input, connection->length),
-                       &connection->server->limits, &length, &refusal);
-    if (r == HTTP_SCAN_MORE)
-        return false;
-    if (r == 0)
-        refusal = begin_exchange(connection, length);
+    if (!recall(connection, bytes)) {
+        if (http_scan_head(&connection->scan, bytes, &connection->server->limits, &length,
+                           &refusal) == HTTP_SCAN_MORE)
+            return false;
+        if (!refusal)
+            refusal = understand(connection, length);
+    }
+    if (!refusal)
+        refusal = begin_body(connection);
     if (refusal)
         http_connection_refuse(connection, refusal);
     return true;

@@ -2,6 +2,7 @@
  * http_server.c - listening, accepting, the connections' deadlines, draining.
  */
 #include "common/io/http_connection.h"
+#include "common/io/http_known.h"
 
 #include "common/base/fault.h"
 
@@ -20,6 +21,7 @@ const struct http_limits http_limits_usual = {
     .request_line = 2048,
     .header_bytes = 16 * 1024,
     .headers = 64,
+    .known_head = 1024,
     .in_flight_bytes = (size_t)256 * 1024 * 1024,
     .arena_bytes = (size_t)8 * 1024 * 1024,
     .header_ms = 10000,
@@ -106,6 +108,7 @@ void http_server_forget(struct http_connection *connection)
         connection->next->previous = connection->previous;
     server->connection_count--;
     http_pool_give(&server->pool, connection->input, connection->room);
+    http_known_free(connection->known);
     free(connection);
     stop_timer(server);
 }

@@ -1,6 +1,7 @@
 /*
- * fuzz_http.c - the HTTP server on any bytes, over a socket pair: at once, and in pieces as long as
- * the last byte says. Both get the same answers, every answer is whole, and the connection ends.
+ * fuzz_http.c - the HTTP server on any bytes, over a socket pair: at once, in pieces as long as the
+ * last byte says, and to a server that knows no head again. All get the same answers, every answer
+ * is whole, and the connection ends.
  */
 #include "common/base/text.h"
 #include "common/io/http_connection.h"
@@ -16,18 +17,25 @@ enum { BODY_MAX = 64 * 1024, IDLE_STEPS_MAX = 1000 };
 
 static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
+/* Answers with the headers and the body. */
 static void echo(struct http_request *request)
 {
     static const struct http_answer answer = {.status = 200, .content_type = "text/plain"};
+    CLEANUP(buffer_deinit) struct buffer body = {0};
     struct text name, value;
 
     for (size_t i = 0; i < http_query_count(request); i++)
         assert(http_query_at(request, i, &name, &value) == 0);
     (void)http_bearer(request);
-    http_answer(request, &answer, request->body);
+    for (size_t i = 0; i < request->header_count; i++) {
+        buffer_add_text(&body, request->headers[i].name);
+        buffer_add_text(&body, request->headers[i].value);
+    }
+    buffer_add_text(&body, request->body);
+    http_answer(request, &answer, buffer_text(&body));
 }
 
-static struct http_server *start(uv_loop_t *loop)
+static struct http_server *start(uv_loop_t *loop, size_t known_head)
 {
     static const struct http_route routes[] = {
         {HTTP_GET_METHOD, "/", echo, 0, NULL},
@@ -38,7 +46,7 @@ static struct http_server *start(uv_loop_t *loop)
     struct http_server *server = NULL;
 
     limits.in_flight_bytes = (size_t)16 * 1024 * 1024;
-    uv_loop_init(loop);
+    limits.known_head = known_head;
     if (http_server_new(loop, "127.0.0.1:0", routes, ARRAY_LEN(routes), &limits, &server))
         abort();
     return server;
@@ -105,19 +113,25 @@ static struct buffer talk(uv_loop_t *loop, struct http_server *server, struct te
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
     static uv_loop_t loop;
-    static struct http_server *server;
+    static struct http_server *server, *forgetful;
     struct text whole = text_from(bytes, length);
     size_t step = length > 0 ? bytes[length - 1] % 64 + 1 : 1;
-    struct buffer at_once, split;
+    struct buffer at_once, split, parsed;
 
-    if (!server)
-        server = start(&loop);
+    if (!server) {
+        uv_loop_init(&loop);
+        server = start(&loop, http_limits_usual.known_head);
+        forgetful = start(&loop, 0);
+    }
     at_once = talk(&loop, server, whole, length + 1);
     split = talk(&loop, server, whole, step);
+    parsed = talk(&loop, forgetful, whole, length + 1);
     assert(text_equal(buffer_text(&at_once), buffer_text(&split)));
+    assert(text_equal(buffer_text(&at_once), buffer_text(&parsed)));
     assert(at_once.length == 0 || memcmp(at_once.at, "HTTP/1.1 ", 9) == 0);
     assert(server->connection_count == 0 && server->pool.in_flight == 0);
     buffer_deinit(&at_once);
     buffer_deinit(&split);
+    buffer_deinit(&parsed);
     return 0;
 }

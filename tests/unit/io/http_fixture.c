@@ -32,6 +32,31 @@ static void echo(struct http_request *request)
     http_answer(request, &answer, request->body);
 }
 
+static void tell_text(struct buffer *out, struct text text)
+{
+    buffer_add_char(out, '|');
+    buffer_add_text(out, text);
+}
+
+static void tell(struct http_request *request)
+{
+    static const struct http_answer answer = {.status = 200, .content_type = "text/plain"};
+    struct fixture *fixture = request->context;
+    CLEANUP(buffer_deinit) struct buffer out = {0};
+
+    fixture->handled++;
+    buffer_add_int(&out, (int64_t)request->method);
+    tell_text(&out, request->path);
+    tell_text(&out, request->query);
+    tell_text(&out, request->parameters[0]);
+    for (size_t i = 0; i < request->header_count; i++) {
+        tell_text(&out, request->headers[i].name);
+        tell_text(&out, request->headers[i].value);
+    }
+    tell_text(&out, request->body);
+    http_answer(request, &answer, buffer_text(&out));
+}
+
 static void part(struct http_request *request)
 {
     struct fixture *fixture = request->context;
@@ -91,6 +116,7 @@ void fixture_start(struct fixture *fixture, const struct http_limits *limits)
         {HTTP_GET_METHOD, "/hello", hello, 0, fixture},
         {HTTP_POST_METHOD, "/echo", echo, FIXTURE_ECHO_MAX, fixture},
         {HTTP_POST_METHOD, "/echo/large", echo, FIXTURE_LARGE_MAX, fixture},
+        {HTTP_POST_METHOD, "/tell/{what}", tell, FIXTURE_ECHO_MAX, fixture},
         {HTTP_GET_METHOD, "/items/{item}/parts/{part}", part, 0, fixture},
         {HTTP_POST_METHOD, "/later", later, FIXTURE_ECHO_MAX, fixture},
         {HTTP_GET_METHOD, "/large", large, 0, fixture},

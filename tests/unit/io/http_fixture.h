@@ -2,7 +2,8 @@
  * http_fixture.h - a server on 127.0.0.1 and a client that speaks raw bytes to it, both stepped by
  * the test.
  *
- * Routes: GET /hello; POST /echo (64 KiB) and /echo/large (4 MiB) answer with the body;
+ * Routes: GET /hello; POST /echo (64 KiB) and /echo/large (4 MiB) answer with the body; POST
+ * /tell/{what} with all that a handler sees of the request;
  * GET /items/{item}/parts/{part}; POST /later answers 20 ms later; GET /large answers 8 MiB.
  */
 #pragma once
