@@ -7,8 +7,6 @@
 
 static const struct kafka_property follower_rows[] = {
     {"enable.partition.eof", "true", PROPERTY_FIXED}, /* compaction can leave a gap at the end */
-    /* Followers take a record at a time into a store: less lasts them as long. */
-    {"queued.max.messages.kbytes", "131072", PROPERTY_USUAL},
 };
 
 struct followed {

@@ -58,11 +58,26 @@ enum topic_outcome { TOPIC_MISSING = 1 };
 /* The number of partitions, asked of the broker. FAULT_RETRY when nobody answers. */
 MUST_USE int kafka_partition_count(rd_kafka_t *client, const char *topic, int32_t *count);
 
+/* --- nudge: a consumer that has enough ahead goes on fetching soon --- */
+
+struct nudge {
+    bool is_needed; /* by this librdkafka */
+    bool is_due;    /* messages were taken since the last one */
+    int64_t nudged_ms;
+    char *user, *password; /* the client's, or empty */
+};
+
+void nudge_init(struct nudge *nudge, const rd_kafka_conf_t *conf);
+void nudge_deinit(struct nudge *nudge);
+/* After each look for messages, and whether it brought some. */
+void nudge(struct nudge *nudge, rd_kafka_t *client, bool has_taken);
+
 /* --- reader: what a group consumer and a follower have in common --- */
 
 struct reader {
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
+    struct nudge nudge;
     rd_kafka_message_t **taken; /* of the last call: texts point into them */
     size_t taken_count, taken_room;
     struct kafka_header *headers;

@@ -28,41 +28,16 @@ static const struct kafka_property reader_rows[] = {
     {"topic.metadata.refresh.fast.interval.ms", "50", PROPERTY_USUAL},
 };
 
-/*
- * How much is fetched ahead. When that much waits, librdkafka stops fetching for a while: for one
- * millisecond where that can be set, for a whole second where it can't (before 2.2). There the
- * queue has to last longer than that second.
- */
+/* How much is fetched ahead: little, so that it lies in memory that was used a moment ago. */
 static const struct kafka_property ahead_rows[] = {
     {"queued.min.messages", "1000000", PROPERTY_USUAL},
     {"queued.max.messages.kbytes", "16384", PROPERTY_USUAL},
+    {"fetch.queue.backoff.ms", "1", PROPERTY_IF_KNOWN}, /* else see kafka_nudge.c */
 };
 /* Whoever commits the less often the more there is to read must not take a short queue for the end
  * of its backlog. */
-static const struct kafka_property hurrying_rows[] = {
-    {"queued.min.messages", "1000000", PROPERTY_USUAL},
-    {"queued.max.messages.kbytes", "65536", PROPERTY_USUAL},
-};
-static const struct kafka_property far_ahead_rows[] = {
-    {"queued.min.messages", "10000000", PROPERTY_USUAL},
-    {"queued.max.messages.kbytes", "524288", PROPERTY_USUAL},
-};
-
-static bool backoff_can_be_set(void)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    bool known = rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "1", NULL, 0) == 0;
-
-    rd_kafka_conf_destroy(conf);
-    return known;
-}
-
-static const struct kafka_property *rows_ahead(const struct kafka_config *config)
-{
-    if (!backoff_can_be_set())
-        return far_ahead_rows;
-    return config->is_hurrying ? hurrying_rows : ahead_rows;
-}
+static const struct kafka_property hurrying_row = {"queued.max.messages.kbytes", "65536",
+                                                   PROPERTY_USUAL};
 
 static size_t add_rows(struct kafka_property *all, size_t at, const struct kafka_property *rows,
                        size_t count)
@@ -74,22 +49,23 @@ static size_t add_rows(struct kafka_property *all, size_t at, const struct kafka
 int reader_conf_new(const struct kafka_config *config, const struct kafka_property *rows,
                     size_t count, rd_kafka_conf_t **conf)
 {
-    static const struct kafka_property backoff = {"fetch.queue.backoff.ms", "1", PROPERTY_IF_KNOWN};
     struct kafka_property all[ARRAY_LEN(reader_rows) + ARRAY_LEN(ahead_rows) + 1 + READER_ROWS_MAX];
     size_t used = 0;
 
     assert(count <= READER_ROWS_MAX);
     used = add_rows(all, used, reader_rows, ARRAY_LEN(reader_rows));
-    used = add_rows(all, used, rows_ahead(config), ARRAY_LEN(ahead_rows));
-    used = add_rows(all, used, &backoff, 1);
+    used = add_rows(all, used, ahead_rows, ARRAY_LEN(ahead_rows));
+    used = add_rows(all, used, &hurrying_row, config->is_hurrying);
     used = add_rows(all, used, rows, count);
     return kafka_conf_new(config, all, used, conf);
 }
 
 int reader_init(struct reader *reader, rd_kafka_conf_t *conf)
 {
-    int r = kafka_client_new(RD_KAFKA_CONSUMER, conf, &reader->client);
+    int r;
 
+    nudge_init(&reader->nudge, conf);
+    r = kafka_client_new(RD_KAFKA_CONSUMER, conf, &reader->client);
     if (r)
         return fault_pass(r);
     rd_kafka_poll_set_consumer(reader->client); /* one queue for messages, errors and rebalances */
@@ -169,6 +145,7 @@ void reader_deinit(struct reader *reader)
     if (reader->client)
         end_in_time(reader->client);
     reader->client = NULL;
+    nudge_deinit(&reader->nudge);
     free(reader->taken);
     free(reader->headers);
 }
@@ -203,6 +180,7 @@ void reader_take(struct reader *reader, size_t most, int timeout_ms)
         if (reader->taken_count > 0 && most > 1)
             take(reader, most, 0);
     }
+    nudge(&reader->nudge, reader->client, reader->taken_count > 0);
 }
 
 /* --- messages in our words --- */

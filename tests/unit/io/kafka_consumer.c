@@ -258,6 +258,29 @@ Test(follower, has_caught_up_when_it_has_read_what_was_there_at_its_start)
     follower_free(follower);
 }
 
+/* With one message ahead fetching stops after each of the 40 produced batches, ten a partition. */
+Test(follower, goes_on_fetching_soon_after_it_had_enough_ahead)
+{
+    struct follower *follower = NULL;
+    struct kafka_message messages[7];
+    FILE *properties = fopen(mock.properties, "a");
+    int64_t begun;
+
+    for (int i = 0; i < 10; i++)
+        fill_partitions(i, i + 1);
+    cr_assert_not_null(properties);
+    fputs("queued.min.messages=1\n", properties);
+    cr_assert_eq(fclose(properties), 0);
+    cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
+    begun = now_ms();
+    while (!follower_is_caught_up(follower) && now_ms() < begun + PATIENCE_MS)
+        cr_assert_geq(follower_poll(follower, messages, 7, 20), 0, "%s", fault_text());
+
+    cr_assert(follower_is_caught_up(follower));
+    cr_assert_lt(now_ms() - begun, 5000);
+    follower_free(follower);
+}
+
 Test(follower, of_an_empty_topic_has_caught_up_at_once)
 {
     struct follower *follower = NULL;
