@@ -35,7 +35,8 @@ struct run {
     struct waiter waiter; /* first: waiters are cast back */
     struct intake_kafka *kafka;
     bool is_settled;
-    size_t count, room; /* partitions read from */
+    int64_t received, accepted; /* events */
+    size_t count, room;         /* partitions read from */
     struct position *positions;
 };
 
@@ -161,12 +162,12 @@ static bool take_event(struct intake_kafka *kafka, struct intake_reading *readin
     struct intake *intake = kafka->intake;
     struct admitted admitted;
 
-    metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
+    run->received++;
     if (intake_weigh(intake, reading, arrival_ms, &admitted)) {
         metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)reading->refusal.code - 1, 1);
         return false;
     }
-    metrics_add(intake->metrics, MEASURE_ACCEPTED, INTAKE_KAFKA, 1);
+    run->accepted++;
     delivery_add(intake->delivery, &admitted, &run->waiter);
     return true;
 }
@@ -231,7 +232,7 @@ static void refuse_rest(struct taken_batch *batch, size_t end, const struct refu
 
     refuse(&refusal, &intake->arena, why->code, why->pointer,
            "%.*s; the events before it are taken", (int)why->detail.length, why->detail.at);
-    metrics_add(intake->metrics, MEASURE_RECEIVED, INTAKE_KAFKA, 1);
+    batch->run->received++;
     metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)why->code - 1, 1);
     note_refused(batch->refused, end, &refusal);
 }
@@ -313,6 +314,15 @@ static bool has_room(const struct intake_kafka *kafka)
            delivery_has_room(delivery, 0) && delivery_is_connected(delivery, CONNECTED_MS);
 }
 
+/* Once a run: an addition that other threads may read while it is made costs as much as a look-up. */
+static void count_events(const struct run *run)
+{
+    struct metrics *metrics = run->kafka->intake->metrics;
+
+    metrics_add(metrics, MEASURE_RECEIVED, INTAKE_KAFKA, run->received);
+    metrics_add(metrics, MEASURE_ACCEPTED, INTAKE_KAFKA, run->accepted);
+}
+
 static void take_run(struct intake_kafka *kafka, const struct kafka_message *records, size_t count)
 {
     struct run *run = run_new(kafka);
@@ -322,6 +332,7 @@ static void take_run(struct intake_kafka *kafka, const struct kafka_message *rec
     delivery_hold(&run->waiter, on_settled);
     for (size_t taken = 0; taken < count;)
         taken += take_group(kafka, records + taken, group_of(records + taken, count - taken), run);
+    count_events(run);
     delivery_release(&run->waiter);
 }
 
