@@ -352,6 +352,7 @@ static void list_meters(const struct catalog *catalog, struct text type,
 {
     uint32_t *at = places->at;
 
+    places->shape = 0;
     places->meters = catalog_meters_of(catalog, type, &places->meter_count);
     places->dimension_count = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
@@ -375,6 +376,9 @@ static void find_places(const struct catalog *catalog, const struct event *event
 
     if (!places->are_known || !text_equal(places->meters[0]->event_type, event->type))
         list_meters(catalog, event->type, places);
+    if (event->shape != 0 && event->shape == places->shape)
+        return;
+    places->shape = event->shape;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
 

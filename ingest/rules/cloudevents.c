@@ -483,6 +483,8 @@ static void read_data(struct reading *reading)
     else if (reading->members.base64 != JSON_NONE)
         decode_data(reading);
     reading->event->data = reading->members.data;
+    if (document->is_as_shape && reading->members.base64 == JSON_NONE)
+        reading->event->shape = document->shape->number;
 }
 
 static void read_attributes(struct reading *reading)

@@ -24,10 +24,11 @@ enum {
     EVENT_PLACES_MAX = USAGE_METERS_MAX * (1 + USAGE_DIMENSIONS_MAX),
 };
 
-/* Where the meters of an event's type find what they look at. Of a JSON event's the next one only
- * makes sure that they are its own, too. */
+/* Where the meters of an event's type find what they look at. The next JSON event has the same where
+ * its shape is the same, else it makes sure that they are its own, too. */
 struct event_places {
     bool are_known; /* there is at least one meter then */
+    uint32_t shape; /* the event's */
     const struct catalog_meter *const *meters;
     size_t meter_count, dimension_count; /* dimensions of all meters */
     uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
@@ -64,6 +65,7 @@ struct event {
     bool has_sequence, sequence_is_faulty; /* faulty: there, and no number */
     uint64_t sequence;
     uint32_t data;                            /* a node of the document, or JSON_NONE */
+    uint32_t shape;                           /* json_shape's number; 0: it has none, as a whole */
     const struct catalog_subscription *guess; /* whom its owner's id may be; NULL: not looked for */
 };
 

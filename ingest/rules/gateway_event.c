@@ -54,6 +54,7 @@ static void copy(struct event_form *form, const struct gateway_event *gateway, s
     event->sequence_is_faulty = false;
     event->sequence = gateway->sequence;
     event->data = JSON_NONE;
+    event->shape = 0;
     event->guess = form->guesses[form->next];
 }
 

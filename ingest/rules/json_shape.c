@@ -188,6 +188,7 @@ void json_shape_learn(struct json_shape *shape, const struct json_document *docu
     size_t position = 0;
 
     forget(shape);
+    shape->number++;
     for (shape->count = 0; shape->count < document->count; shape->count++)
         if (shape->count == JSON_STEPS_MAX ||
             !learn_step(&shape->steps[shape->count], json_at(document, shape->count), text,

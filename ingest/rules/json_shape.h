@@ -36,6 +36,7 @@ struct json_step {
 
 struct json_shape {
     struct json_step steps[JSON_STEPS_MAX + 1]; /* one each node, in order */
+    uint32_t number;                            /* from 1, another one each time it is learned */
     uint32_t count;                             /* nodes */
     uint32_t fits;                              /* events since it was learned */
     uint32_t misses;                            /* events that didn't fit, in a row */

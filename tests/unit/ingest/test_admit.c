@@ -1,4 +1,5 @@
 #include "ingest/rules/admit.h"
+#include "ingest/rules/json_shape.h"
 #include "ingest/rules/pack.h"
 #include "proto/wire.h"
 #include "tests/unit/ingest/given.h"
@@ -42,6 +43,7 @@ static const char *const records[][2] = {
      "\"billingAnchor\":\"2026-01-01T00:00:00Z\",\"cuts\":[0]}"},
 };
 
+#define OWNED    "\"subscription\":\"" SUB "\","
 #define NUMBERED "{\"epoch\":1,\"numberedSources\":[\"/gw/1\",\"/g\"]}"
 
 static struct given given;
@@ -276,6 +278,38 @@ Test(admit, a_value_is_a_number_or_a_decimal_string)
         expect_admitted(request(good[i]));
     cr_assert_eq(weigh(request("1e3")), 0);
     cr_assert_eq(decimal_compare(admitted.parts[0].value.amount, decimal_from_int(1000)), 0);
+}
+
+/* The total that is admitted of an event with these members, by what the events before it left. */
+static int64_t next_total(struct event_places *places, const char *members)
+{
+    struct admitted next;
+
+    given.refusal.code = REFUSAL_NONE;
+    cr_assert_eq(given_event(&given, event("request", members)), 0);
+    given.event.places = places;
+    cr_assert_eq(admit(&admission, &given.event, arrival_ms, &given.arena, &next, &given.refusal),
+                 0, "%s: %s", refusal_name(given.refusal.code), members);
+    cr_assert(text_is(next.parts[0].meter, "bytes"));
+    return (int64_t)(next.parts[0].value.amount.units / decimal_from_int(1).units);
+}
+
+Test(admit, values_are_found_where_the_event_before_had_them_or_anew)
+{
+    struct json_shape shape = {.count = 0};
+    struct event_places places = {.are_known = false};
+
+    given.document.shape = &shape;
+    for (int64_t i = 0; i < JSON_PATIENCE_MAX; i++)
+        cr_assert_eq(next_total(&places, OWNED "\"data\":{\"total\":5,\"status\":7}"), 5);
+    cr_assert_neq(places.shape, 0);
+    cr_assert_eq(next_total(&places, OWNED "\"data\":{\"total\":6,\"status\":8}"), 6);
+    for (int64_t i = 0; i < JSON_PATIENCE_MAX; i++)
+        cr_assert_eq(next_total(&places, OWNED "\"data\":{\"status\":7,\"total\":9}"), 9);
+    /* {"total":1} and {"x":0,"total":2}: of one shape until they are decoded */
+    for (int64_t i = 0; i < JSON_PATIENCE_MAX; i++)
+        cr_assert_eq(next_total(&places, OWNED "\"data_base64\":\"eyJ0b3RhbCI6MX0=\""), 1);
+    cr_assert_eq(next_total(&places, OWNED "\"data_base64\":\"eyJ4IjowLCJ0b3RhbCI6Mn0=\""), 2);
 }
 
 Test(admit, a_value_that_is_missing_or_null_is_missing)
