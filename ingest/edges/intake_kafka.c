@@ -314,7 +314,8 @@ static bool has_room(const struct intake_kafka *kafka)
            delivery_has_room(delivery, 0) && delivery_is_connected(delivery, CONNECTED_MS);
 }
 
-/* Once a run: an addition that other threads may read while it is made costs as much as a look-up. */
+/* Once a run: an addition that other threads may read while it is made costs as much as a look-up.
+ */
 static void count_events(const struct run *run)
 {
     struct metrics *metrics = run->kafka->intake->metrics;

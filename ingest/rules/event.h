@@ -24,8 +24,8 @@ enum {
     EVENT_PLACES_MAX = USAGE_METERS_MAX * (1 + USAGE_DIMENSIONS_MAX),
 };
 
-/* Where the meters of an event's type find what they look at. The next JSON event has the same where
- * its shape is the same, else it makes sure that they are its own, too. */
+/* Where the meters of an event's type find what they look at. The next JSON event has the same
+ * where its shape is the same, else it makes sure that they are its own, too. */
 struct event_places {
     bool are_known; /* there is at least one meter then */
     uint32_t shape; /* the event's */
