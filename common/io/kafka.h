@@ -39,7 +39,6 @@ struct kafka_header {
 };
 
 struct kafka_message {
-    struct text topic; /* only where it can differ */
     int32_t partition;
     int64_t offset;
     int64_t timestamp_ms; /* LogAppendTime where the topic says so; read: -1 none; sent: <= 0 now */

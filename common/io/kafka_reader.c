@@ -218,7 +218,6 @@ static void fill(const rd_kafka_message_t *from, struct kafka_message *message)
 {
     rd_kafka_timestamp_type_t kind;
 
-    message->topic = text_of(rd_kafka_topic_name(from->rkt));
     message->partition = from->partition;
     message->offset = from->offset;
     message->timestamp_ms = rd_kafka_message_timestamp(from, &kind);

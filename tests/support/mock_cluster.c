@@ -84,7 +84,6 @@ static struct kafka_message copy(struct arena *arena, const struct kafka_message
 
     cr_assert_not_null(headers);
     made.headers = headers;
-    made.topic = arena_copy(arena, message->topic);
     made.key = arena_copy(arena, message->key);
     made.value = arena_copy(arena, message->value);
     for (size_t i = 0; i < message->header_count; i++) {
