@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* Much sooner than what is ahead is read; seldom enough for threads that wake in vain. */
+/* Much sooner than what is ahead is read. All of the client's threads wake, some 40 us. */
 enum { NUDGE_MS = 10 };
 
 static int64_t now_ms(void)
@@ -56,11 +56,11 @@ void nudge_deinit(struct nudge *nudge)
     *nudge = (struct nudge){0};
 }
 
-void nudge(struct nudge *nudge, rd_kafka_t *client, bool has_taken)
+void nudge(struct nudge *nudge, rd_kafka_t *client, bool has_taken_much)
 {
     int64_t now;
 
-    nudge->is_due = nudge->is_due || has_taken;
+    nudge->is_due = nudge->is_due || has_taken_much;
     if (!nudge->is_needed || !nudge->is_due)
         return;
     now = now_ms();

@@ -62,15 +62,15 @@ MUST_USE int kafka_partition_count(rd_kafka_t *client, const char *topic, int32_
 
 struct nudge {
     bool is_needed; /* by this librdkafka */
-    bool is_due;    /* messages were taken since the last one */
+    bool is_due;    /* much was taken since the last one */
     int64_t nudged_ms;
     char *user, *password; /* the client's, or empty */
 };
 
 void nudge_init(struct nudge *nudge, const rd_kafka_conf_t *conf);
 void nudge_deinit(struct nudge *nudge);
-/* After each look for messages, and whether it brought some. */
-void nudge(struct nudge *nudge, rd_kafka_t *client, bool has_taken);
+/* After each look for messages, and whether it took as much as one does from a backlog. */
+void nudge(struct nudge *nudge, rd_kafka_t *client, bool has_taken_much);
 
 /* --- reader: what a group consumer and a follower have in common --- */
 

@@ -9,7 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { ENDING_SECONDS_MAX = 5, ENDING_STEP_MS = 5 };
+enum {
+    ENDING_SECONDS_MAX = 5,
+    ENDING_STEP_MS = 5,
+    MUCH_BYTES = 1 << 20, /* to take at once: a part of what is ahead when fetching stops */
+};
 
 /*
  * Positions are ours alone: nothing is committed or reset behind our back, and the group's offsets
@@ -168,6 +172,16 @@ static void take(struct reader *reader, size_t most, int timeout_ms)
         reader->taken_count += (size_t)count;
 }
 
+/* Whether so much was taken that there may be room ahead for more. */
+static bool is_much(const struct reader *reader, size_t most)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < reader->taken_count; i++)
+        bytes += reader->taken[i]->len;
+    return reader->taken_count == most || bytes >= MUCH_BYTES;
+}
+
 /* A batch call waits until it is full or its time is up; so the wait is for one message alone. */
 void reader_take(struct reader *reader, size_t most, int timeout_ms)
 {
@@ -180,7 +194,7 @@ void reader_take(struct reader *reader, size_t most, int timeout_ms)
         if (reader->taken_count > 0 && most > 1)
             take(reader, most, 0);
     }
-    nudge(&reader->nudge, reader->client, reader->taken_count > 0);
+    nudge(&reader->nudge, reader->client, is_much(reader, most));
 }
 
 /* --- messages in our words --- */
