@@ -387,7 +387,7 @@ static void fetch_id(const struct tally *tally, const struct ahead *ahead)
     if (event->flags & USAGE_NUMBERED)
         numbered_prefetch(&tally->numbered, event);
     else if (ahead->day)
-        dedup_prefetch(&ahead->day->ids, &event->fingerprint);
+        dedup_fetch(&ahead->day->ids, &event->fingerprint);
 }
 
 static void fetch_slots(const struct tally *tally, const struct usage_batch *batch,

@@ -34,7 +34,8 @@ struct dedup {
 };
 
 void dedup_deinit(struct dedup *dedup);
-void dedup_prefetch(const struct dedup *dedup, const struct fingerprint *id);
+/* Brings near what dedup_take will look at. */
+void dedup_fetch(const struct dedup *dedup, const struct fingerprint *id);
 enum dedup_verdict dedup_look(const struct dedup *dedup, const struct fingerprint *id);
 void dedup_add(struct dedup *dedup, const struct fingerprint *id); /* is DEDUP_NEW; is fresh */
 /* dedup_look, and dedup_add when it is new. */
