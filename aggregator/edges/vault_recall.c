@@ -62,11 +62,12 @@ static int recall_id(struct recall *recall, int64_t number, const struct fingerp
 
 static int recall_event(struct recall *recall, const struct usage_event *event)
 {
-    int64_t day = instant_day(event->time);
+    int64_t day;
     int r;
 
     if (event->flags & USAGE_NUMBERED)
         return recall_number(recall, event);
+    day = instant_day(event->time);
     r = recall_id(recall, day, &event->fingerprint);
     if (r == 0 && event->flags & USAGE_TIME_ABSENT)
         r = recall_id(recall, day - 1, &event->fingerprint);

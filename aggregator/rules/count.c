@@ -284,14 +284,12 @@ static enum dedup_verdict take_id(struct tally *tally, const struct ahead *ahead
 
     if (fits && event->flags == 0 && ahead->day && !ahead->day->sealed)
         return dedup_take(&ahead->day->ids, &event->fingerprint);
+    if (fits && event->flags & USAGE_NUMBERED)
+        return numbered_take(&tally->numbered, event);
     verdict = look_id_up(tally, ahead);
-    if (verdict != DEDUP_NEW || !fits)
-        return verdict;
-    if (event->flags & USAGE_NUMBERED)
-        numbered_add(&tally->numbered, event);
-    else
+    if (verdict == DEDUP_NEW && fits)
         dedup_add(&days_take(&tally->days, ahead->day_number)->ids, &event->fingerprint);
-    return DEDUP_NEW;
+    return verdict;
 }
 
 enum event_verdict {

@@ -139,16 +139,20 @@ static void note_dirty(struct numbered *numbered, struct numbered_chunk *chunk)
     chunk->is_dirty = true;
 }
 
-void numbered_add(struct numbered *numbered, const struct usage_event *event)
+enum dedup_verdict numbered_take(struct numbered *numbered, const struct usage_event *event)
 {
     struct numbered_chunk *chunk = find(numbered, event->fingerprint.identity, event->sequence);
-    uint64_t bit = event->sequence % NUMBERED_BITS;
+    uint64_t *word, bit = UINT64_C(1) << event->sequence % 64;
 
     if (!chunk)
         chunk = make(numbered, event->fingerprint.identity, event->sequence);
-    chunk->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    word = &chunk->bits[event->sequence % NUMBERED_BITS / 64];
+    if (*word & bit)
+        return DEDUP_DUPLICATE;
+    *word |= bit;
     if (!chunk->is_dirty)
         note_dirty(numbered, chunk);
+    return DEDUP_NEW;
 }
 
 bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number,

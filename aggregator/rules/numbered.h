@@ -60,7 +60,8 @@ struct numbered {
 void numbered_deinit(struct numbered *numbered);
 void numbered_prefetch(const struct numbered *numbered, const struct usage_event *event);
 enum dedup_verdict numbered_look(struct numbered *numbered, const struct usage_event *event);
-void numbered_add(struct numbered *numbered, const struct usage_event *event); /* is DEDUP_NEW */
+/* numbered_look, and takes the number when it is new. */
+enum dedup_verdict numbered_take(struct numbered *numbered, const struct usage_event *event);
 /* Does the source's number ask for a chunk that isn't in memory? */
 bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number,
                       struct numbered_key *key);

@@ -29,8 +29,9 @@ Test(numbered, a_number_is_its_sources_alone_and_each_is_known_once_added)
         struct usage_event event = event_of(1, numbers[i]), other = event_of(2, numbers[i]);
 
         cr_assert_eq(numbered_look(&numbered, &event), DEDUP_NEW);
-        numbered_add(&numbered, &event);
+        cr_assert_eq(numbered_take(&numbered, &event), DEDUP_NEW);
         cr_assert_eq(numbered_look(&numbered, &event), DEDUP_DUPLICATE);
+        cr_assert_eq(numbered_take(&numbered, &event), DEDUP_DUPLICATE);
         cr_assert_eq(numbered_look(&numbered, &other), DEDUP_NEW);
     }
     numbered_deinit(&numbered);
