@@ -139,9 +139,9 @@ static const char *find_parts(struct text message, struct usage_batch *batch)
     return NULL;
 }
 
-/* Reads a text that ends before `end`; returns where it ends, or NULL. `at` may be NULL. */
-static const uint8_t *read_text(const uint8_t *at, const uint8_t *end, size_t longest,
-                                struct text *text)
+/* Passes a text that ends before `end`; returns where it ends, or NULL. `at` may be NULL. */
+static inline const uint8_t *pass_text(const uint8_t *at, const uint8_t *end, size_t least,
+                                       size_t longest)
 {
     size_t length;
 
@@ -149,36 +149,48 @@ static const uint8_t *read_text(const uint8_t *at, const uint8_t *end, size_t lo
         return NULL;
     length = wire_load_u16(at);
     at += 2;
-    if (length == USAGE_TEXT_ABSENT) {
-        *text = (struct text){NULL, 0};
-        return at;
-    }
-    if (length > longest || (size_t)(end - at) < length)
-        return NULL;
-    *text = (struct text){(const char *)at, length};
-    return at + length;
+    if (length == USAGE_TEXT_ABSENT)
+        return least == 0 ? at : NULL;
+    return length >= least && length <= longest && length <= (size_t)(end - at) ? at + length
+                                                                                : NULL;
 }
 
-static const uint8_t *read_dimensions(const uint8_t *at, const uint8_t *end,
-                                      struct usage_series *series)
+/* Takes a text that pass_text has passed. */
+static struct text take_text(const uint8_t **at)
 {
-    for (size_t i = 0; i < series->dimension_count; i++) {
-        struct usage_dimension *dimension = &series->dimensions[i];
+    size_t length = wire_load_u16(*at);
+    struct text text = {(const char *)*at + 2, length};
 
-        at = read_text(at, end, USAGE_NAME_MAX, &dimension->name);
-        at = read_text(at, end, USAGE_TEXT_MAX, &dimension->value);
-        if (!at || dimension->name.length == 0)
+    if (length == USAGE_TEXT_ABSENT)
+        text = (struct text){NULL, 0};
+    *at += 2 + text.length;
+    return text;
+}
+
+static const uint8_t *pass_dimensions(const uint8_t *at, const uint8_t *end, size_t count)
+{
+    struct text last = {0};
+
+    for (size_t i = 0; at && i < count; i++) {
+        const uint8_t *begin = at;
+        struct text name;
+
+        at = pass_text(at, end, 1, USAGE_NAME_MAX);
+        if (!at)
             return NULL;
-        if (i > 0 && text_compare(series->dimensions[i - 1].name, dimension->name) >= 0)
+        name = take_text(&begin);
+        if (i > 0 && text_compare(last, name) >= 0)
             return NULL;
+        last = name;
+        at = pass_text(at, end, 0, USAGE_TEXT_MAX);
     }
     return at;
 }
 
-/* Reads one series, which must fill the bytes that it says it has; returns its end, or NULL. */
-static const uint8_t *read_series(const uint8_t *at, const uint8_t *end,
-                                  struct usage_series *series)
+/* Passes one series, which must fill the bytes that it says it has; returns its end, or NULL. */
+static const uint8_t *pass_series(const uint8_t *at, const uint8_t *end)
 {
+    const uint8_t *begin = at;
     size_t size;
 
     if (end - at < USAGE_SERIES_LEAST)
@@ -188,15 +200,11 @@ static const uint8_t *read_series(const uint8_t *at, const uint8_t *end,
         return NULL;
     if (at[2] >= AGGREGATION_KINDS || at[3] > USAGE_DIMENSIONS_MAX)
         return NULL;
-    end = at + size;
-    series->aggregation = (enum aggregation)at[2];
-    series->dimension_count = at[3];
-    at = read_text(at + 4, end, USAGE_SUBSCRIPTION_MAX, &series->subscription);
-    at = read_text(at, end, USAGE_METER_MAX, &series->meter);
-    at = read_text(at, end, USAGE_TEXT_MAX, &series->subject);
-    if (!at || series->subscription.length == 0 || series->meter.length == 0)
-        return NULL;
-    return read_dimensions(at, end, series) == end ? end : NULL;
+    end = begin + size;
+    at = pass_text(at + 4, end, 1, USAGE_SUBSCRIPTION_MAX);
+    at = pass_text(at, end, 1, USAGE_METER_MAX);
+    at = pass_text(at, end, 0, USAGE_TEXT_MAX);
+    return pass_dimensions(at, end, begin[3]) == end ? end : NULL;
 }
 
 static const char *read_all_series(struct usage_reader *reader, struct text message,
@@ -208,9 +216,8 @@ static const char *read_all_series(struct usage_reader *reader, struct text mess
     make_room(reader, batch->series_count);
     for (size_t i = 0; i < batch->series_count; i++) {
         const uint8_t *begin = at;
-        struct usage_series series;
 
-        at = read_series(at, end, &series);
+        at = pass_series(at, end);
         if (!at)
             return "a usage batch with a malformed series";
         reader->series[i] = (struct usage_series_view){
@@ -335,14 +342,21 @@ struct usage_entry usage_entry_at(const struct usage_batch *batch, size_t index)
 
 struct usage_series usage_series_at(const struct usage_batch *batch, size_t number)
 {
-    struct text encoded;
-    struct usage_series series;
+    struct usage_series series = {0};
+    const uint8_t *at;
 
     assert(number < batch->series_count);
-    encoded = usage_view_encoded(batch, number);
-    if (!read_series((const uint8_t *)encoded.at - 2, (const uint8_t *)encoded.at + encoded.length,
-                     &series))
-        assert(!"usage_decode has read it");
+    at = batch->series[number].encoded;
+    series.aggregation = (enum aggregation)at[0];
+    series.dimension_count = at[1];
+    at += 2;
+    series.subscription = take_text(&at);
+    series.meter = take_text(&at);
+    series.subject = take_text(&at);
+    for (size_t i = 0; i < series.dimension_count; i++) {
+        series.dimensions[i].name = take_text(&at);
+        series.dimensions[i].value = take_text(&at);
+    }
     return series;
 }
 
