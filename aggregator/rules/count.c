@@ -17,6 +17,7 @@
 enum { AT_ONCE = 64 };
 
 #define GROSS_MAX (((uint128)1 << 127) - 1)
+enum { AMOUNT_BITS = 90 /* of 10^15 with twelve decimals */ };
 
 struct ahead {
     struct usage_event event;
@@ -28,6 +29,7 @@ struct batch_series {
     struct series_name names[USAGE_SERIES_MAX];
     uint32_t ids[USAGE_SERIES_MAX];      /* INDEX_NONE: not counted yet */
     uint32_t accounts[USAGE_SERIES_MAX]; /* INDEX_NONE: not asked for yet */
+    bool has_room;                       /* for all of its values, whatever they are */
     struct ahead ahead[AT_ONCE];
     size_t first_entry;                             /* of the first of them */
     struct cell *cells[AT_ONCE * USAGE_METERS_MAX]; /* of their entries; NULL: not there yet */
@@ -138,14 +140,11 @@ static void look_series_up(struct tally *tally, const struct usage_batch *batch)
     }
 }
 
-static uint32_t account_of(struct tally *tally, const struct usage_batch *batch, uint16_t series)
+static uint32_t ask_account(struct tally *tally, const struct usage_batch *batch, uint16_t series)
 {
     uint32_t *account = &tally->batch->accounts[series];
-    struct text subscription;
+    struct text subscription = usage_view_subscription(batch, series);
 
-    if (*account != INDEX_NONE)
-        return *account;
-    subscription = usage_view_subscription(batch, series);
     *account = ledger_find(&tally->ledger, subscription);
     if (*account == INDEX_NONE) {
         *account = ledger_take(&tally->ledger, subscription);
@@ -153,6 +152,14 @@ static uint32_t account_of(struct tally *tally, const struct usage_batch *batch,
                              partition_of(subscription, tally->partitions) != tally->partition);
     }
     return *account;
+}
+
+static inline uint32_t account_of(struct tally *tally, const struct usage_batch *batch,
+                                  uint16_t series)
+{
+    uint32_t account = tally->batch->accounts[series];
+
+    return account != INDEX_NONE ? account : ask_account(tally, batch, series);
 }
 
 /* Past the limit, the series of `__other__` takes the place of the batch's. */
@@ -209,18 +216,25 @@ static inline uint32_t series_of(struct tally *tally, const struct usage_batch *
 
 /* --- one event --- */
 
-static bool fits_gross(const struct tally *tally, const struct usage_batch *batch,
-                       const struct usage_event *event, uint128 *gross)
+/* Would all of the batch's events fit, whatever their values are? Else each is asked. */
+static bool has_room(const struct tally *tally, const struct usage_batch *batch)
 {
-    *gross = tally->gross;
+    return (uint128)batch->entry_count << AMOUNT_BITS <= GROSS_MAX - tally->gross;
+}
+
+static bool fits_gross(const struct tally *tally, const struct usage_batch *batch,
+                       const struct usage_event *event)
+{
+    uint128 gross = tally->gross;
+
     for (size_t i = 0; i < event->entry_count; i++) {
         size_t entry = (size_t)event->first_entry + i;
 
         if (usage_view_aggregation(batch, usage_view_series(batch, entry)) ==
             AGGREGATION_UNIQUE_COUNT)
             continue;
-        *gross += (uint128)usage_view_amount(batch, entry).units;
-        if (*gross > GROSS_MAX)
+        gross += (uint128)usage_view_amount(batch, entry).units;
+        if (gross > GROSS_MAX)
             return false;
     }
     return true;
@@ -252,7 +266,10 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
         if (!cell || series != tally->batch->ids[place])
             cell = cells_take(&tally->cells, ahead->minute, series);
         if (aggregation != AGGREGATION_UNIQUE_COUNT) {
-            count_entry(cell, aggregation, usage_view_amount(batch, i), event->time);
+            struct decimal amount = usage_view_amount(batch, i);
+
+            tally->gross += (uint128)amount.units;
+            count_entry(cell, aggregation, amount, event->time);
             continue;
         }
         uniques_add(&tally->uniques, cell_key(ahead->minute, series), usage_view_unique(batch, i));
@@ -306,14 +323,13 @@ static enum event_verdict judge(struct tally *tally, const struct usage_batch *b
 {
     enum dedup_verdict seen;
     struct day *day;
-    uint128 gross;
     bool fits;
 
     if (ledger_is_misplaced(&tally->ledger, account))
         return EVENT_MISPLACED;
     if (is_late(tally, ahead))
         return EVENT_LATE;
-    fits = fits_gross(tally, batch, &ahead->event, &gross);
+    fits = tally->batch->has_room || fits_gross(tally, batch, &ahead->event);
     seen = take_id(tally, ahead, fits);
     if (seen != DEDUP_NEW)
         return seen == DEDUP_CONFLICT ? EVENT_CONFLICT : EVENT_DUPLICATE;
@@ -324,7 +340,6 @@ static enum event_verdict judge(struct tally *tally, const struct usage_batch *b
     count_entries(tally, batch, ahead, day);
     day->is_dirty = true;
     day->changed_offset = tally->next_offset;
-    tally->gross = gross;
     return EVENT_COUNTED;
 }
 
@@ -439,6 +454,7 @@ void tally_count(struct tally *tally, const struct usage_batch *batch, int64_t o
     *aside_count = 0;
     pass(tally, offset, batch->event_count);
     look_series_up(tally, batch);
+    tally->batch->has_room = has_room(tally, batch);
     for (size_t at = 0; at < batch->event_count; at += AT_ONCE) {
         size_t left = batch->event_count - at;
 
