@@ -26,7 +26,6 @@ struct ahead {
 };
 
 struct batch_series {
-    struct series_name names[USAGE_SERIES_MAX];
     uint32_t ids[USAGE_SERIES_MAX];      /* INDEX_NONE: not counted yet */
     uint32_t accounts[USAGE_SERIES_MAX]; /* INDEX_NONE: not asked for yet */
     bool has_room;                       /* for all of its values, whatever they are */
@@ -128,9 +127,7 @@ static void look_series_up(struct tally *tally, const struct usage_batch *batch)
 {
     struct batch_series *known = tally->batch;
 
-    for (size_t i = 0; i < batch->series_count; i++)
-        known->names[i] = series_name_of(usage_view_encoded(batch, i));
-    registry_find_all(&tally->series, known->names, known->ids, batch->series_count);
+    registry_find_all(&tally->series, batch, known->ids);
     for (size_t i = 0; i < batch->series_count; i++) {
         known->accounts[i] = INDEX_NONE;
         if (known->ids[i] == INDEX_NONE)
@@ -180,21 +177,21 @@ static uint32_t other_series(struct tally *tally, const struct usage_series *ser
 static uint32_t meet_series(struct tally *tally, const struct usage_batch *batch, uint16_t series,
                             struct day *day)
 {
-    const struct series_name *name = &tally->batch->names[series];
+    struct series_name name = series_name_of(usage_view_encoded(batch, series));
     uint32_t *known = &tally->batch->ids[series];
     uint32_t account = account_of(tally, batch, series);
     struct usage_series met;
     uint32_t group, id;
 
     if (*known == INDEX_NONE) /* it may have been counted since: a batch can name it twice */
-        *known = registry_find(&tally->series, name);
+        *known = registry_find(&tally->series, &name);
     if (*known != INDEX_NONE && day_has_seen(day, *known))
         return *known;
     met = usage_series_at(batch, series);
     group = registry_group(&tally->series, &met);
-    if (series_is_other(name->encoded) || limits_take(&tally->limits, &tally->series, day, group)) {
+    if (series_is_other(name.encoded) || limits_take(&tally->limits, &tally->series, day, group)) {
         if (*known == INDEX_NONE)
-            *known = registry_add(&tally->series, name, account);
+            *known = registry_add(&tally->series, &name, account);
         id = *known;
     } else {
         id = other_series(tally, &met, account);

@@ -1,6 +1,7 @@
 #include "aggregator/rules/series.h"
 
 #include "aggregator/rules/pages.h"
+#include "proto/usage_view.h"
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -273,11 +274,15 @@ static void fetch_text(const struct series *series)
 }
 
 /* Each step fetches what the next one looks at. */
-static void find_some(const struct registry *registry, const struct series_name *names,
-                      uint32_t *ids, size_t count)
+static void find_some(const struct registry *registry, const struct usage_batch *batch,
+                      size_t first, size_t count, uint32_t *ids)
 {
-    for (size_t i = 0; i < count; i++)
+    struct series_name names[FIND_AT_ONCE];
+
+    for (size_t i = 0; i < count; i++) {
+        names[i] = series_name_of(usage_view_encoded(batch, first + i));
         index_prefetch(&registry->by_text, names[i].hash);
+    }
     for (size_t i = 0; i < count; i++)
         ids[i] = guess(registry, &names[i]);
     for (size_t i = 0; i < count; i++)
@@ -288,12 +293,14 @@ static void find_some(const struct registry *registry, const struct series_name 
             ids[i] = registry_find(registry, &names[i]);
 }
 
-void registry_find_all(const struct registry *registry, const struct series_name *names,
-                       uint32_t *ids, size_t count)
+void registry_find_all(const struct registry *registry, const struct usage_batch *batch,
+                       uint32_t *ids)
 {
-    for (size_t at = 0; at < count; at += FIND_AT_ONCE)
-        find_some(registry, names + at, ids + at,
-                  count - at < FIND_AT_ONCE ? count - at : FIND_AT_ONCE);
+    for (size_t at = 0; at < batch->series_count; at += FIND_AT_ONCE) {
+        size_t left = batch->series_count - at;
+
+        find_some(registry, batch, at, left < FIND_AT_ONCE ? left : FIND_AT_ONCE, ids + at);
+    }
 }
 
 uint32_t registry_group(const struct registry *registry, const struct usage_series *series)

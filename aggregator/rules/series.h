@@ -91,10 +91,10 @@ bool series_is_other(struct text encoded);
 void registry_deinit(struct registry *registry); /* a zeroed one is an empty registry */
 uint32_t registry_find(const struct registry *registry,
                        const struct series_name *name); /* or INDEX_NONE */
-/* Looks many up at once, which hides most of memory's latency: ids[i] is names[i]'s, or INDEX_NONE.
- */
-void registry_find_all(const struct registry *registry, const struct series_name *names,
-                       uint32_t *ids, size_t count);
+/* Looks all of a batch's up at once, which hides most of memory's latency: ids[i] is that of its
+ * series i, or INDEX_NONE. */
+void registry_find_all(const struct registry *registry, const struct usage_batch *batch,
+                       uint32_t *ids);
 /* Adds one that isn't there; its number is the former count. */
 uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account);
 /* The group that a series would belong to, INDEX_NONE when it has none yet. */
