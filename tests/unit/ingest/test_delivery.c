@@ -25,10 +25,10 @@ static void start(void)
             .id = text_of("01ARZ3NDEKTSV4RRFFQ69G5FAV"), .partition = i};
 }
 
-static void begin(size_t batch_events, int64_t message_timeout_ms)
+static void begin_lingering(size_t batch_events, int64_t linger_ms, int64_t message_timeout_ms)
 {
     struct delivery_config config = {
-        .limits = {.events = batch_events, .bytes = 1 << 20, .linger_ms = NEVER_MS},
+        .limits = {.events = batch_events, .bytes = 1 << 20, .linger_ms = linger_ms},
         .in_flight_bytes_max = 64 << 20,
         .usage_topic = "t",
         .rejected_topic = "t",
@@ -37,6 +37,11 @@ static void begin(size_t batch_events, int64_t message_timeout_ms)
     cr_assert_eq(producer_new(&mock.config, 64 << 20, message_timeout_ms, &producer), 0);
     delivery = delivery_new(&loop, producer, &config, metrics);
     delivery_set_partitions(delivery, PARTITIONS);
+}
+
+static void begin(size_t batch_events, int64_t message_timeout_ms)
+{
+    begin_lingering(batch_events, NEVER_MS, message_timeout_ms);
 }
 
 static void stop(void)
@@ -218,6 +223,23 @@ Test(delivery, a_busy_loop_waits_longer_for_those_that_it_answered)
     for (int i = 1; i < 8; i++)
         send_one(&crowd[i], 0);
     turn_until(is_settled, NULL);
+    cr_assert_eq(batches(), 2);
+}
+
+Test(delivery, an_event_lingers_no_longer_than_it_may_however_busy_the_loop_is)
+{
+    struct client crowd[8] = {{.told = 0}};
+
+    begin_lingering(1000, 300, NEVER_MS);
+    for (int i = 0; i < 8; i++)
+        send_one(&crowd[i], 0);
+    turn_until(is_settled, NULL);
+    send_one(&crowd[0], 0);
+    turn_without_rest(100);
+    cr_assert_eq(batches(), 1);
+    cr_assert_eq(producer_unconfirmed(producer), 0);
+    for (int ms = 0; ms < PATIENCE_S * 1000 && batches() == 1; ms += 50)
+        turn_without_rest(50);
     cr_assert_eq(batches(), 2);
 }
 
