@@ -11,7 +11,7 @@
 #include <time.h>
 
 /* Much sooner than what is ahead is read. All of the client's threads wake, some 40 us. */
-enum { NUDGE_MS = 10 };
+enum { NUDGE_MS = 10, MUCH_PART = 16 /* of what may be ahead */ };
 
 static int64_t now_ms(void)
 {
@@ -42,9 +42,20 @@ static char *text_in(const rd_kafka_conf_t *conf, const char *name)
     return text;
 }
 
+static size_t much_of(const rd_kafka_conf_t *conf, const char *name)
+{
+    char *text = text_in(conf, name);
+    size_t most = strtoul(text, NULL, 10);
+
+    free(text);
+    return most / MUCH_PART;
+}
+
 void nudge_init(struct nudge *nudge, const rd_kafka_conf_t *conf)
 {
     *nudge = (struct nudge){.is_needed = !is_known(conf, "fetch.queue.backoff.ms")};
+    nudge->much_messages = much_of(conf, "queued.min.messages");
+    nudge->much_bytes = much_of(conf, "queued.max.messages.kbytes") * 1024;
     nudge->user = text_in(conf, "sasl.username");
     nudge->password = text_in(conf, "sasl.password");
 }

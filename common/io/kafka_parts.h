@@ -64,7 +64,8 @@ struct nudge {
     bool is_needed; /* by this librdkafka */
     bool is_due;    /* much was taken since the last one */
     int64_t nudged_ms;
-    char *user, *password; /* the client's, or empty */
+    size_t much_messages, much_bytes; /* to take at once: a part of what may be ahead */
+    char *user, *password;            /* the client's, or empty */
 };
 
 void nudge_init(struct nudge *nudge, const rd_kafka_conf_t *conf);

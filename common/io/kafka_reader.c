@@ -9,11 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    ENDING_SECONDS_MAX = 5,
-    ENDING_STEP_MS = 5,
-    MUCH_BYTES = 1 << 20, /* to take at once: a part of what is ahead when fetching stops */
-};
+enum { ENDING_SECONDS_MAX = 5, ENDING_STEP_MS = 5 };
 
 /*
  * Positions are ours alone: nothing is committed or reset behind our back, and the group's offsets
@@ -179,7 +175,8 @@ static bool is_much(const struct reader *reader, size_t most)
 
     for (size_t i = 0; i < reader->taken_count; i++)
         bytes += reader->taken[i]->len;
-    return reader->taken_count == most || bytes >= MUCH_BYTES;
+    return reader->taken_count == most || reader->taken_count > reader->nudge.much_messages ||
+           bytes > reader->nudge.much_bytes;
 }
 
 /* A batch call waits until it is full or its time is up; so the wait is for one message alone. */

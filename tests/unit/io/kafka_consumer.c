@@ -258,28 +258,51 @@ Test(follower, has_caught_up_when_it_has_read_what_was_there_at_its_start)
     follower_free(follower);
 }
 
-/* With one message ahead fetching stops after each of the 100 produced batches, 25 a partition, for
- * a second where nothing wakes it. */
-Test(follower, goes_on_fetching_soon_after_it_had_enough_ahead)
+/* How long reading all there is takes. */
+static int64_t read_all_with(const char *property)
 {
     struct follower *follower = NULL;
-    struct kafka_message message;
+    struct kafka_message messages[500];
     FILE *properties = fopen(mock.properties, "a");
     int64_t begun;
 
-    for (int i = 0; i < 25; i++)
-        fill_partitions(i, i + 1);
     cr_assert_not_null(properties);
-    fputs("queued.min.messages=1\n", properties);
+    fprintf(properties, "%s\n", property);
     cr_assert_eq(fclose(properties), 0);
     cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
     begun = now_ms();
     while (!follower_is_caught_up(follower) && now_ms() < begun + PATIENCE_MS)
-        cr_assert_geq(follower_poll(follower, &message, 1, 20), 0, "%s", fault_text());
-
+        cr_assert_geq(follower_poll(follower, messages, ARRAY_LEN(messages), 20), 0, "%s",
+                      fault_text());
     cr_assert(follower_is_caught_up(follower));
-    cr_assert_lt(now_ms() - begun, 15000);
     follower_free(follower);
+    return now_ms() - begun;
+}
+
+/* With one message ahead fetching stops after each of the 100 produced batches, 25 a partition, for
+ * a second where nothing wakes it. */
+Test(follower, goes_on_fetching_soon_after_it_had_enough_ahead)
+{
+    for (int i = 0; i < 25; i++)
+        fill_partitions(i, i + 1);
+    cr_assert_lt(read_all_with("queued.min.messages=1"), 15000);
+}
+
+/* With two messages ahead, for some 16 seconds in all. */
+Test(follower, goes_on_fetching_soon_after_it_had_enough_bytes_ahead)
+{
+    enum { LARGE = 100 << 10, MANY = 80 };
+    static char bytes[LARGE];
+    struct producer *producer = new_producer(&mock);
+    struct kafka_message message = {.value = {bytes, LARGE}};
+
+    for (int i = 0; i < MANY; i++) {
+        message.partition = i % PARTITIONS;
+        cr_assert_eq(producer_send(producer, "t", &message, NULL, NULL), 0, "%s", fault_text());
+        cr_assert_eq(producer_flush(producer, 20000), 0, "%s", fault_text());
+    }
+    producer_free(producer);
+    cr_assert_lt(read_all_with("queued.max.messages.kbytes=200"), 8000);
 }
 
 Test(follower, of_an_empty_topic_has_caught_up_at_once)
