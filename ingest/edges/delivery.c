@@ -201,7 +201,7 @@ static void start_linger(struct delivery *delivery)
 }
 
 /* After the sockets' turn. While something is on its way, or more are wanted, or turns bring
- * events, more are gathered; then all that is open leaves. */
+ * events and nothing is known of how many, more are gathered; then all that is open leaves. */
 static void on_check(uv_check_t *check)
 {
     struct delivery *delivery = check->data;
@@ -210,7 +210,7 @@ static void on_check(uv_check_t *check)
     delivery->has_gathered = false;
     if (delivery->open == 0 || delivery->on_way > 0 || delivery->open < delivery->wanted) {
         uv_idle_stop(&delivery->another_turn);
-    } else if (has_gathered) {
+    } else if (has_gathered && delivery->wanted == 0) {
         uv_idle_start(&delivery->another_turn, on_another_turn);
     } else {
         uv_idle_stop(&delivery->another_turn);

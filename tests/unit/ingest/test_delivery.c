@@ -209,6 +209,24 @@ Test(delivery, a_single_event_leaves_though_more_were_under_way_before)
     turn_until(is_told, &alone);
 }
 
+Test(delivery, a_batch_leaves_in_the_turn_that_brings_the_last_of_three_quarters)
+{
+    struct client crowd[8] = {{.told = 0}};
+
+    begin(1000, NEVER_MS);
+    for (int i = 0; i < 8; i++)
+        send_one(&crowd[i], 0);
+    turn_until(is_settled, NULL);
+    for (int i = 0; i < 5; i++)
+        send_one(&crowd[i], 0);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    cr_assert_eq(producer_unconfirmed(producer), 0);
+    send_one(&crowd[5], 0);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    cr_assert_eq(producer_unconfirmed(producer), 1);
+    turn_until(is_settled, NULL);
+}
+
 Test(delivery, a_busy_loop_waits_longer_for_those_that_it_answered)
 {
     struct client crowd[8] = {{.told = 0}};
