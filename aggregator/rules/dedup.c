@@ -173,7 +173,7 @@ void dedup_reserve(struct dedup *dedup, uint64_t count)
 void dedup_deinit(struct dedup *dedup)
 {
     pages_free(dedup->slots, dedup->slot_count * sizeof(struct fingerprint));
-    free(dedup->fresh);
+    pages_free(dedup->fresh, dedup->fresh_room * sizeof(struct fingerprint));
     *dedup = (struct dedup){0};
 }
 
@@ -224,14 +224,20 @@ static void note(struct dedup *dedup, struct key key)
     dedup->sum += (uint128)key.low | (uint128)key.high << 64;
 }
 
+/* Twice the room, on large pages when it is much: a commit's ids fill it anew each time. */
+static void widen_fresh(struct dedup *dedup)
+{
+    size_t bytes = dedup->fresh_room * sizeof(struct fingerprint);
+    size_t more = pages_whole(bytes ? 2 * bytes : FIRST_ROOM * sizeof(struct fingerprint));
+
+    dedup->fresh = pages_grow(dedup->fresh, bytes, more);
+    dedup->fresh_room = more / sizeof(struct fingerprint);
+}
+
 static void note_fresh(struct dedup *dedup, struct key key)
 {
-    if (dedup->fresh_count == dedup->fresh_room) {
-        dedup->fresh_room = dedup->fresh_room ? dedup->fresh_room * 2 : FIRST_ROOM;
-        dedup->fresh = realloc(dedup->fresh, dedup->fresh_room * sizeof(*dedup->fresh));
-        if (!dedup->fresh)
-            abort();
-    }
+    if (dedup->fresh_count == dedup->fresh_room)
+        widen_fresh(dedup);
     memcpy(&dedup->fresh[dedup->fresh_count++], &key, sizeof(key));
 }
 
@@ -276,7 +282,7 @@ void dedup_committed(struct dedup *dedup)
     dedup->fresh_count = 0;
     if (dedup->fresh_room <= FRESH_KEPT)
         return;
-    free(dedup->fresh);
+    pages_free(dedup->fresh, dedup->fresh_room * sizeof(struct fingerprint));
     dedup->fresh = NULL;
     dedup->fresh_room = 0;
 }
