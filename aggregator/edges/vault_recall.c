@@ -7,11 +7,13 @@
 #include "proto/usage_view.h"
 
 #include <assert.h>
+#include <string.h>
 
 struct recall {
     struct vault *vault;
     struct tally *tally;
-    struct store_txn *txn; /* begun when first needed */
+    struct store_txn *txn;    /* begun when first needed */
+    struct numbered_key last; /* its chunk was asked for; most events are of the same */
 };
 
 static int begin(struct recall *recall)
@@ -19,17 +21,27 @@ static int begin(struct recall *recall)
     return recall->txn ? 0 : store_begin(recall->vault->store, STORE_READ, &recall->txn);
 }
 
+static bool is_of_last(const struct recall *recall, const struct usage_event *event)
+{
+    return recall->last.chunk == event->sequence / NUMBERED_BITS &&
+           memcmp(recall->last.source, event->fingerprint.identity, sizeof(recall->last.source)) ==
+               0;
+}
+
 static int recall_number(struct recall *recall, const struct usage_event *event)
 {
-    struct numbered_key key;
+    const uint8_t *source = event->fingerprint.identity;
     int r;
 
-    if (!numbered_missing(&recall->tally->numbered, event->fingerprint.identity, event->sequence,
-                          &key))
+    if (is_of_last(recall, event))
+        return 0;
+    recall->last.chunk = event->sequence / NUMBERED_BITS;
+    memcpy(recall->last.source, source, sizeof(recall->last.source));
+    if (!numbered_missing(&recall->tally->numbered, source, event->sequence))
         return 0;
     r = begin(recall);
     if (r == 0)
-        r = vault_load_chunk(recall->txn, recall->tally, &key);
+        r = vault_load_chunk(recall->txn, recall->tally, &recall->last);
     return r ? fault_pass(r) : 0;
 }
 
@@ -76,7 +88,8 @@ static int recall_event(struct recall *recall, const struct usage_event *event)
 
 int vault_recall(struct vault *vault, struct tally *tally, const struct usage_batch *batch)
 {
-    struct recall recall = {.vault = vault, .tally = tally};
+    struct recall recall = {
+        .vault = vault, .tally = tally, .last = {.chunk = UINT64_MAX /* no number's */}};
     bool any_sealed = tally->days.has_sealed;
     int r = 0;
 

@@ -155,14 +155,9 @@ enum dedup_verdict numbered_take(struct numbered *numbered, const struct usage_e
     return DEDUP_NEW;
 }
 
-bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number,
-                      struct numbered_key *key)
+bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number)
 {
-    if (find(numbered, source, number))
-        return false;
-    key->chunk = number / NUMBERED_BITS;
-    memcpy(key->source, source, sizeof(key->source));
-    return true;
+    return !find(numbered, source, number);
 }
 
 void numbered_load(struct numbered *numbered, const struct numbered_key *key,

@@ -63,8 +63,7 @@ enum dedup_verdict numbered_look(struct numbered *numbered, const struct usage_e
 /* numbered_look, and takes the number when it is new. */
 enum dedup_verdict numbered_take(struct numbered *numbered, const struct usage_event *event);
 /* Does the source's number ask for a chunk that isn't in memory? */
-bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number,
-                      struct numbered_key *key);
+bool numbered_missing(struct numbered *numbered, const uint8_t source[12], uint64_t number);
 /* A chunk that is missing, as the store has it. */
 void numbered_load(struct numbered *numbered, const struct numbered_key *key,
                    const uint64_t bits[NUMBERED_WORDS]);
