@@ -62,6 +62,7 @@ struct http_connection {
     size_t usual;                /* bytes of the last request */
     struct http_exchange *exchange;
     struct http_known *known; /* the last head, once there were two; or NULL */
+    size_t unknown;           /* heads since one was known */
     size_t requests, writes;
     size_t queued;     /* bytes that waited to be written when last looked at */
     uint64_t since_ms; /* loop time at which the stage began, or its first byte came */

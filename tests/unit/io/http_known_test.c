@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -200,4 +201,27 @@ Test(http_known, what_has_no_length_or_was_decoded_is_not_kept)
         close(fd);
         fixture_step(&fixture);
     }
+}
+
+/* A request with an id of its own; whether its head is known once it was answered. */
+static bool makes_known(int fd, int nth)
+{
+    char request[128];
+    uint64_t length;
+
+    snprintf(request, sizeof(request),
+             "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nId: %d\r\n\r\nx", nth);
+    ask(fd, request, "HTTP/1.1 200 OK");
+    return known_length(request, &length) > 0;
+}
+
+Test(http_known, heads_that_do_not_come_again_are_kept_ever_more_seldom)
+{
+    int fd = fixture_connect(&fixture);
+
+    for (int nth = 1; nth <= 40; nth++)
+        cr_assert_eq(makes_known(fd, nth), nth > 1 && (nth & (nth - 1)) == 0, "%d", nth);
+    cr_assert(makes_known(fd, 32));
+    cr_assert(makes_known(fd, 41), "one was known, so the next may be");
+    close(fd);
 }
