@@ -7,8 +7,8 @@
  *                         [--sources N] [--seed N]
  *
  * With --sources, each of them numbers its events, and a batch is of one source; ids without. Half
- * of the events have two entries; 2 % are of the minute before. Prints CPU nanoseconds an event by
- * stage. For instructions by stage:
+ * of the events have two entries; 2 % are of the minute before. Without --preload the table of ids
+ * grows as they come. Prints CPU nanoseconds an event by stage. For instructions by stage:
  *
  *   valgrind --tool=callgrind --toggle-collect='stage_*' build/bin/bench-count ...
  */
@@ -169,12 +169,16 @@ static void make_chunk(struct bench *bench)
     }
 }
 
-/* Into a table that is as full as one is on average. */
+/* Into a table that is as full as one is on average, and has room for what will be counted. */
 static void preload(struct bench *bench)
 {
     struct day *day = days_take(&bench->tally->days, START_MINUTE / MINUTES_A_DAY);
+    int64_t usual = bench->choice.preload / 4 * 5;
+    int64_t all = bench->choice.preload + bench->choice.warm + bench->choice.events;
 
-    dedup_reserve(&day->ids, (uint64_t)bench->choice.preload / 4 * 5);
+    if (bench->choice.preload == 0)
+        return;
+    dedup_reserve(&day->ids, (uint64_t)(all > usual ? all : usual));
     for (int64_t i = 0; i < bench->choice.preload; i++) {
         uint64_t words[2] = {next_random(bench), next_random(bench)};
         struct fingerprint id = {.payload = 1};
