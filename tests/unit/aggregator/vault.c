@@ -284,6 +284,42 @@ Test(vault, crashes_seals_and_commit_boundaries_change_no_verdict_total_or_diges
     }
 }
 
+static void add_ids(struct tally *tally, struct day *day, uint64_t from, uint64_t to)
+{
+    for (uint64_t i = from; i < to; i++) {
+        uint64_t low = i * UINT64_C(0x9e3779b97f4a7c15); /* spread over the table */
+        struct fingerprint id = {.payload = 1};
+
+        memcpy(id.identity, &low, sizeof(low));
+        dedup_add(&day->ids, &id);
+    }
+    day->is_dirty = true;
+    tally->next_offset++;
+    tally->pending++;
+}
+
+/* Who starts is behind as a rule, and has no time to move all the ids that it has just loaded. */
+Test(vault, the_table_of_a_loaded_day_has_room_for_a_fifth_more_ids)
+{
+    struct engine engine;
+    struct day *day;
+    uint64_t slots;
+
+    engine_open(&engine, 2 * DAY_MS, 3);
+    add_ids(engine.tally, days_take(&engine.tally->days, 20000), 1, 1000001);
+    engine_commit(&engine);
+    engine_close(&engine);
+
+    engine_open(&engine, 2 * DAY_MS, 3);
+    day = days_find(&engine.tally->days, 20000);
+    cr_assert_not_null(day);
+    cr_assert_eq(day->ids.count, 1000000);
+    slots = day->ids.slot_count;
+    add_ids(engine.tally, day, 1000001, 1200001);
+    cr_assert_eq(day->ids.slot_count, slots);
+    engine_close(&engine);
+}
+
 static int open_of_format(uint32_t format)
 {
     static const char *const names[] = {"state"};
