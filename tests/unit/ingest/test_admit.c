@@ -312,6 +312,25 @@ Test(admit, values_are_found_where_the_event_before_had_them_or_anew)
     cr_assert_eq(next_total(&places, OWNED "\"data_base64\":\"eyJ4IjowLCJ0b3RhbCI6Mn0=\""), 2);
 }
 
+/* Their shape is learned, and where their values are nobody asked. */
+Test(admit, values_are_found_anew_behind_refused_events_of_another_shape)
+{
+    struct json_shape shape = {.count = 0};
+    struct event_places places = {.are_known = false};
+
+    given.document.shape = &shape;
+    for (int64_t i = 0; i < JSON_PATIENCE_MAX; i++)
+        cr_assert_eq(next_total(&places, OWNED "\"data\":{\"total\":5,\"status\":7}"), 5);
+    for (int64_t i = 0; i < JSON_PATIENCE_MAX; i++)
+        cr_assert_neq(
+            given_event(&given, event("request", OWNED "\"time\":\"soon\","
+                                                       "\"data\":{\"status\":7,\"total\":9}")),
+            0);
+    cr_assert_eq(next_total(&places, OWNED "\"time\":\"2026-07-01T12:00:00Z\","
+                                           "\"data\":{\"status\":7,\"total\":9}"),
+                 9);
+}
+
 Test(admit, a_value_that_is_missing_or_null_is_missing)
 {
     expect_not(request("null"), REFUSAL_MISSING_VALUE, "/data/total");
