@@ -13,7 +13,7 @@
  *
  * Limits     struct http_limits. Body bytes in memory are capped over all connections: beyond that,
  *            503 with Retry-After.
- * Ownership  A request and all its texts live until http_answer.
+ * Ownership  A request lives until http_answer; its texts do, too, unless http_forget_input.
  * Threads    The loop's own.
  */
 #pragma once
@@ -110,6 +110,10 @@ struct http_offer {
  * none. Wildcards name none: they take the usual, which is the first. */
 size_t http_choose(const struct http_request *request, const struct http_offer *offers,
                    size_t count);
+
+/* Of a request whose answer has to wait: what the client sent isn't needed any more, and its memory
+ * is the next request's. Left are `method`, `arrived_ms`, `arena` and `context`. */
+void http_forget_input(struct http_request *request);
 
 /* The key of `Authorization: Bearer KEY`; absent when there is none. */
 struct text http_bearer(const struct http_request *request);

@@ -365,7 +365,7 @@ static void settle(struct http_connection *connection)
         http_connection_close(connection);
         return;
     }
-    if (connection->stage == HTTP_STAGE_HEAD && connection->length == 0)
+    if (connection->length == 0)
         give_input(connection);
     set_reading(connection, !connection->ended &&
                                 (connection->stage == HTTP_STAGE_LINGER || !connection->input ||
@@ -403,10 +403,13 @@ static void linger(struct http_connection *connection)
         connection->close_after_write = true;
 }
 
-static void drop_request(struct http_connection *connection)
+/* Once a request, be it with its answer or before. */
+static void drop_input(struct http_connection *connection)
 {
     size_t left = connection->length - connection->parsed;
 
+    if (connection->parsed == 0)
+        return;
     connection->usual =
         connection->parsed < HTTP_DIRECT_ROOM_MAX ? connection->parsed : HTTP_DIRECT_ROOM_MAX;
     if (left > 0)
@@ -414,6 +417,23 @@ static void drop_request(struct http_connection *connection)
     connection->length = left;
     connection->parsed = 0;
     connection->scan = (struct http_scan){0};
+}
+
+void http_forget_input(struct http_request *request)
+{
+    struct http_exchange *exchange = (struct http_exchange *)request;
+    struct http_connection *connection = exchange->connection;
+
+    assert(connection->stage == HTTP_STAGE_ANSWER);
+
+    *request = (struct http_request){.method = request->method,
+                                     .arrived_ms = request->arrived_ms,
+                                     .arena = request->arena,
+                                     .context = request->context};
+    http_exchange_give_inflated(exchange);
+    drop_input(connection);
+    if (connection->length == 0)
+        give_input(connection);
 }
 
 void http_connection_answered(struct http_connection *connection, bool keep_alive)
@@ -427,7 +447,7 @@ void http_connection_answered(struct http_connection *connection, bool keep_aliv
     }
     if (connection->closing)
         return;
-    drop_request(connection);
+    drop_input(connection);
     if (keep_alive)
         set_stage(connection, HTTP_STAGE_HEAD);
     else

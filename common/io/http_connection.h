@@ -107,6 +107,7 @@ MUST_USE int http_server_adopt(struct http_server *server, int fd);
 void http_server_forget(struct http_connection *connection); /* unlinks and frees it */
 MUST_USE struct http_exchange *http_exchange_take(struct http_connection *connection);
 void http_exchange_give(struct http_exchange *exchange);
+void http_exchange_give_inflated(struct http_exchange *exchange); /* its body's block, if any */
 
 /* --- http_connection.c --- */
 void http_connection_start(struct http_connection *connection);

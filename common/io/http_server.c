@@ -52,12 +52,19 @@ struct http_exchange *http_exchange_take(struct http_connection *connection)
     return exchange;
 }
 
+void http_exchange_give_inflated(struct http_exchange *exchange)
+{
+    struct http_pool *pool = &exchange->connection->server->pool;
+
+    http_pool_give(pool, exchange->inflated.at, exchange->inflated.room);
+    exchange->inflated = (struct http_block){0};
+}
+
 void http_exchange_give(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->connection->server;
 
-    http_pool_give(&server->pool, exchange->inflated.at, exchange->inflated.room);
-    exchange->inflated = (struct http_block){0};
+    http_exchange_give_inflated(exchange);
     if (server->spare_count == HTTP_SPARE_EXCHANGES_MAX) {
         arena_deinit(&exchange->arena);
         free(exchange);

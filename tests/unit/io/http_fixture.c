@@ -100,6 +100,36 @@ static void later(struct http_request *request)
     uv_timer_start(timer, on_later, LATER_MS, 0);
 }
 
+/* A request whose input has gone when it is answered. */
+struct forgotten {
+    uv_timer_t timer; /* first */
+    struct http_request *request;
+    struct buffer body;
+};
+
+static void on_forgotten(uv_timer_t *timer)
+{
+    struct forgotten *forgotten = (struct forgotten *)timer;
+
+    http_answer_json(forgotten->request, 202, buffer_text(&forgotten->body));
+    buffer_deinit(&forgotten->body);
+    uv_close((uv_handle_t *)timer, free_timer);
+}
+
+static void forget(struct http_request *request)
+{
+    struct fixture *fixture = request->context;
+    struct forgotten *forgotten = calloc(1, sizeof(*forgotten));
+
+    fixture->handled++;
+    buffer_add_text(&forgotten->body, request->body);
+    forgotten->request = request;
+    http_forget_input(request);
+    cr_assert_eq(request->body.length, 0);
+    uv_timer_init(&fixture->loop, &forgotten->timer);
+    uv_timer_start(&forgotten->timer, on_forgotten, LATER_MS, 0);
+}
+
 static void large(struct http_request *request)
 {
     static const struct http_answer answer = {.status = 200, .content_type = "text/plain"};
@@ -119,6 +149,7 @@ void fixture_start(struct fixture *fixture, const struct http_limits *limits)
         {HTTP_POST_METHOD, "/tell/{what}", tell, FIXTURE_ECHO_MAX, fixture},
         {HTTP_GET_METHOD, "/items/{item}/parts/{part}", part, 0, fixture},
         {HTTP_POST_METHOD, "/later", later, FIXTURE_ECHO_MAX, fixture},
+        {HTTP_POST_METHOD, "/forget", forget, FIXTURE_ECHO_MAX, fixture},
         {HTTP_GET_METHOD, "/large", large, 0, fixture},
     };
     int r;

@@ -1,6 +1,7 @@
 /*
  * http_limits_test.c - bodies that are encoded, slow, too many; and the server's end.
  */
+#include "common/io/http_connection.h"
 #include "tests/unit/io/http_fixture.h"
 
 #include <criterion/criterion.h>
@@ -98,6 +99,33 @@ Test(http_body, gzip_and_zstd_are_inflated)
 
     cr_assert(ends_with(&first, buffer_text(&text)));
     cr_assert(ends_with(&second, buffer_text(&text)));
+}
+
+Test(http_body, a_waiting_request_whose_input_is_forgotten_holds_no_memory)
+{
+    CLEANUP(buffer_deinit) struct buffer text = ordinary_text(FIXTURE_ECHO_MAX);
+    CLEANUP(buffer_deinit) struct buffer request = {0};
+    CLEANUP(buffer_deinit) struct buffer gzip = {0};
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int fd = fixture_connect(&fixture);
+
+    add_gzip(&gzip, text.at, text.length);
+    buffer_printf(&request,
+                  "POST /forget HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n"
+                  "Content-Length: %zu\r\n\r\n",
+                  gzip.length);
+    buffer_add_text(&request, buffer_text(&gzip));
+    fixture_send(&fixture, fd, buffer_text(&request), SIZE_MAX);
+
+    cr_assert_eq(fixture.handled, 1);
+    cr_assert_null(fixture.server->connections->input);
+    cr_assert_eq(fixture.server->pool.in_flight, 0);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "HTTP/1.1 202 Accepted", 5000));
+    cr_assert_eq(fixture.server->connections->usual, request.length, "room for one like it");
+    fixture_send(&fixture, fd, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), SIZE_MAX);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "HTTP/1.1 200 OK", 5000));
+    cr_assert(memmem(answer.at, answer.length, text.at, text.length));
+    close(fd);
 }
 
 Test(http_body, several_frames_are_one_body)

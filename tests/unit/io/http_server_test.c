@@ -228,6 +228,7 @@ Test(http_server, a_refused_method_names_those_that_are_taken)
 
 Test(http_server, pipelined_requests_are_answered_in_order)
 {
+    static const char *const paths[20] = {[0] = "later", [7] = "forget", [8] = "forget"};
     CLEANUP(buffer_deinit) struct buffer requests = {0};
     CLEANUP(buffer_deinit) struct buffer wanted = {0};
     CLEANUP(buffer_deinit) struct buffer answer = {0};
@@ -235,7 +236,7 @@ Test(http_server, pipelined_requests_are_answered_in_order)
 
     for (int i = 0; i < 200; i++)
         buffer_printf(&requests, "POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d",
-                      i % 20 ? "echo" : "later", i);
+                      paths[i % 20] ? paths[i % 20] : "echo", i);
     answer = fixture_talk(&fixture, buffer_text(&requests), requests.length);
 
     cr_assert_eq(count_of(&answer, "HTTP/1.1 20"), 200);
