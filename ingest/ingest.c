@@ -264,6 +264,7 @@ static void watch_signals(struct ingest *ingest)
 static int listen_http(struct ingest *ingest)
 {
     struct intake_http_config config = {
+        .loop = &ingest->loop,
         .answer_ms = ingest->config->answer_ms,
         .broker_grace_ms = ingest->config->broker_grace_ms,
         .key_rate = ingest->config->key_rate,

@@ -45,7 +45,7 @@ struct http_request {
     struct text body;  /* decoded; empty when none */
     const struct http_header *headers;
     size_t header_count;
-    int64_t arrived_ms; /* clock when the body was complete */
+    int64_t arrived_ms; /* clock when the loop's turn began in which its body was whole */
     /* What {...} of the route's path stood for, percent-decoded. */
     struct text parameters[HTTP_PARAMETERS_MAX];
     struct arena *arena; /* the request's own */
@@ -110,6 +110,9 @@ struct http_offer {
  * none. Wildcards name none: they take the usual, which is the first. */
 size_t http_choose(const struct http_request *request, const struct http_offer *offers,
                    size_t count);
+
+/* The clock when this turn of the loop began, as `arrived_ms` is. */
+int64_t http_now_ms(const struct http_request *request);
 
 /* Of a request whose answer has to wait: what the client sent isn't needed any more, and its memory
  * is the next request's. Left are `method`, `arrived_ms`, `arena` and `context`. */

@@ -88,6 +88,8 @@ struct http_server {
     struct http_pool pool;
     struct http_decoder *decoder;
     struct buffer head, problem; /* of the answer being written */
+    int64_t clock_ms;            /* read at the loop's clock_turn_ms; 0: not yet */
+    uint64_t clock_turn_ms;
     int64_t date_second;
     char date[40];
     char address[64];

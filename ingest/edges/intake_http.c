@@ -22,10 +22,10 @@ struct waiting {
     struct waiting *previous, *next; /* while it waits */
 };
 
-/* Of the clock that nobody sets: waits and rates go by it. */
-static int64_t steady_ms(void)
+/* When the loop's turn began, by the clock that nobody sets: waits and rates go by it. */
+static int64_t steady_ms(const struct intake_http *http)
 {
-    return (int64_t)(uv_hrtime() / 1000000);
+    return (int64_t)uv_now(http->config.loop);
 }
 
 /* --- answers --- */
@@ -33,7 +33,7 @@ static int64_t steady_ms(void)
 static void count_answer(struct intake_http *http, const struct http_request *request, int status)
 {
     struct metrics *metrics = http->intake->metrics;
-    int64_t ms = instant_ms(instant_now()) - request->arrived_ms;
+    int64_t ms = http_now_ms(request) - request->arrived_ms;
 
     metrics_add(metrics, MEASURE_ANSWERS, measure_status_of(status), 1);
     metrics_observe(metrics, MEASURE_REQUEST_SECONDS, 0, (ms > 0 ? (int32_t)ms : 0) / 1e3);
@@ -140,7 +140,7 @@ static void expire(struct intake_http *http, int64_t since_ms)
 
 void intake_http_expire(struct intake_http *http)
 {
-    expire(http, steady_ms() - http->config.answer_ms);
+    expire(http, steady_ms(http) - http->config.answer_ms);
 }
 
 void intake_http_expire_all(struct intake_http *http)
@@ -158,7 +158,7 @@ static void send_admitted(struct intake_http *http, struct http_request *request
     waiting->http = http;
     waiting->request = request;
     waiting->answer = taking->answer;
-    waiting->since_ms = steady_ms();
+    waiting->since_ms = steady_ms(http);
     link_waiting(http, waiting);
     delivery_hold(&waiting->waiter, on_settled);
     for (size_t i = 0; i < taking->count; i++)
@@ -246,7 +246,7 @@ static bool is_allowed(struct intake_http *http, struct http_request *request, s
 
 static bool is_within_rate(struct intake_http *http, struct http_request *request, struct text key)
 {
-    int64_t wait = http->rate ? rate_wait(http->rate, key, steady_ms()) : 0;
+    int64_t wait = http->rate ? rate_wait(http->rate, key, steady_ms(http)) : 0;
     char seconds[24];
 
     if (wait == 0)

@@ -16,6 +16,7 @@
 #include "ingest/rules/rate.h"
 
 struct intake_http_config {
+    const uv_loop_t *loop;   /* whose time requests wait by */
     int64_t answer_ms;       /* how long a request waits for Kafka */
     int64_t broker_grace_ms; /* how long without a broker requests are still taken in */
     int64_t key_rate;        /* events a second and key; 0: any */

@@ -28,7 +28,7 @@ static void echo(struct http_request *request)
     struct fixture *fixture = request->context;
 
     fixture->handled++;
-    cr_assert_gt(request->arrived_ms, 1500000000000);
+    fixture->arrived_ms = request->arrived_ms;
     http_answer(request, &answer, request->body);
 }
 

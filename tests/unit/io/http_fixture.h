@@ -18,7 +18,8 @@ struct fixture {
     uv_loop_t loop;
     struct http_server *server;
     int port;
-    size_t handled; /* requests that reached a handler */
+    size_t handled;     /* requests that reached a handler */
+    int64_t arrived_ms; /* of the last one to /echo */
     bool closed;
 };
 

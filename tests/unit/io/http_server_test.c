@@ -1,6 +1,7 @@
 /*
  * http_server_test.c - the server against raw bytes on a real socket.
  */
+#include "common/base/instant.h"
 #include "common/io/http_connection.h"
 #include "tests/unit/io/http_fixture.h"
 
@@ -248,6 +249,27 @@ Test(http_server, pipelined_requests_are_answered_in_order)
         buffer_add_char(&wanted, '\0');
         at = strstr(at, wanted.at);
         cr_assert(at, "answer %d is missing or out of order", i);
+    }
+}
+
+static int64_t clock_ms(void)
+{
+    return instant_ms(instant_now());
+}
+
+Test(http_server, a_request_has_the_time_at_which_it_came)
+{
+    for (int i = 0; i < 3; i++) {
+        CLEANUP(buffer_deinit) struct buffer answer = {0};
+        int64_t before_ms = clock_ms();
+
+        usleep(3000);
+        answer =
+            fixture_say(&fixture, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+
+        cr_assert(contains(&answer, "200 OK"));
+        cr_assert_geq(fixture.arrived_ms, before_ms);
+        cr_assert_leq(fixture.arrived_ms, clock_ms());
     }
 }
 
