@@ -206,13 +206,6 @@ static const struct http_refusal *make_room(struct http_connection *connection)
     return NULL;
 }
 
-static struct http_exchange *take_exchange(struct http_connection *connection)
-{
-    connection->exchange = http_exchange_take(connection);
-    connection->requests++;
-    return connection->exchange;
-}
-
 /* Keeping a head takes a fifth of what parsing it does: of a client whose heads are all others,
  * with an id of each request, ever fewer are kept. A first one may be the only one. */
 static bool is_worth_keeping(const struct http_connection *connection)
@@ -222,9 +215,11 @@ static bool is_worth_keeping(const struct http_connection *connection)
 
 static const struct http_refusal *understand(struct http_connection *connection, size_t length)
 {
-    struct http_exchange *exchange = take_exchange(connection);
+    struct http_exchange *exchange = http_exchange_take(connection);
     const struct http_refusal *refusal;
 
+    connection->exchange = exchange;
+    connection->requests++;
     connection->unknown++;
     exchange->head_length = length;
     refusal = http_exchange_parse(exchange);
@@ -256,7 +251,8 @@ static bool recall(struct http_connection *connection, struct text bytes)
     if (http_known_length(connection->known, bytes, &content_length) == 0)
         return false;
     connection->unknown = 0;
-    http_known_recall(connection->known, content_length, take_exchange(connection));
+    connection->requests++;
+    connection->exchange = http_known_recall(connection->known, content_length);
     return true;
 }
 
@@ -440,10 +436,12 @@ void http_forget_input(struct http_request *request)
 
     assert(connection->stage == HTTP_STAGE_ANSWER);
 
-    *request = (struct http_request){.method = request->method,
-                                     .arrived_ms = request->arrived_ms,
-                                     .arena = request->arena,
-                                     .context = request->context};
+    if (!exchange->is_known) /* whose head isn't the input's */
+        *request = (struct http_request){.method = request->method,
+                                         .arrived_ms = request->arrived_ms,
+                                         .arena = request->arena,
+                                         .context = request->context};
+    request->body = (struct text){0};
     http_exchange_give_inflated(exchange);
     drop_input(connection);
     if (connection->length == 0)

@@ -47,6 +47,7 @@ struct http_exchange {
     size_t body_length;          /* behind the head, chunk framing taken out */
     size_t trailers, extensions; /* bytes of them, among the chunks */
     bool headers_complete, complete, keep_alive, head_only;
+    bool is_known; /* a known head's own: it isn't among the spare ones */
     struct http_header headers[];
 };
 

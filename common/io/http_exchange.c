@@ -94,6 +94,7 @@ static int on_headers_complete(llhttp_t *parser)
     head->reads_only = parser->method == HTTP_GET || parser->method == HTTP_HEAD;
     exchange->head_only = parser->method == HTTP_HEAD;
     exchange->headers_complete = true;
+    exchange->keep_alive = llhttp_should_keep_alive(parser);
     refusal = http_check_head(head);
     return refusal ? refuse(exchange, refusal) : 0;
 }
@@ -136,7 +137,6 @@ static int on_message_complete(llhttp_t *parser)
     struct http_exchange *exchange = parser->data;
 
     exchange->complete = true;
-    exchange->keep_alive = llhttp_should_keep_alive(parser);
     return HPE_PAUSED;
 }
 
@@ -188,15 +188,13 @@ const struct http_refusal *http_exchange_parse(struct http_exchange *exchange)
     return exchange->headers_complete ? NULL : &unfinished;
 }
 
-const struct http_refusal *http_exchange_feed(struct http_exchange *exchange)
+static const struct http_refusal *feed_chunks(struct http_exchange *exchange)
 {
     struct http_connection *connection = exchange->connection;
     const char *from = connection->input + connection->parsed;
     const struct http_refusal *refusal;
     llhttp_errno_t rc;
 
-    if (exchange->complete || connection->parsed == connection->length)
-        return NULL;
     rc = llhttp_execute(&exchange->parser, from, connection->length - connection->parsed);
     refusal = outcome_of(exchange, rc);
     if (refusal)
@@ -205,6 +203,29 @@ const struct http_refusal *http_exchange_feed(struct http_exchange *exchange)
         connection->parsed = (size_t)(llhttp_get_error_pos(&exchange->parser) - connection->input);
     else
         connection->parsed = connection->length = exchange->head_length + exchange->body_length;
+    return NULL;
+}
+
+/* Of as many bytes as the head says, which are the body as they stand. */
+static void feed_plain(struct http_exchange *exchange)
+{
+    struct http_connection *connection = exchange->connection;
+    size_t come = connection->length - exchange->head_length;
+
+    exchange->complete = come >= exchange->head.content_length;
+    exchange->body_length = exchange->complete ? exchange->head.content_length : come;
+    connection->parsed = exchange->head_length + exchange->body_length;
+}
+
+const struct http_refusal *http_exchange_feed(struct http_exchange *exchange)
+{
+    struct http_connection *connection = exchange->connection;
+
+    if (exchange->complete || connection->parsed == connection->length)
+        return NULL;
+    if (exchange->head.chunked)
+        return feed_chunks(exchange);
+    feed_plain(exchange);
     return NULL;
 }
 

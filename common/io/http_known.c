@@ -16,6 +16,8 @@ struct http_known {
 
 struct http_known *http_known_free(struct http_known *known)
 {
+    if (known)
+        arena_deinit(&known->exchange->arena);
     free(known);
     return NULL;
 }
@@ -53,6 +55,10 @@ static struct http_known *make(const struct http_exchange *exchange)
     known->bytes = (char *)known->exchange->headers + headers;
     *known->exchange = *exchange;
     memcpy(known->exchange->headers, exchange->headers, headers);
+    known->exchange->is_known = true;
+    known->exchange->request.arena = &known->exchange->arena;
+    known->exchange->request.headers = known->exchange->head.headers = known->exchange->headers;
+    arena_init(&known->exchange->arena, exchange->connection->server->limits.arena_bytes);
     return known;
 }
 
@@ -61,7 +67,7 @@ struct http_known *http_known_keep(struct http_known *known, const struct http_e
     const char *input = exchange->connection->input;
     struct text digits = length_of(exchange);
 
-    free(known);
+    known = http_known_free(known);
     if (!can_be_kept(exchange, digits))
         return NULL;
     known = make(exchange);
@@ -119,22 +125,18 @@ size_t http_known_length(const struct http_known *known, struct text bytes,
     return known->length;
 }
 
-void http_known_recall(const struct http_known *known, uint64_t content_length,
-                       struct http_exchange *exchange)
+struct http_exchange *http_known_recall(struct http_known *known, uint64_t content_length)
 {
+    struct http_exchange *exchange = known->exchange;
     struct http_connection *connection = exchange->connection;
-    struct arena arena = exchange->arena;
 
     assert(content_length > 0);
-    *exchange = *known->exchange;
-    memcpy(exchange->headers, known->exchange->headers,
-           known->exchange->head.header_count * sizeof(struct http_header));
-    http_exchange_rebase(exchange, known->bytes, known->length, connection->input);
-    exchange->connection = connection;
-    exchange->arena = arena;
-    exchange->request.arena = &exchange->arena;
-    exchange->request.headers = exchange->head.headers = exchange->headers;
-    exchange->head.content_length = exchange->parser.content_length = content_length;
-    exchange->parser.data = exchange;
+    memcpy(known->bytes + known->digits_at, connection->input + known->digits_at, known->digits);
+    exchange->head.content_length = content_length;
+    exchange->request.body = (struct text){0};
+    exchange->body_length = 0;
+    exchange->complete = false;
+    exchange->refusal = NULL;
     connection->parsed = known->length;
+    return exchange;
 }

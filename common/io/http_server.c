@@ -65,6 +65,10 @@ void http_exchange_give(struct http_exchange *exchange)
     struct http_server *server = exchange->connection->server;
 
     http_exchange_give_inflated(exchange);
+    if (exchange->is_known) {
+        arena_deinit(&exchange->arena);
+        return;
+    }
     if (server->spare_count == HTTP_SPARE_EXCHANGES_MAX) {
         arena_deinit(&exchange->arena);
         free(exchange);

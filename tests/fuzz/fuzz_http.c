@@ -17,7 +17,7 @@ enum { BODY_MAX = 64 * 1024, IDLE_STEPS_MAX = 1000 };
 
 static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-/* Answers with the headers and the body. */
+/* Answers with copies of the headers and the body. */
 static void echo(struct http_request *request)
 {
     static const struct http_answer answer = {.status = 200, .content_type = "text/plain"};
@@ -32,6 +32,7 @@ static void echo(struct http_request *request)
         buffer_add_text(&body, request->headers[i].value);
     }
     buffer_add_text(&body, request->body);
+    http_forget_input(request);
     http_answer(request, &answer, buffer_text(&body));
 }
 

@@ -122,6 +122,7 @@ static void forget(struct http_request *request)
     struct forgotten *forgotten = calloc(1, sizeof(*forgotten));
 
     fixture->handled++;
+    buffer_add_text(&forgotten->body, http_header(request, "id"));
     buffer_add_text(&forgotten->body, request->body);
     forgotten->request = request;
     http_forget_input(request);

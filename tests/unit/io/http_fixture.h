@@ -5,8 +5,8 @@
  * Routes: GET /hello; POST /echo (64 KiB) and /echo/large (4 MiB) answer with the body; POST
  * /tell/{what} with all that a handler sees of the request;
  * GET /items/{item}/parts/{part}; POST /later answers 20 ms later, and so does
- * POST /forget, which forgets its input and answers with a copy of the body; GET /large answers
- * 8 MiB.
+ * POST /forget, which forgets its input and answers with copies of the header Id and the body;
+ * GET /large answers 8 MiB.
  */
 #pragma once
 

@@ -184,6 +184,24 @@ Test(http_known, a_known_head_is_its_own_requests_whoever_is_served_beside_it)
     close(fd);
 }
 
+Test(http_known, a_known_head_is_known_still_when_its_input_was_forgotten)
+{
+    int fd = fixture_connect(&fixture);
+
+    for (int i = 0; i < 5; i++) {
+        char request[128], wanted[64];
+        int length = i % 2 ? 12 : 37;
+
+        snprintf(request, sizeof(request),
+                 "POST /forget HTTP/1.1\r\nHost: a\r\nId: mine\r\nContent-Length: %d\r\n\r\n%0*d",
+                 length, length, i);
+        snprintf(wanted, sizeof(wanted), "\r\n\r\nmine%0*d", length, i);
+        ask(fd, request, wanted);
+    }
+    cr_assert_eq(fixture.server->connections->unknown, 0);
+    close(fd);
+}
+
 Test(http_known, what_has_no_length_or_was_decoded_is_not_kept)
 {
     static const char *const others[] = {
