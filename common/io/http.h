@@ -123,9 +123,9 @@ struct text http_bearer(const struct http_request *request);
 
 struct http_answer {
     int status;
-    const char *content_type;
-    const char *retry_after; /* seconds, or NULL */
-    const char *headers;     /* further "Name: value\r\n" lines, or NULL */
+    const char *content_type; /* must outlive the server */
+    const char *retry_after;  /* seconds, or NULL */
+    const char *headers;      /* further "Name: value\r\n" lines, or NULL */
 };
 /* `body` is written or copied before this returns. */
 void http_answer(struct http_request *request, const struct http_answer *answer, struct text body);

@@ -59,7 +59,7 @@ static const char *phrase_of(int status)
 
 static const char *date_of(struct http_server *server)
 {
-    time_t now = time(NULL);
+    time_t now = http_server_now_ms(server) / 1000;
     struct tm parts;
 
     if (now != server->date_second) {
@@ -114,6 +114,29 @@ static void build_head(struct http_server *server, const struct http_exchange *e
     if (answer->headers)
         buffer_add_string(head, answer->headers);
     buffer_add(head, "\r\n", 2);
+}
+
+/* Most answers' heads are the last one's, to the byte: the same status to as long a body within the
+ * same second. */
+static void take_head(struct http_server *server, const struct http_exchange *exchange,
+                      const struct http_answer *answer, size_t length, bool keep_alive)
+{
+    struct http_kept_head *kept = &server->kept;
+    bool is_usual = keep_alive && exchange && exchange->head.minor > 0 && !answer->retry_after &&
+                    !answer->headers;
+
+    if (is_usual && kept->length > 0 && kept->status == answer->status &&
+        kept->body_length == length && kept->content_type == answer->content_type &&
+        kept->second == http_server_now_ms(server) / 1000) {
+        server->head.length = kept->length;
+        return;
+    }
+    build_head(server, exchange, answer, length, keep_alive);
+    *kept = (struct http_kept_head){.length = is_usual ? server->head.length : 0,
+                                    .status = answer->status,
+                                    .content_type = answer->content_type,
+                                    .body_length = length,
+                                    .second = server->date_second};
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -188,7 +211,7 @@ void http_connection_write(struct http_connection *connection, const struct http
     assert(!bodiless || body.length == 0);
 
     server->counts.answers_by_class[answer->status / 100]++;
-    build_head(server, exchange, answer, body.length, keep_alive);
+    take_head(server, exchange, answer, body.length, keep_alive);
     if (exchange && exchange->head_only)
         body = (struct text){0};
     if (body.length <= HTTP_JOINED_BODY_MAX) {

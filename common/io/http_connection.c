@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 enum { CHUNKED_ROOM_LEAST = 4096 };
 
@@ -279,28 +278,6 @@ static bool read_head(struct http_connection *connection)
     return true;
 }
 
-/* Read once a millisecond of the loop's turns: a look at the clock takes 40 to 60 ns in a virtual
- * machine. */
-static int64_t clock_ms(struct http_server *server)
-{
-    uint64_t turn_ms = uv_now(server->loop);
-    struct timespec now;
-
-    if (server->clock_ms == 0 || server->clock_turn_ms != turn_ms) {
-        clock_gettime(CLOCK_REALTIME, &now);
-        server->clock_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-        server->clock_turn_ms = turn_ms;
-    }
-    return server->clock_ms;
-}
-
-int64_t http_now_ms(const struct http_request *request)
-{
-    const struct http_exchange *exchange = (const struct http_exchange *)request;
-
-    return clock_ms(exchange->connection->server);
-}
-
 static const struct http_refusal *decode_body(struct http_exchange *exchange)
 {
     struct http_server *server = exchange->connection->server;
@@ -326,7 +303,7 @@ static bool read_body(struct http_connection *connection)
     if (!refusal && !exchange->complete)
         return false;
     if (!refusal) {
-        exchange->request.arrived_ms = clock_ms(connection->server);
+        exchange->request.arrived_ms = http_server_now_ms(connection->server);
         exchange->request.body =
             text_from(connection->input + exchange->head_length, exchange->body_length);
         refusal = decode_body(exchange);

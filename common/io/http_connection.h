@@ -75,6 +75,15 @@ struct http_counts {
     uint64_t connections_total, requests, answers_by_class[6], refusals, timeouts, overloads;
 };
 
+/* What the head in `head` of the server is for, beside HTTP/1.1 and a connection that goes on. */
+struct http_kept_head {
+    size_t length; /* 0: it is none to keep */
+    int status;
+    const char *content_type;
+    size_t body_length;
+    int64_t second;
+};
+
 struct http_server {
     uv_loop_t *loop;
     uv_tcp_t listener;
@@ -89,7 +98,8 @@ struct http_server {
     struct http_pool pool;
     struct http_decoder *decoder;
     struct buffer head, problem; /* of the answer being written */
-    int64_t clock_ms;            /* read at the loop's clock_turn_ms; 0: not yet */
+    struct http_kept_head kept;
+    int64_t clock_ms; /* read at the loop's clock_turn_ms; 0: not yet */
     uint64_t clock_turn_ms;
     int64_t date_second;
     char date[40];
@@ -107,6 +117,7 @@ struct http_server {
 /* --- http_server.c --- */
 /* Serves a connected stream socket as if it had been accepted. */
 MUST_USE int http_server_adopt(struct http_server *server, int fd);
+int64_t http_server_now_ms(struct http_server *server);      /* the clock, as http_now_ms says */
 void http_server_forget(struct http_connection *connection); /* unlinks and frees it */
 MUST_USE struct http_exchange *http_exchange_take(struct http_connection *connection);
 void http_exchange_give(struct http_exchange *exchange);

@@ -273,6 +273,63 @@ Test(http_server, a_request_has_the_time_at_which_it_came)
     }
 }
 
+/* The fields that a kept head could have of another one. */
+static void check_head(const char *request, const char *status, const char *type, const char *more)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = fixture_say(&fixture, request);
+
+    cr_assert(contains(&answer, status), "%s: %.*s", request, (int)answer.length, answer.at);
+    cr_assert(contains(&answer, type), "%s: %.*s", request, (int)answer.length, answer.at);
+    cr_assert(contains(&answer, more), "%s: %.*s", request, (int)answer.length, answer.at);
+}
+
+Test(http_server, an_answers_head_is_its_own_whatever_was_answered_before_it)
+{
+    static const struct {
+        const char *request, *status, *type, *more;
+    } all[] = {
+        {"GET /hello HTTP/1.1\r\n" HOST "\r\n", " 200 OK\r\n", ": application/json\r\n",
+         "-Length: 17\r\n\r\n{"},
+        {POST_TO_ECHO "Content-Length: 17\r\n\r\n0123456789abcdefg", " 200 OK\r\n",
+         ": text/plain\r\n", "-Length: 17\r\n\r\n0"},
+        {POST_TO_ECHO "Content-Length: 1\r\n\r\n0", " 200 OK\r\n", ": text/plain\r\n",
+         "-Length: 1\r\n\r\n0"},
+        {"POST /later HTTP/1.1\r\n" HOST "Content-Length: 17\r\n\r\n0123456789abcdefg",
+         " 202 Accepted\r\n", ": application/json\r\n", "-Length: 17\r\n\r\n0"},
+        {POST_TO_ECHO "Connection: close\r\nContent-Length: 17\r\n\r\n0123456789abcdefg",
+         " 200 OK\r\n", ": text/plain\r\n", "-Length: 17\r\nConnection: close\r\n\r\n0"},
+        {"HEAD /hello HTTP/1.1\r\n" HOST "\r\n", " 200 OK\r\n", ": application/json\r\n",
+         "-Length: 17\r\n\r\n"},
+        {"GET /hello HTTP/1.0\r\n" HOST "Connection: keep-alive\r\n\r\n", " 200 OK\r\n",
+         ": application/json\r\n", "-Length: 17\r\nConnection: keep-alive\r\n\r\n{"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(all) * ARRAY_LEN(all); i++) {
+        size_t before = i / ARRAY_LEN(all), now = i % ARRAY_LEN(all);
+
+        check_head(all[before].request, all[before].status, all[before].type, all[before].more);
+        check_head(all[now].request, all[now].status, all[now].type, all[now].more);
+    }
+}
+
+Test(http_server, an_answer_is_dated_when_it_is_sent)
+{
+    const char *request = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+    CLEANUP(buffer_deinit) struct buffer first = {0};
+    CLEANUP(buffer_deinit) struct buffer second = {0};
+    int fd = fixture_connect(&fixture);
+
+    fixture_send(&fixture, fd, text_of(request), SIZE_MAX);
+    cr_assert(fixture_wait_for(&fixture, fd, &first, "{", 1000));
+    usleep(1000000);
+    fixture_send(&fixture, fd, text_of(request), SIZE_MAX);
+    cr_assert(fixture_wait_for(&fixture, fd, &second, "{", 1000));
+
+    cr_assert(contains(&second, "Date: "));
+    cr_assert_not(text_equal(buffer_text(&first), buffer_text(&second)));
+    close(fd);
+}
+
 Test(http_server, expect_100_continue_is_honoured_when_the_body_waits_for_it)
 {
     CLEANUP(buffer_deinit) struct buffer answer = {0};
