@@ -13,6 +13,7 @@
 
 enum {
     MESSAGES_MAX = 1000,
+    ROUND_BYTES = 4 << 20, /* of messages: some 90,000 events, or 20 ms */
     POLL_MS = 20,
     RETRY_MS = 200,
     GAUGES_MS = 1000,
@@ -401,22 +402,15 @@ static int make_room(struct consume *consume)
 
 /* --- the thread --- */
 
-static int round_once(struct consume *consume)
+/* What is due between messages. */
+static int look_around(struct consume *consume, bool is_idle)
 {
-    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
     int r;
 
-    if (count < 0)
-        return wait_on_retry(consume, count);
-    for (int i = 0; i < count; i++) {
-        r = take(consume, &consume->messages[i]);
-        if (r)
-            return fault_pass(r);
-    }
     producer_poll(consume->producer, 0);
     r = commit_due(consume);
     if (r == 0)
-        r = tend(consume, count == 0);
+        r = tend(consume, is_idle);
     if (r == 0)
         r = make_room(consume);
     if (r)
@@ -428,6 +422,30 @@ static int round_once(struct consume *consume)
         return check_ends(consume);
     }
     return 0;
+}
+
+/* A thousand messages may be four million events: commits don't wait for the last of them. */
+static int round_once(struct consume *consume)
+{
+    int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
+    size_t bytes = 0;
+    int r;
+
+    if (count < 0)
+        return wait_on_retry(consume, count);
+    for (int i = 0; i < count; i++) {
+        if (bytes >= ROUND_BYTES) {
+            bytes = 0;
+            r = look_around(consume, false);
+            if (r)
+                return fault_pass(r);
+        }
+        r = take(consume, &consume->messages[i]);
+        if (r)
+            return fault_pass(r);
+        bytes += consume->messages[i].value.length;
+    }
+    return look_around(consume, count == 0);
 }
 
 static int begin(struct consume *consume)
