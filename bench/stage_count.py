@@ -4,22 +4,30 @@ from report import Figure
 from stand import Bucket, Wrong, say, slope, wait_for
 
 STAGE = "counting"
-SIZES = {"quick": {"ids": 1_000_000, "usage": 3_000_000, "events": 1_000_000, "rounds": 3, "wide": 1_500_000},
-         "full": {"ids": 60_000_000, "usage": 12_000_000, "events": 3_000_000, "rounds": 5, "wide": 12_000_000}}
+SIZES = {"quick": {"ids": 1_000_000, "rounds": 3, "packed": 3_000_000, "json": 1_000_000},
+         "full": {"ids": 60_000_000, "rounds": 3, "packed": 12_000_000, "json": 6_000_000}}
 
 # name, what bench-fill is told, goals in M events/s/core
-USAGE = [
-    ("usage, uniform", {"batch": 1000}, 4, 7),
-    ("usage, zipf", {"batch": 1000, "zipf": 1}, 4, 7),
-    ("usage, 100 a message", {"batch": 100}, 4, 7),
-    ("usage, numbered sources", {"batch": 1000, "numbered": 1}, 8, 15),
-]
-EVENTS = [
-    ("json, 1 a message", {"form": "json"}, 0.7, 1.1),
-    ("json, 100 a message", {"form": "json-batch", "batch": 100}, 0.9, 1.5),
-    ("gateway batch of 100", {"form": "gateway", "batch": 100}, 2.5, 4),
-    ("gateway batch of 100, numbered", {"form": "gateway", "batch": 100, "numbered": 1}, 2.5, 4),
-]
+ROWS = {
+    100_000: [
+        ("usage, uniform", {"form": "usage", "batch": 1000}, 4, 7),
+        ("usage, zipf", {"form": "usage", "batch": 1000, "zipf": 1}, 4, 7),
+        ("usage, 100 a message", {"form": "usage", "batch": 100}, 4, 7),
+        ("usage, numbered sources", {"form": "usage", "batch": 1000, "numbered": 1}, 8, 15),
+        ("json, 1 a message", {"form": "json"}, 0.7, 1.1),
+        ("json, 1 a message, zipf", {"form": "json", "zipf": 1}, 0.7, 1.1),
+        ("json, 100 a message", {"form": "json-batch", "batch": 100}, 0.9, 1.5),
+        ("gateway batch of 100", {"form": "gateway", "batch": 100}, 2.5, 4),
+        ("gateway batch of 100, zipf", {"form": "gateway", "batch": 100, "zipf": 1}, 2.5, 4),
+        ("gateway batch of 100, numbered", {"form": "gateway", "batch": 100, "numbered": 1}, 2.5, 4),
+    ],
+    1_000_000: [
+        ("usage, uniform", {"form": "usage", "batch": 1000}, 4, 7),
+        ("usage, zipf", {"form": "usage", "batch": 1000, "zipf": 1}, 4, 7),
+        ("json, 1 a message", {"form": "json"}, 0.7, 1.1),
+        ("gateway batch of 100", {"form": "gateway", "batch": 100}, 2.5, 4),
+    ],
+}
 
 
 def await_counted(aggregator, base, events, seconds=900):
@@ -39,7 +47,7 @@ def preload(bucket, ids):
 
 
 def from_usage(bucket, figure, events, fill):
-    sent = bucket.fill("usage", events, duplicates=10, **fill)
+    sent = bucket.fill(events=events, duplicates=10, **fill)
     bare = bucket.bare("usage", sent["from"])
     aggregator = bucket.aggregator()
     try:
@@ -70,27 +78,31 @@ def check_all(bucket):
         aggregator.stop()
 
 
-def run(run):
-    size = SIZES[run.size]
-    figures = {name: Figure(STAGE, name, must=must, stretch=stretch) for name, _, must, stretch in USAGE + EVENTS}
-    wide = Figure(STAGE, "usage, 1 M subscriptions", must=4, stretch=7)
-    bucket = Bucket(run.kafka, "count", 100_000)
-    say(f"  preloading {size['ids']:,} ids")
+def row(bucket, figure, size, fill):
+    if fill["form"] == "usage":
+        from_usage(bucket, figure, size["packed"], fill)
+    else:
+        from_events(bucket, figure, size["packed" if fill["form"] == "gateway" else "json"], fill)
+
+
+def population(run, size, subscriptions):
+    """All rows of so many subscriptions, on one store that holds ids already."""
+    suffix = "" if subscriptions == min(ROWS) else f", {subscriptions // 1_000_000} M subscriptions"
+    figures = [Figure(STAGE, name + suffix, must=must, stretch=stretch,
+                      note=f"{size['ids'] / 1e6:.0f} M ids held before; 1 % duplicates")
+               for name, _, must, stretch in ROWS[subscriptions]]
+    bucket = Bucket(run.kafka, f"count_{subscriptions}", subscriptions)
+    say(f"  {subscriptions:,} subscriptions: preloading {size['ids']:,} ids")
     preload(bucket, size["ids"])
     for number in range(size["rounds"]):
         say(f"  round {number + 1} of {size['rounds']}")
-        for name, fill, *_ in USAGE:
-            from_usage(bucket, figures[name], size["usage"], fill)
-        for name, fill, *_ in EVENTS:
-            from_events(bucket, figures[name], size["events"], fill)
+        for figure, (_, fill, *_) in zip(figures, ROWS[subscriptions]):
+            row(bucket, figure, size, fill)
     check_all(bucket)
     bucket.remove()
-    bucket = Bucket(run.kafka, "wide", 1_000_000, with_catalog=False)
-    preload(bucket, size["ids"])
-    for _ in range(size["rounds"]):
-        from_usage(bucket, wide, size["wide"], {"batch": 1000})
-    check_all(bucket)
-    bucket.remove()
-    for figure in figures.values():
-        figure.note = f"{size['ids'] / 1e6:.0f} M ids held before; 1 % duplicates"
-    return [*figures.values(), wide]
+    return figures
+
+
+def run(run):
+    size = SIZES[run.size]
+    return [figure for subscriptions in ROWS for figure in population(run, size, subscriptions)]
