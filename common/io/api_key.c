@@ -1,8 +1,8 @@
 #include "common/io/api_key.h"
 
 #include "common/base/fault.h"
+#include "common/base/secret.h"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <assert.h>
@@ -129,11 +129,11 @@ void api_key_digest(struct text key, uint8_t digest[API_KEY_DIGEST_BYTES])
 
 bool api_key_equal(const char *a, const char *b)
 {
-    return CRYPTO_memcmp(a, b, API_KEY_LENGTH) == 0;
+    return secret_equal(a, b, API_KEY_LENGTH);
 }
 
 bool api_key_digest_equal(const uint8_t a[API_KEY_DIGEST_BYTES],
                           const uint8_t b[API_KEY_DIGEST_BYTES])
 {
-    return CRYPTO_memcmp(a, b, API_KEY_DIGEST_BYTES) == 0;
+    return secret_equal(a, b, API_KEY_DIGEST_BYTES);
 }

@@ -1,5 +1,7 @@
 #include "common/io/http_known.h"
 
+#include "common/base/secret.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,27 +80,6 @@ struct http_known *http_known_keep(struct http_known *known, const struct http_e
     return known;
 }
 
-static uint64_t eight_at(const char *at)
-{
-    uint64_t bytes;
-
-    memcpy(&bytes, at, sizeof(bytes));
-    return bytes;
-}
-
-/* Looks at all of them, wherever they differ. */
-static bool are_equal(const char *a, const char *b, size_t length)
-{
-    uint64_t difference = 0;
-    size_t at = 0;
-
-    for (; length - at >= 8; at += 8)
-        difference |= eight_at(a + at) ^ eight_at(b + at);
-    for (; at < length; at++)
-        difference |= (uint64_t)(unsigned char)(a[at] ^ b[at]);
-    return difference == 0;
-}
-
 static bool read_digits(struct text digits, uint64_t *number)
 {
     *number = 0;
@@ -118,8 +99,8 @@ size_t http_known_length(const struct http_known *known, struct text bytes,
     if (!known || bytes.length < known->length)
         return 0;
     behind = known->digits_at + known->digits;
-    if (!are_equal(bytes.at, known->bytes, known->digits_at) ||
-        !are_equal(bytes.at + behind, known->bytes + behind, known->length - behind) ||
+    if (!secret_equal(bytes.at, known->bytes, known->digits_at) ||
+        !secret_equal(bytes.at + behind, known->bytes + behind, known->length - behind) ||
         !read_digits(text_from(bytes.at + known->digits_at, known->digits), content_length))
         return 0;
     return known->length;

@@ -63,6 +63,29 @@ Test(api_key, anything_that_is_laid_out_like_a_key_is_split)
     cr_assert_not(api_key_split(text_of("mk_live_"), &mode, &id));
 }
 
+Test(api_key, keys_and_digests_are_equal_when_no_bit_differs)
+{
+    uint8_t a[API_KEY_DIGEST_BYTES], b[API_KEY_DIGEST_BYTES];
+    char key[API_KEY_LENGTH + 1], other[API_KEY_LENGTH + 1];
+
+    cr_assert_eq(api_key_new(API_KEY_LIVE, key), 0);
+    api_key_digest(text_of(key), a);
+    memcpy(b, a, sizeof(b));
+    memcpy(other, key, sizeof(other));
+
+    cr_assert(api_key_equal(key, other) && api_key_digest_equal(a, b));
+    for (size_t bit = 0; bit < sizeof(b) * 8; bit++) {
+        b[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        cr_assert_not(api_key_digest_equal(a, b), "bit %zu", bit);
+        b[bit / 8] = a[bit / 8];
+    }
+    for (size_t bit = 0; bit < (size_t)API_KEY_LENGTH * 8; bit++) {
+        other[bit / 8] ^= (char)(1 << bit % 8);
+        cr_assert_not(api_key_equal(key, other), "bit %zu", bit);
+        other[bit / 8] = key[bit / 8];
+    }
+}
+
 Test(api_key, digests_of_different_keys_differ)
 {
     uint8_t a[API_KEY_DIGEST_BYTES], b[API_KEY_DIGEST_BYTES];
