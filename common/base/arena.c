@@ -40,19 +40,21 @@ void arena_deinit(struct arena *arena)
 
 static void begin_block(struct arena *arena)
 {
+    size_t most = (arena->limit - arena->used) / ARENA_STEP * ARENA_STEP;
+
     arena->next = arena->blocks->bytes;
-    arena->left = arena->blocks->room;
+    arena->left = arena->blocks->room < most ? arena->blocks->room : most;
 }
 
 /* The newest block is the one that stays: the largest requests are the last to get one. */
 void arena_reset(struct arena *arena)
 {
+    arena->used = 0;
     if (arena->blocks) {
         free_blocks(arena->blocks->next);
         arena->blocks->next = NULL;
         begin_block(arena);
     }
-    arena->used = 0;
 }
 
 static void add_block(struct arena *arena, size_t size)

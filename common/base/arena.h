@@ -16,7 +16,7 @@ enum { ARENA_STEP = 16 }; /* alignment that suits any type */
 struct arena {
     struct arena_block *blocks; /* the newest first */
     unsigned char *next;        /* what is left of the newest: whole steps */
-    size_t left;
+    size_t left;                /* no more than the limit leaves */
     size_t used;
     size_t limit; /* bytes in all */
 };
@@ -33,7 +33,7 @@ MUST_USE static inline void *arena_take_unset(struct arena *arena, size_t size)
     size_t whole = (size + ARENA_STEP - 1) / ARENA_STEP * ARENA_STEP;
     unsigned char *taken = arena->next;
 
-    if (size == 0 || size > arena->left || whole > arena->limit - arena->used)
+    if (size - 1 >= arena->left) /* or none at all */
         return arena_take_of_new(arena, size);
     arena->next += whole;
     arena->left -= whole;
