@@ -1,15 +1,15 @@
 #define XXH_INLINE_ALL /* most of it depends on lengths and secrets that are known here */
 #include "ingest/rules/fingerprint.h"
 
-#include "proto/wire.h"
-
-#include <assert.h>
+#include <byteswap.h>
+#include <endian.h>
 #include <openssl/hmac.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-/* The first half of an HMAC-SHA-256. */
-static XXH128_canonical_t keyed_hash(const struct fingerprint_key *key, const void *bytes,
+/* The first half of an HMAC-SHA-256. Apart, as what it needs on the stack would be cleared and
+ * guarded for the other hash, too. */
+COLD static XXH128_hash_t keyed_hash(const struct fingerprint_key *key, const void *bytes,
                                      size_t length)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -20,18 +20,24 @@ static XXH128_canonical_t keyed_hash(const struct fingerprint_key *key, const vo
               &digest_length))
         abort(); /* memory is gone */
     memcpy(&canonical, digest, sizeof(canonical));
-    return canonical;
+    return XXH128_hashFromCanonical(&canonical);
 }
 
-static XXH128_canonical_t hash(const struct fingerprint_key *key, const void *bytes, size_t length)
+static inline XXH128_hash_t hash(const struct fingerprint_key *key, struct text written)
 {
-    XXH128_canonical_t canonical;
-
     if (key->hash == CATALOG_HASH_HMAC)
-        return keyed_hash(key, bytes, length);
-    XXH128_canonicalFromHash(
-        &canonical, XXH3_128bits_withSecret(bytes, length, key->secret, sizeof(key->secret)));
-    return canonical;
+        return keyed_hash(key, written.at, written.length);
+    return XXH3_128bits_withSecret(written.at, written.length, key->secret, sizeof(key->secret));
+}
+
+/* What the hash begins with where it is written: big-endian, its high half first. */
+static void store_begin(XXH128_hash_t hash, uint8_t begin[12])
+{
+    uint64_t high = htobe64(hash.high64);
+    uint32_t low = htobe32((uint32_t)(hash.low64 >> 32));
+
+    memcpy(begin, &high, sizeof(high));
+    memcpy(begin + sizeof(high), &low, sizeof(low));
 }
 
 void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGERPRINT_SEED_BYTES],
@@ -52,21 +58,18 @@ void fingerprint_key_init(struct fingerprint_key *key, const uint8_t seed[FINGER
 void fingerprint_identity(const struct fingerprint_key *key, struct text written,
                           uint8_t identity[12])
 {
-    XXH128_canonical_t canonical = hash(key, written.at, written.length);
-
-    memcpy(identity, canonical.digest, 12);
+    store_begin(hash(key, written), identity);
 }
 
 uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text written)
 {
-    XXH128_canonical_t canonical = hash(key, written.at, written.length);
-
-    return wire_load_u32(canonical.digest);
+    return bswap_32((uint32_t)(hash(key, written).high64 >> 32));
 }
 
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16])
 {
-    XXH128_canonical_t canonical = hash(key, text.at, text.length);
+    XXH128_canonical_t canonical;
 
+    XXH128_canonicalFromHash(&canonical, hash(key, text));
     memcpy(unique, canonical.digest, sizeof(canonical.digest));
 }
