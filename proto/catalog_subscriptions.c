@@ -294,10 +294,9 @@ void catalog_prefetch(const struct catalog *catalog, const struct text *ids, siz
 
 bool catalog_is_active(const struct catalog_subscription *subscription, struct instant time)
 {
-    bool is_open = subscription->active_to.ns == INT64_MAX;
+    int64_t to = subscription->active_to.ns;
 
-    return instant_compare(subscription->active_from, time) <= 0 &&
-           (is_open || instant_compare(time, subscription->active_to) < 0);
+    return subscription->active_from.ns <= time.ns && (to == INT64_MAX || time.ns < to);
 }
 
 /* The only active one on the list that begins with `number`. */

@@ -133,8 +133,8 @@ static void put_series(struct buffer *buffer, struct text subscription,
     wire_store_u16(at, (uint16_t)size);
     at[2] = (uint8_t)part->aggregation;
     at[3] = (uint8_t)part->dimension_count;
-    at = wire_store_text(at + 4, subscription);
-    at = wire_store_text(at, part->meter);
+    at = wire_store_present(at + 4, subscription);
+    at = wire_store_present(at, part->meter);
     at = wire_store_text(at, part->subject);
     at = wire_store_bytes(at, part->dimensions);
     prefetch_behind(at, 2);
@@ -335,7 +335,7 @@ static void put_dimensions(struct buffer *buffer, const struct usage_series *ser
 
         assert(name.length > 0 && name.length <= USAGE_NAME_MAX && value.length <= USAGE_TEXT_MAX);
         assert(i == 0 || text_compare(series->dimensions[i - 1].name, name) < 0);
-        wire_store_text(wire_store_text(at, name), value);
+        wire_store_text(wire_store_present(at, name), value);
     }
 }
 

@@ -93,7 +93,7 @@ static inline void wire_store_long(uint8_t *at, struct text text)
 }
 
 /* The text's bytes; returns the place behind them. Nearly all have 1 to 64. */
-static inline uint8_t *wire_store_bytes(uint8_t *at, struct text text)
+ALWAYS_INLINE static inline uint8_t *wire_store_bytes(uint8_t *at, struct text text)
 {
     if (text.length >= 8)
         wire_store_long(at, text);
@@ -109,8 +109,17 @@ static inline uint8_t *wire_store_bytes(uint8_t *at, struct text text)
 enum { WIRE_TEXT_ABSENT = 0xffff }; /* in place of a length */
 
 /* Its length in two bytes, then its bytes; it has less than WIRE_TEXT_ABSENT. */
-static inline uint8_t *wire_store_text(uint8_t *at, struct text text)
+ALWAYS_INLINE static inline uint8_t *wire_store_present(uint8_t *at, struct text text)
 {
-    wire_store_u16(at, text_is_absent(text) ? WIRE_TEXT_ABSENT : (uint16_t)text.length);
+    wire_store_u16(at, (uint16_t)text.length);
     return wire_store_bytes(at + 2, text);
+}
+
+/* The same of a text that may be absent. */
+ALWAYS_INLINE static inline uint8_t *wire_store_text(uint8_t *at, struct text text)
+{
+    if (!text_is_absent(text))
+        return wire_store_present(at, text);
+    wire_store_u16(at, WIRE_TEXT_ABSENT);
+    return at + 2;
 }

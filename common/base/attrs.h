@@ -14,6 +14,9 @@
 /* Calls ending(&variable) when the variable's scope ends. */
 #define CLEANUP(ending) __attribute__((cleanup(ending)))
 
+/* In place wherever it is called, for what is asked so often that a call would be felt. */
+#define ALWAYS_INLINE __attribute__((always_inline))
+
 /* Seldom called: out of line, so that the way around it stays a predicted branch. */
 #define COLD __attribute__((cold, noinline))
 

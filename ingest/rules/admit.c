@@ -221,17 +221,13 @@ static bool is_small_whole(const struct event_value *value)
            value->is.mantissa < WHOLE_END;
 }
 
-/* Strings as they are, numbers as their shortest decimal, true, false; absent where a scalar has no
- * such form. *outcome is the decimal's. */
-static struct text text_of_scalar(struct weighing *weighing, const struct event_value *value,
-                                  int *outcome)
+/* text_of_scalar of what is neither a string nor small and whole. */
+static struct text text_of_other(struct weighing *weighing, const struct event_value *value,
+                                 int *outcome)
 {
     struct decimal number;
 
-    *outcome = 0;
     switch (value->kind) {
-    case VALUE_STRING:
-        return value->is.text;
     case VALUE_TRUE:
         return text_of("true");
     case VALUE_FALSE:
@@ -241,8 +237,6 @@ static struct text text_of_scalar(struct weighing *weighing, const struct event_
             return value->is.text;
         break;
     case VALUE_DECIMAL:
-        if (is_small_whole(value))
-            return spell_whole(weighing->arena, (uint64_t)value->is.mantissa);
         break;
     default:
         *outcome = DECIMAL_NOT_A_NUMBER;
@@ -252,6 +246,19 @@ static struct text text_of_scalar(struct weighing *weighing, const struct event_
     if (*outcome)
         return text_of(NULL);
     return spell(weighing->arena, number);
+}
+
+/* Strings as they are, numbers as their shortest decimal, true, false; absent where a scalar has no
+ * such form. *outcome is the decimal's. */
+static inline struct text text_of_scalar(struct weighing *weighing, const struct event_value *value,
+                                         int *outcome)
+{
+    *outcome = 0;
+    if (value->kind == VALUE_STRING)
+        return value->is.text;
+    if (is_small_whole(value))
+        return spell_whole(weighing->arena, (uint64_t)value->is.mantissa);
+    return text_of_other(weighing, value, outcome);
 }
 
 static void take_unique(struct weighing *weighing, const struct catalog_meter *meter,
@@ -330,10 +337,14 @@ static struct text take_dimension(struct weighing *weighing,
 
 /* Of all of the meter's; returns the place behind them. */
 static struct text *take_dimensions(struct weighing *weighing, const struct catalog_meter *meter,
-                                    const uint32_t *places, struct text *values)
+                                    const uint32_t *places, struct text *values, size_t *size)
 {
-    for (size_t i = 0; i < meter->dimension_count; i++)
-        *values++ = take_dimension(weighing, &meter->dimensions[i], places[i]);
+    for (size_t i = 0; i < meter->dimension_count; i++) {
+        struct text value = take_dimension(weighing, &meter->dimensions[i], places[i]);
+
+        *values++ = value;
+        *size += value.length;
+    }
     return values;
 }
 
@@ -355,6 +366,7 @@ static void list_meters(const struct catalog *catalog, struct text type,
     places->shape = 0;
     places->meters = catalog_meters_of(catalog, type, &places->meter_count);
     places->dimension_count = 0;
+    places->content_size = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
 
@@ -366,6 +378,7 @@ static void list_meters(const struct catalog *catalog, struct text type,
             *at++ = JSON_NONE;
         }
         places->dimension_count += meter->dimension_count;
+        places->content_size += content_size_of_part(meter);
     }
 }
 
@@ -410,14 +423,14 @@ static void take_parts(struct weighing *weighing, struct content *taken)
     const struct event_places *places = weighing->places;
     struct text *values = taken->values;
     const uint32_t *at = places->at;
-    size_t count = 0;
+    size_t count = 0, size = places->content_size;
 
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
         const uint32_t *own = at;
 
         at += 1 + meter->dimension_count;
-        if (instant_compare(weighing->time, meter->from) < 0)
+        if (weighing->time.ns < meter->from.ns)
             continue;
         taken->parts[count] = (struct usage_part){
             .meter = meter->slug,
@@ -427,7 +440,7 @@ static void take_parts(struct weighing *weighing, struct content *taken)
         };
         taken->dimensions[count] = meter->dimensions;
         take_value(weighing, meter, own[0], &taken->parts[count].value);
-        values = take_dimensions(weighing, meter, own + 1, values);
+        values = take_dimensions(weighing, meter, own + 1, values, &size);
         count++;
     }
     if (count == 0)
@@ -435,6 +448,7 @@ static void take_parts(struct weighing *weighing, struct content *taken)
                "the time is before the eventFrom of every meter of this type: such events are not "
                "to be counted");
     taken->count = count;
+    taken->size = size;
 }
 
 static uint8_t flags_of(const struct weighing *weighing)

@@ -10,7 +10,7 @@ struct text content_write_identity(const struct event *event, struct text subscr
 
     assert(subscription.length + event->source.length + id.length + 3 * 2 <= CONTENT_IDENTITY_MAX);
     at = wire_store_text(at, subscription);
-    at = wire_store_text(at, event->source);
+    at = wire_store_present(at, event->source);
     at = wire_store_text(at, id);
     return text_from(bytes, (size_t)(at - bytes));
 }
@@ -21,24 +21,12 @@ static size_t size_of(struct text text)
     return 2 + text.length;
 }
 
-/* Of what begins the payload. */
-static size_t size_of_head(const struct event *event)
+size_t content_size_of_part(const struct catalog_meter *meter)
 {
-    return size_of(event->type) + size_of(event->subject) + 16;
-}
+    size_t size = size_of(meter->slug) + sizeof(union usage_value);
 
-static size_t size_of_parts(const struct content *content)
-{
-    const struct text *value = content->values;
-    size_t size = 0;
-
-    for (size_t i = 0; i < content->count; i++) {
-        const struct usage_part *part = &content->parts[i];
-
-        size += size_of(part->meter) + sizeof(part->value);
-        for (size_t j = 0; j < part->dimension_count; j++)
-            size += size_of(content->dimensions[i][j].name) + size_of(*value++);
-    }
+    for (size_t i = 0; i < meter->dimension_count; i++)
+        size += size_of(meter->dimensions[i].name) + 2;
     return size;
 }
 
@@ -53,7 +41,7 @@ static uint8_t *write_value(uint8_t *at, const struct usage_part *part)
 
 static uint8_t *write_head(uint8_t *at, const struct event *event)
 {
-    at = wire_store_text(at, event->type);
+    at = wire_store_present(at, event->type);
     at = wire_store_text(at, event->subject);
     wire_store_u64(at, event->time_is_absent);
     wire_store_i64(at + 8, event->time_is_absent ? 0 : event->time.ns);
@@ -67,12 +55,13 @@ static uint8_t *write_parts(uint8_t *at, const struct content *content)
     for (size_t i = 0; i < content->count; i++) {
         struct usage_part *part = &content->parts[i];
         const struct catalog_dimension *dimension = content->dimensions[i];
+        const struct catalog_dimension *end = dimension + part->dimension_count;
         const uint8_t *dimensions;
 
-        at = wire_store_text(at, part->meter);
+        at = wire_store_present(at, part->meter);
         dimensions = at = write_value(at, part);
-        for (size_t j = 0; j < part->dimension_count; j++) {
-            at = wire_store_text(at, dimension[j].name);
+        for (; dimension < end; dimension++) {
+            at = wire_store_present(at, dimension->name);
             at = wire_store_text(at, *value++);
         }
         part->dimensions = text_from(dimensions, (size_t)(at - dimensions));
@@ -82,13 +71,14 @@ static uint8_t *write_parts(uint8_t *at, const struct content *content)
 
 struct text content_write(const struct content *content, struct arena *arena)
 {
-    size_t size = size_of_head(content->event) + size_of_parts(content);
+    const struct event *event = content->event;
+    size_t size = size_of(event->type) + size_of(event->subject) + 16 + content->size;
     uint8_t *bytes = arena_take_unset(arena, size), *at = bytes;
 
     if (!bytes)
         return text_of(NULL);
-    at = write_head(at, content->event);
+    at = write_head(at, event);
     at = write_parts(at, content);
-    assert(at == bytes + size);
-    return text_from(bytes, size);
+    assert(at <= bytes + size);
+    return text_from(bytes, (size_t)(at - bytes));
 }

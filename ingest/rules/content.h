@@ -26,7 +26,10 @@ struct content {
     size_t count;
     const struct catalog_dimension *dimensions[USAGE_METERS_MAX]; /* of each part */
     struct text *values;                                          /* of them, part by part */
+    size_t size; /* of the parts, written, at the most: content_size_of_part, and their values */
 };
+/* How much a part of the meter takes, but for its dimensions' values. */
+size_t content_size_of_part(const struct catalog_meter *meter);
 /* Writes what it says into the arena, and sets the dimensions of each part, in there. The absent
  * text, and nothing set, when the arena is full. */
 MUST_USE struct text content_write(const struct content *content, struct arena *arena);
