@@ -184,6 +184,90 @@ Test(gateway, damage_under_a_right_checksum_is_foreign_or_read_to_its_end)
     cr_assert_gt(foreign, batch.length * 10);
 }
 
+/* --- where a batch ends --- */
+
+/* What tells event i apart, as the end of its id. */
+static int write_end(char *end, size_t size, size_t i)
+{
+    return snprintf(end, size, "%04zx", i);
+}
+
+/* Every other event has a UUID and a time; the others' ids are texts of many lengths. */
+static void add_one(struct buffer *batch, size_t i)
+{
+    unsigned zigzag = (unsigned)i * 6;
+    char id[64], end[8];
+
+    write_end(end, sizeof(end), i);
+    if (i % 2) {
+        buffer_add(batch, "\x11\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 15);
+        add_hex(batch, end);
+        buffer_add(batch, "\x00\x01\1\2\3\4\5\6\7\0", 10);
+    } else {
+        int length = snprintf(id, sizeof(id), "%*s%s", (int)(i * 7 % 40), "", end);
+
+        buffer_add_char(batch, 0);
+        buffer_add_char(batch, (char)length);
+        buffer_add(batch, id, (size_t)length);
+        buffer_add(batch, "\x00\x01", 2);
+    }
+    buffer_add(batch, "\x01\x02\x04\x00", 4);
+    if (zigzag >= 0x80)
+        buffer_add_char(batch, (char)(zigzag | 0x80));
+    buffer_add_char(batch, (char)(zigzag >= 0x80 ? zigzag >> 7 : zigzag));
+}
+
+/* Event i's value is 3 × i. */
+static void add_long(struct buffer *batch, size_t count)
+{
+    buffer_add_string(batch, "TWG1");
+    buffer_add(batch, "\x03\x01t\x02/s\x07$.total", 14);
+    buffer_add_char(batch, (char)count);
+    for (size_t i = 0; i < count; i++)
+        add_one(batch, i);
+}
+
+Test(gateway, an_event_reads_alike_however_near_the_end_it_stands)
+{
+    for (size_t count = 1; count < 100; count++) {
+        CLEANUP(buffer_deinit) struct buffer batch = {0};
+
+        add_long(&batch, count);
+        seal(&batch);
+        cr_assert_eq(gateway_batch_open(reader, buffer_text(&batch), &event_count, &reason), 0);
+        cr_assert_eq(event_count, count);
+        for (size_t i = 0; i < count; i++) {
+            const struct gateway_event *event = gateway_batch_next(reader);
+            char end[8];
+
+            write_end(end, sizeof(end), i);
+            cr_assert_eq(event->fault, GATEWAY_SOUND);
+            cr_assert_arr_eq(event->id.at + event->id.length - 4, end, 4);
+            cr_assert(!event->has_time || event->time.ns == 0x0007060504030201);
+            cr_assert(text_is(event->source, "/s"));
+            cr_assert_eq(event->properties[0].is.mantissa, (int128)(3 * i));
+        }
+    }
+}
+
+Test(gateway, a_batch_that_ends_too_early_or_too_late_is_foreign)
+{
+    CLEANUP(buffer_deinit) struct buffer batch = {0};
+
+    add_long(&batch, 60);
+    for (size_t length = 4; length <= batch.length + 200; length++) {
+        CLEANUP(buffer_deinit) struct buffer other = {0};
+        size_t more = length > batch.length ? length - batch.length : 0;
+
+        buffer_add(&other, batch.at, length - more);
+        while (other.length < length)
+            buffer_add_char(&other, 0);
+        seal(&other);
+        cr_assert_eq(open_exactly(other.at, other.length),
+                     length == batch.length ? 0 : GATEWAY_FOREIGN, "%zu bytes", length);
+    }
+}
+
 /* A batch of one event {id, type 0, source 0} with properties given by their bytes. */
 static int open_event(const char *strings, size_t string_count, const char *id,
                       const char *properties, size_t length)
