@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { IDS_LOADED_AT_ONCE = 64 };
+
 struct load {
     struct store_txn *txn;
     struct store_cursor *cursor;
@@ -212,6 +214,24 @@ static int count_run(struct load *load, struct text key, struct text value, void
     return 0;
 }
 
+/* In groups, so that the memory of a whole group is waited for at once. */
+static void load_run_ids(struct dedup *dedup, struct text content)
+{
+    struct fingerprint ids[IDS_LOADED_AT_ONCE];
+
+    while (content.length > 0) {
+        size_t bytes = content.length < sizeof(ids) ? content.length : sizeof(ids);
+        size_t count = bytes / sizeof(*ids);
+
+        memcpy(ids, content.at, bytes);
+        for (size_t i = 0; i < count; i++)
+            dedup_fetch(dedup, &ids[i]);
+        for (size_t i = 0; i < count; i++)
+            dedup_load(dedup, &ids[i]);
+        content = text_from(content.at + bytes, content.length - bytes);
+    }
+}
+
 static int load_run(struct load *load, struct text key, struct text value, void *context)
 {
     struct text content;
@@ -228,12 +248,7 @@ static int load_run(struct load *load, struct text key, struct text value, void 
         return 0;
     if (order_load_u32((const uint8_t *)key.at + 4) & PAGE_BIT)
         return load_page(load, day, order_load_u32((const uint8_t *)key.at + 4), content);
-    for (size_t at = 0; at < content.length; at += sizeof(struct fingerprint)) {
-        struct fingerprint id;
-
-        memcpy(&id, content.at + at, sizeof(id));
-        dedup_load(&day->ids, &id);
-    }
+    load_run_ids(&day->ids, content);
     return 0;
 }
 
