@@ -30,7 +30,6 @@
  */
 enum { FIRST_ROOM = 32, TAIL = 32 /* slots behind the last home, at least */ };
 enum { STEP_ADDS = 128, STEP_SLOTS = 32 * STEP_ADDS };
-enum { FRESH_KEPT = 65536 /* ids: what held more is for others between two commits */ };
 enum { LOOKED_AT = 4 /* slots of nearly any chain: they may lie in two cache lines */ };
 
 _Static_assert(sizeof(struct fingerprint) == 16, "four fingerprints a cache line");
@@ -173,7 +172,7 @@ void dedup_reserve(struct dedup *dedup, uint64_t count)
 void dedup_deinit(struct dedup *dedup)
 {
     pages_free(dedup->slots, dedup->slot_count * sizeof(struct fingerprint));
-    pages_free(dedup->fresh, dedup->fresh_room * sizeof(struct fingerprint));
+    free(dedup->fresh);
     *dedup = (struct dedup){0};
 }
 
@@ -224,14 +223,15 @@ static void note(struct dedup *dedup, struct key key)
     dedup->sum += (uint128)key.low | (uint128)key.high << 64;
 }
 
-/* Twice the room, on large pages when it is much: a commit's ids fill it anew each time. */
+/* malloc's: what a commit gives back, the next one takes again, of whatever day or partition. */
 static void widen_fresh(struct dedup *dedup)
 {
-    size_t bytes = dedup->fresh_room * sizeof(struct fingerprint);
-    size_t more = pages_whole(bytes ? 2 * bytes : FIRST_ROOM * sizeof(struct fingerprint));
+    uint64_t first = dedup->fresh_usual > FIRST_ROOM ? dedup->fresh_usual : FIRST_ROOM;
 
-    dedup->fresh = pages_grow(dedup->fresh, bytes, more);
-    dedup->fresh_room = more / sizeof(struct fingerprint);
+    dedup->fresh_room = dedup->fresh_room ? 2 * dedup->fresh_room : first;
+    dedup->fresh = realloc(dedup->fresh, dedup->fresh_room * sizeof(struct fingerprint));
+    if (!dedup->fresh)
+        abort();
 }
 
 static void note_fresh(struct dedup *dedup, struct key key)
@@ -279,12 +279,10 @@ enum dedup_verdict dedup_take(struct dedup *dedup, const struct fingerprint *id)
 
 void dedup_committed(struct dedup *dedup)
 {
-    dedup->fresh_count = 0;
-    if (dedup->fresh_room <= FRESH_KEPT)
-        return;
-    pages_free(dedup->fresh, dedup->fresh_room * sizeof(struct fingerprint));
+    free(dedup->fresh);
     dedup->fresh = NULL;
-    dedup->fresh_room = 0;
+    dedup->fresh_usual = dedup->fresh_count + dedup->fresh_count / 4;
+    dedup->fresh_count = dedup->fresh_room = 0;
 }
 
 uint64_t dedup_bytes(const struct dedup *dedup)

@@ -3,7 +3,7 @@
  *
  * An open-addressing table of 16-byte fingerprints with linear probing, on 2 MiB pages where the
  * system has them. Ids that are new since the last commit are kept apart as well: they are that
- * commit's run.
+ * commit's run, in memory of malloc that goes back with it.
  *
  * At load 0.65 the table becomes half as large again, where it stands: its memory is lengthened,
  * and the ids move up a few at a time, so no event waits for all of them (dedup.c says how).
@@ -30,6 +30,7 @@ struct dedup {
     uint64_t count;
     struct fingerprint *fresh;
     uint64_t fresh_count, fresh_room;
+    uint64_t fresh_usual; /* room that is enough by the commit before */
     uint128 sum; /* of every id in the table as a 128-bit number, mod 2^128: the digest's part */
 };
 

@@ -202,6 +202,33 @@ Test(dedup, a_large_commit_leaves_the_memory_of_its_table_alone)
     dedup_deinit(&dedup);
 }
 
+/* The room for them goes by the commit before: large ones follow small ones here, and none. */
+Test(dedup, fresh_ids_are_those_since_the_last_commit_in_their_order_however_many_there_were_before)
+{
+    static const uint64_t commits[] = {1, 100000, 3, 0, 40, 70000, 80000, 200000};
+    struct dedup dedup = {0};
+    uint64_t first = 1;
+
+    for (size_t i = 0; i < ARRAY_LEN(commits); i++) {
+        for (uint64_t j = 0; j < commits[i]; j++) {
+            struct fingerprint id = id_of(first + j, 1);
+
+            cr_assert_eq(dedup_take(&dedup, &id), DEDUP_NEW);
+        }
+        cr_assert_eq(dedup.fresh_count, commits[i]);
+        for (uint64_t j = 0; j < commits[i]; j++) {
+            struct fingerprint id = id_of(first + j, 1);
+
+            cr_assert_arr_eq(&dedup.fresh[j], &id, sizeof(id));
+        }
+        first += commits[i];
+        dedup_committed(&dedup);
+        cr_assert_null(dedup.fresh);
+    }
+    cr_assert_eq(dedup.count, first - 1);
+    dedup_deinit(&dedup);
+}
+
 Test(dedup, an_identity_of_zeros_is_an_id_like_any_other)
 {
     struct dedup dedup = {0};
