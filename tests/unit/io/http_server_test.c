@@ -273,6 +273,36 @@ Test(http_server, a_request_has_the_time_at_which_it_came)
     }
 }
 
+static void hold_little(int fd, int option)
+{
+    int bytes = 4096;
+
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)), 0);
+}
+
+Test(http_server, answers_that_the_socket_does_not_take_come_later_and_whole)
+{
+    CLEANUP(buffer_deinit) struct buffer requests = {0};
+    CLEANUP(buffer_deinit) struct buffer answers = {0};
+    int fd = fixture_connect(&fixture);
+    uv_os_fd_t served;
+
+    fixture_step(&fixture);
+    cr_assert_eq(uv_fileno((uv_handle_t *)&fixture.server->connections->tcp, &served), 0);
+    hold_little(served, SO_SNDBUF);
+    hold_little(fd, SO_RCVBUF);
+    for (int i = 0; i < 900; i++)
+        buffer_add_string(&requests, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    fixture_send(&fixture, fd, buffer_text(&requests), SIZE_MAX);
+    cr_assert_eq(fixture.server->connections->writes, 1, "its client doesn't read");
+    shutdown(fd, SHUT_WR);
+
+    cr_assert(fixture_wait_closed(&fixture, fd, &answers, 10000));
+    cr_assert_eq(count_of(&answers, "HTTP/1.1 200 OK\r\nDate: "), 900);
+    cr_assert_eq(count_of(&answers, "\r\n\r\n{\"hello\":\"world\"}"), 900);
+    close(fd);
+}
+
 /* The fields that a kept head could have of another one. */
 static void check_head(const char *request, const char *status, const char *type, const char *more)
 {
