@@ -103,7 +103,7 @@ void intake_read(struct intake *intake, struct text text, struct intake_reading 
 void intake_prefetch(struct intake *intake, size_t count)
 {
     const struct catalog_subscription *guesses[INTAKE_GROUP];
-    struct text owners[INTAKE_GROUP];
+    struct text owners[INTAKE_GROUP] = {{NULL, 0}};
 
     if (count < 2)
         return;
