@@ -127,14 +127,10 @@ static void look_series_up(struct tally *tally, const struct usage_batch *batch)
 {
     struct batch_series *known = tally->batch;
 
-    registry_find_all(&tally->series, batch, known->ids);
-    for (size_t i = 0; i < batch->series_count; i++) {
-        known->accounts[i] = INDEX_NONE;
-        if (known->ids[i] == INDEX_NONE)
-            continue;
-        known->accounts[i] = tally->series.series[known->ids[i]].account;
-        __builtin_prefetch(&tally->ledger.counted[known->accounts[i]], 1);
-    }
+    registry_find_all(&tally->series, batch, known->ids, known->accounts);
+    for (size_t i = 0; i < batch->series_count; i++)
+        if (known->accounts[i] != INDEX_NONE)
+            __builtin_prefetch(&tally->ledger.counted[known->accounts[i]], 1);
 }
 
 static uint32_t ask_account(struct tally *tally, const struct usage_batch *batch, uint16_t series)

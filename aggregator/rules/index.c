@@ -53,18 +53,6 @@ uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal
     return INDEX_NONE;
 }
 
-uint32_t index_guess(const struct index *index, uint64_t hash)
-{
-    uint64_t at;
-
-    if (index->room == 0)
-        return INDEX_NONE;
-    for (at = hash & (index->room - 1); index->slots[at].id; at = (at + 1) & (index->room - 1))
-        if (index->slots[at].hash == (uint32_t)hash)
-            return index->slots[at].id - 1;
-    return INDEX_NONE;
-}
-
 void index_add(struct index *index, uint64_t hash, uint32_t id)
 {
     assert(id < INDEX_NONE);
@@ -72,10 +60,4 @@ void index_add(struct index *index, uint64_t hash, uint32_t id)
         grow(index);
     place(index, (struct index_slot){.hash = (uint32_t)hash, .id = id + 1});
     index->count++;
-}
-
-void index_prefetch(const struct index *index, uint64_t hash)
-{
-    if (index->room)
-        __builtin_prefetch(&index->slots[hash & (index->room - 1)]);
 }

@@ -35,8 +35,21 @@ void index_deinit(struct index *index);
 uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal, const void *owner,
                     const void *wanted);
 /* The first id under the half, nobody having been asked; INDEX_NONE when there is none. */
-uint32_t index_guess(const struct index *index, uint64_t hash);
+static inline uint32_t index_guess(const struct index *index, uint64_t hash)
+{
+    if (index->room == 0)
+        return INDEX_NONE;
+    for (uint64_t at = hash & (index->room - 1); index->slots[at].id;
+         at = (at + 1) & (index->room - 1))
+        if (index->slots[at].hash == (uint32_t)hash)
+            return index->slots[at].id - 1;
+    return INDEX_NONE;
+}
 /* Adds one that isn't there. */
 void index_add(struct index *index, uint64_t hash, uint32_t id);
 void index_clear(struct index *index);
-void index_prefetch(const struct index *index, uint64_t hash);
+static inline void index_prefetch(const struct index *index, uint64_t hash)
+{
+    if (index->room)
+        __builtin_prefetch(&index->slots[hash & (index->room - 1)]);
+}

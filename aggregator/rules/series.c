@@ -14,7 +14,8 @@ enum {
     SERIES_TEXT_NULL = 0xffff,
     SERIES_BLOCK_BYTES = 256 * 1024,
     SERIES_FIRST_ROOM = 64,
-    FIND_AT_ONCE = 64
+    STEP = 16, /* a series is taken a step further when so many others were */
+    SEARCHED_AT_ONCE = 4 * STEP
 };
 
 /* Texts that aren't near live in blocks that never move. */
@@ -255,51 +256,78 @@ uint32_t registry_find(const struct registry *registry, const struct series_name
     return index_find(&registry->by_text, name->hash, equal_text, registry, name);
 }
 
-/* The series that has the hash, which nearly always is the wanted one: its line is fetched. */
-static uint32_t guess(const struct registry *registry, const struct series_name *name)
-{
-    uint32_t id = index_guess(&registry->by_text, name->hash);
+/* A batch's series on their way, each step of which fetches what the next one looks at. */
+struct search {
+    const struct registry *registry;
+    const struct usage_batch *batch;
+    uint32_t *ids, *accounts;
+    struct series_name names[SEARCHED_AT_ONCE]; /* of series i at i % SEARCHED_AT_ONCE */
+};
 
-    if (id != INDEX_NONE)
-        __builtin_prefetch(&registry->series[id]);
-    return id;
+static void ask(struct search *search, size_t i)
+{
+    struct series_name *name = &search->names[i % SEARCHED_AT_ONCE];
+
+    *name = series_name_of(usage_view_encoded(search->batch, i));
+    index_prefetch(&search->registry->by_text, name->hash);
 }
 
-static void fetch_text(const struct series *series)
+/* The series that has the hash nearly always is the wanted one. */
+static void guess(struct search *search, size_t i)
 {
+    uint64_t hash = search->names[i % SEARCHED_AT_ONCE].hash;
+
+    search->ids[i] = index_guess(&search->registry->by_text, hash);
+    if (search->ids[i] != INDEX_NONE)
+        __builtin_prefetch(&search->registry->series[search->ids[i]]);
+}
+
+static void fetch_text(const struct search *search, size_t i)
+{
+    const struct series *series;
+
+    if (search->ids[i] == INDEX_NONE)
+        return;
+    series = &search->registry->series[search->ids[i]];
     if (series_is_near(series))
         return;
     __builtin_prefetch(series->far);
     __builtin_prefetch(series->far + series->length - 1);
 }
 
-/* Each step fetches what the next one looks at. */
-static void find_some(const struct registry *registry, const struct usage_batch *batch,
-                      size_t first, size_t count, uint32_t *ids)
+static void settle(struct search *search, size_t i)
 {
-    struct series_name names[FIND_AT_ONCE];
+    const struct registry *registry = search->registry;
+    const struct series_name *name = &search->names[i % SEARCHED_AT_ONCE];
+    uint32_t id = search->ids[i];
 
-    for (size_t i = 0; i < count; i++) {
-        names[i] = series_name_of(usage_view_encoded(batch, first + i));
-        index_prefetch(&registry->by_text, names[i].hash);
-    }
-    for (size_t i = 0; i < count; i++)
-        ids[i] = guess(registry, &names[i]);
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] != INDEX_NONE)
-            fetch_text(&registry->series[ids[i]]);
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] != INDEX_NONE && !equal_text(registry, ids[i], &names[i]))
-            ids[i] = registry_find(registry, &names[i]);
+    if (id != INDEX_NONE && !equal_text(registry, id, name))
+        id = registry_find(registry, name);
+    search->ids[i] = id;
+    search->accounts[i] = id == INDEX_NONE ? INDEX_NONE : registry->series[id].account;
 }
 
+/* The steps take turns, each at another series, so that while one waits for memory there is work.
+ */
 void registry_find_all(const struct registry *registry, const struct usage_batch *batch,
-                       uint32_t *ids)
+                       uint32_t *ids, uint32_t *accounts)
 {
-    for (size_t at = 0; at < batch->series_count; at += FIND_AT_ONCE) {
-        size_t left = batch->series_count - at;
+    struct search search; /* not cleared: small batches would pay for the names */
+    size_t count = batch->series_count;
 
-        find_some(registry, batch, at, left < FIND_AT_ONCE ? left : FIND_AT_ONCE, ids + at);
+    search.registry = registry;
+    search.batch = batch;
+    search.ids = ids;
+    search.accounts = accounts;
+    for (size_t i = 0; i < count + 3 * STEP; i++) {
+        if (i < count)
+            ask(&search, i);
+        if (i - STEP < count)
+            guess(&search, i - STEP);
+        if (i - 2 * STEP < count)
+            fetch_text(&search, i - 2 * STEP);
+        if (i - 3 * STEP < count)
+            settle(&search, i - 3 * STEP);
     }
 }
 

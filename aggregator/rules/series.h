@@ -92,9 +92,9 @@ void registry_deinit(struct registry *registry); /* a zeroed one is an empty reg
 uint32_t registry_find(const struct registry *registry,
                        const struct series_name *name); /* or INDEX_NONE */
 /* Looks all of a batch's up at once, which hides most of memory's latency: ids[i] is that of its
- * series i, or INDEX_NONE. */
+ * series i and accounts[i] the series' account; both INDEX_NONE where there is none. */
 void registry_find_all(const struct registry *registry, const struct usage_batch *batch,
-                       uint32_t *ids);
+                       uint32_t *ids, uint32_t *accounts);
 /* Adds one that isn't there; its number is the former count. */
 uint32_t registry_add(struct registry *registry, const struct series_name *name, uint32_t account);
 /* The group that a series would belong to, INDEX_NONE when it has none yet. */
