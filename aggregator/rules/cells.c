@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    CELLS_FIRST_ROOM = 256,
+    MINUTES_FIRST_ROOM = 64,
+    PAGES_FIRST_ROOM = 8,
     CELLS_KEPT_SLABS = 1, /* of a burst's memory twice what is used stays, and so much */
     SLAB_BYTES = SLAB_CHUNKS * CHUNK_CELLS * sizeof(struct cell),
     DIGIT_BITS = 8,
@@ -15,41 +16,95 @@ enum {
 
 #define EVEN_PLACES UINT64_C(0x5555555555555555) /* two cells share a cache line */
 
-static uint64_t key_of(int64_t minute, uint32_t series)
+/* --- minutes --- */
+
+static void *take(struct cells *cells, size_t bytes)
 {
-    return cell_key(minute, series / CHUNK_CELLS);
+    void *taken = arena_take(&cells->directories, bytes);
+
+    if (!taken)
+        abort();
+    return taken;
 }
 
-static uint64_t place_of(const struct cells *cells, uint64_t key)
+/* The minute's slot, or the free one that it would get. */
+static struct cell_minute **slot_of(const struct cells *cells, int64_t minute)
 {
-    uint64_t hash = key * 0x9e3779b97f4a7c15u;
+    uint64_t hash = (uint64_t)minute * 0x9e3779b97f4a7c15u;
+    uint64_t at = (hash ^ hash >> 32) & (cells->minute_room - 1);
 
-    return (hash ^ hash >> 32) & (cells->room - 1);
+    while (cells->minutes[at] && cells->minutes[at]->number != minute)
+        at = (at + 1) & (cells->minute_room - 1);
+    return &cells->minutes[at];
 }
 
-/* The chunk's slot, or the free one that it would get. */
-static struct chunk_slot *slot_of(const struct cells *cells, uint64_t key)
+const struct cell_minute *cells_minute(const struct cells *cells, int64_t minute)
 {
-    uint64_t at = place_of(cells, key);
-
-    while (cells->slots[at].key != 0 && cells->slots[at].key != key)
-        at = (at + 1) & (cells->room - 1);
-    return &cells->slots[at];
+    return cells->minute_room ? *slot_of(cells, minute) : NULL;
 }
 
 static void grow(struct cells *cells)
 {
     struct cells old = *cells;
 
-    cells->room = old.room ? old.room * 2 : CELLS_FIRST_ROOM;
-    cells->slots = calloc(cells->room, sizeof(*cells->slots));
-    if (!cells->slots)
+    if (!cells->directories.limit)
+        arena_init(&cells->directories, SIZE_MAX);
+    cells->minute_room = old.minute_room ? old.minute_room * 2 : MINUTES_FIRST_ROOM;
+    cells->minutes = calloc(cells->minute_room, sizeof(struct cell_minute *));
+    if (!cells->minutes)
         abort();
-    for (uint64_t i = 0; i < old.room; i++)
-        if (old.slots[i].key != 0)
-            *slot_of(cells, old.slots[i].key) = old.slots[i];
-    free(old.slots);
+    for (uint64_t i = 0; i < old.minute_room; i++)
+        if (old.minutes[i])
+            *slot_of(cells, old.minutes[i]->number) = old.minutes[i];
+    free(old.minutes);
 }
+
+static struct cell_minute *take_minute(struct cells *cells, int64_t number)
+{
+    struct cell_minute **slot;
+
+    if (cells->minute_count * 2 >= cells->minute_room)
+        grow(cells);
+    slot = slot_of(cells, number);
+    if (!*slot) {
+        *slot = take(cells, sizeof(**slot));
+        (*slot)->number = number;
+        cells->minute_count++;
+    }
+    return *slot;
+}
+
+static void widen(struct cells *cells, struct cell_minute *minute, uint32_t page)
+{
+    uint32_t room = minute->page_room ? minute->page_room : PAGES_FIRST_ROOM;
+    struct cell_page **pages;
+
+    while (room <= page)
+        room *= 2;
+    pages = take(cells, room * sizeof(struct cell_page *));
+    if (minute->page_room)
+        memcpy(pages, minute->pages, minute->page_room * sizeof(struct cell_page *));
+    minute->pages = pages;
+    minute->page_room = room;
+}
+
+static struct cell_page *take_page(struct cells *cells, struct cell_minute *minute, uint32_t page)
+{
+    if (page >= minute->page_room)
+        widen(cells, minute, page);
+    if (!minute->pages[page])
+        minute->pages[page] = take(cells, sizeof(struct cell_page));
+    return minute->pages[page];
+}
+
+static void forget_minutes(struct cells *cells)
+{
+    free(cells->minutes);
+    cells->minutes = NULL;
+    cells->minute_room = cells->minute_count = 0;
+}
+
+/* --- chunks --- */
 
 static void add_slab(struct cells *cells)
 {
@@ -77,9 +132,10 @@ static void drop_slabs(struct cells *cells, uint64_t kept)
 void cells_deinit(struct cells *cells)
 {
     drop_slabs(cells, 0);
+    forget_minutes(cells);
+    arena_deinit(&cells->directories);
     free(cells->slabs);
     free(cells->keys);
-    free(cells->slots);
     *cells = (struct cells){0};
 }
 
@@ -91,66 +147,33 @@ void cells_clear(struct cells *cells)
     for (uint64_t i = 0; i < cells->count; i++)
         memset((struct cell *)(uintptr_t)cells_chunk(cells, i), 0,
                CHUNK_CELLS * sizeof(struct cell));
-    /* Nor is its table: clearing costs its whole length. */
-    if (cells->room > CELLS_FIRST_ROOM && cells->count * 8 < cells->room) {
-        free(cells->slots);
-        cells->slots = NULL;
-        cells->room = 0;
-    } else if (cells->room) {
-        memset(cells->slots, 0, cells->room * sizeof(*cells->slots));
-    }
+    forget_minutes(cells);
+    arena_reset(&cells->directories);
     cells->count = 0;
 }
 
 uint64_t cells_bytes(const struct cells *cells)
 {
-    return cells->slab_count * SLAB_CHUNKS * CHUNK_CELLS * sizeof(struct cell) +
-           cells->room * sizeof(*cells->slots) + cells->key_room * sizeof(*cells->keys);
+    return cells->slab_count * SLAB_BYTES + cells->directories.used +
+           cells->minute_room * sizeof(*cells->minutes) + cells->key_room * sizeof(*cells->keys);
 }
 
-void cells_prefetch(const struct cells *cells, int64_t minute, uint32_t series)
+static struct cell *add_chunk(struct cells *cells, uint64_t key)
 {
-    if (cells->room)
-        __builtin_prefetch(&cells->slots[place_of(cells, key_of(minute, series))]);
-}
-
-static struct cell *cell_of(const struct cells *cells, const struct chunk_slot *slot,
-                            uint32_t series)
-{
-    return (struct cell *)(uintptr_t)cells_chunk(cells, slot->chunk) + series % CHUNK_CELLS;
-}
-
-struct cell *cells_find(const struct cells *cells, int64_t minute, uint32_t series)
-{
-    const struct chunk_slot *slot;
-    struct cell *cell;
-
-    if (cells->room == 0)
-        return NULL;
-    slot = slot_of(cells, key_of(minute, series));
-    if (slot->key == 0)
-        return NULL;
-    cell = cell_of(cells, slot, series);
-    __builtin_prefetch(cell, 1);
-    return cell;
+    if (cells->count == cells->slab_count * SLAB_CHUNKS)
+        add_slab(cells);
+    cells->keys[cells->count] = key;
+    return (struct cell *)(uintptr_t)cells_chunk(cells, cells->count++);
 }
 
 struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series)
 {
-    uint64_t key = key_of(minute, series);
-    struct chunk_slot *slot;
+    struct cell_page *page = take_page(cells, take_minute(cells, minute), series / PAGE_CELLS);
+    struct cell **chunk = &page->chunks[series / CHUNK_CELLS % PAGE_CHUNKS];
 
-    assert(key != 0); /* no instant lies in the first window */
-    if (cells->count * 2 >= cells->room)
-        grow(cells);
-    slot = slot_of(cells, key);
-    if (slot->key == 0) {
-        if (cells->count == cells->slab_count * SLAB_CHUNKS)
-            add_slab(cells);
-        *slot = (struct chunk_slot){.key = key, .chunk = cells->count};
-        cells->keys[cells->count++] = key;
-    }
-    return cell_of(cells, slot, series);
+    if (!*chunk)
+        *chunk = add_chunk(cells, cell_key(minute, series / CHUNK_CELLS));
+    return *chunk + series % CHUNK_CELLS;
 }
 
 /* --- lists --- */

@@ -5,6 +5,10 @@
  * holds (block.h), so that a commit merges chunk with block and sorts nothing but the chunks. A
  * coarser level's block takes the chunks of several minutes.
  *
+ * Each minute has a directory of its chunks, by the number of their series. Nearly all events are
+ * of two minutes, so what they look at stays in the cache: nothing is searched for, an event's
+ * minute aside.
+ *
  * A cell whose count is 0 isn't there. One of UNIQUE_COUNT counts 1 whatever came: it says that the
  * window was touched; how many values are new the store alone knows (uniques.h).
  *
@@ -15,11 +19,17 @@
 #pragma once
 
 #include "aggregator/rules/level.h"
+#include "common/base/arena.h"
 #include "proto/counters.h"
 
 #include <assert.h>
 
-enum { CHUNK_CELLS = 64, SLAB_CHUNKS = 1024 /* 2 MiB */ };
+enum {
+    CHUNK_CELLS = 64,
+    PAGE_CHUNKS = 64, /* of a directory */
+    PAGE_CELLS = PAGE_CHUNKS * CHUNK_CELLS,
+    SLAB_CHUNKS = 1024 /* 2 MiB */
+};
 
 struct cell {
     struct decimal value;
@@ -27,16 +37,23 @@ struct cell {
     struct instant time;
 };
 
-struct chunk_slot {
-    uint64_t key; /* cell_key of window and series / CHUNK_CELLS; 0: free */
-    uint64_t chunk;
+struct cell_page {
+    struct cell *chunks[PAGE_CHUNKS]; /* NULL: not there */
+};
+
+struct cell_minute {
+    int64_t number;
+    struct cell_page **pages; /* by series / PAGE_CELLS; NULL: not there */
+    uint32_t page_room;
 };
 
 struct cells {
-    struct chunk_slot *slots;
-    uint64_t room;  /* a power of two, or 0 */
-    uint64_t count; /* chunks in use */
-    uint64_t *keys; /* of each chunk */
+    struct cell_minute **minutes; /* open addressing; NULL: free */
+    uint64_t minute_room;         /* a power of two, or 0 */
+    uint64_t minute_count;
+    struct arena directories; /* the minutes and their pages */
+    uint64_t count;           /* chunks in use */
+    uint64_t *keys;           /* of each chunk: cell_key of window and series / CHUNK_CELLS */
     uint64_t key_room;
     struct cell **slabs; /* of SLAB_CHUNKS chunks each; what isn't in use is zero */
     uint64_t slab_count;
@@ -58,10 +75,19 @@ void cells_deinit(struct cells *cells);
 void cells_clear(struct cells *cells);
 /* The cell of a minute, made when it isn't there. */
 struct cell *cells_take(struct cells *cells, int64_t minute, uint32_t series);
-/* What cells_take would give, fetched; NULL when it would have to be made. Fetch its slot some time
- * before. */
-struct cell *cells_find(const struct cells *cells, int64_t minute, uint32_t series);
-void cells_prefetch(const struct cells *cells, int64_t minute, uint32_t series);
+/* NULL when it has no cells. It stays where it is until cells_clear. */
+const struct cell_minute *cells_minute(const struct cells *cells, int64_t minute);
+/* What cells_take would give; NULL when it would have to be made. */
+static inline struct cell *cells_find(const struct cell_minute *minute, uint32_t series)
+{
+    uint32_t page = series / PAGE_CELLS;
+    struct cell *chunk;
+
+    if (page >= minute->page_room || !minute->pages[page])
+        return NULL;
+    chunk = minute->pages[page]->chunks[series / CHUNK_CELLS % PAGE_CHUNKS];
+    return chunk ? chunk + series % CHUNK_CELLS : NULL;
+}
 uint64_t cells_bytes(const struct cells *cells); /* of memory */
 
 static inline const struct cell *cells_chunk(const struct cells *cells, uint64_t chunk)

@@ -9,29 +9,43 @@
 #include <string.h>
 
 /*
- * Events are counted sixty-four at a time, in rounds: what they are; their ids' slots; their cells'
- * slots; the cells; the verdicts. Each round fetches what a later one touches, and does little
- * else: a fetch holds up what is behind it until its page is found, so fetches wait together only
- * when they stand close together.
+ * Events are counted sixty-four at a time. What they are is read first, then their ids' slots,
+ * which are waited for together: reads are kept where prefetches can be forgotten. What they are
+ * added to was fetched while the sixty-four before them were counted, a few lines at each of these.
  */
 enum { AT_ONCE = 64 };
 
 #define GROSS_MAX (((uint128)1 << 127) - 1)
 enum { AMOUNT_BITS = 90 /* of 10^15 with twelve decimals */ };
+#define MINUTE_NS INT64_C(60000000000)
+
+/* What an event shares with the one before it, nearly always. */
+struct moment {
+    uint64_t begins; /* the minute's first nanosecond */
+    int64_t minute, day_number;
+    struct day *day;                 /* NULL: not known yet */
+    const struct cell_minute *cells; /* NULL: there are none yet */
+};
 
 struct ahead {
     struct usage_event event;
-    int64_t minute, day_number;
-    struct day *day; /* NULL: not known yet */
+    const struct moment *at;
+    struct cell **cells; /* of its entries */
+};
+
+/* Events that are counted together. */
+struct group {
+    size_t first, count; /* of the batch's events */
+    struct ahead ahead[AT_ONCE];
+    struct moment moments[AT_ONCE];                 /* theirs */
+    struct cell *cells[AT_ONCE * USAGE_METERS_MAX]; /* of their entries; NULL: not there yet */
 };
 
 struct batch_series {
     uint32_t ids[USAGE_SERIES_MAX];      /* INDEX_NONE: not counted yet */
     uint32_t accounts[USAGE_SERIES_MAX]; /* INDEX_NONE: not asked for yet */
     bool has_room;                       /* for all of its values, whatever they are */
-    struct ahead ahead[AT_ONCE];
-    size_t first_entry;                             /* of the first of them */
-    struct cell *cells[AT_ONCE * USAGE_METERS_MAX]; /* of their entries; NULL: not there yet */
+    struct group groups[2];              /* the one that is counted, and the next */
 };
 
 const char *aside_reason_name(enum aside_reason reason)
@@ -117,21 +131,12 @@ static bool is_late(const struct tally *tally, const struct ahead *ahead)
     int128 age = (int128)instant_from_ms(event->arrival_ms).ns - event->time.ns;
 
     if (event->flags & USAGE_TIME_ABSENT)
-        return !tally_is_open(tally, ahead->day_number - 1);
-    return age > (int128)tally->horizon_ms * 1000000 || !tally_is_open(tally, ahead->day_number);
+        return !tally_is_open(tally, ahead->at->day_number - 1);
+    return age > (int128)tally->horizon_ms * 1000000 ||
+           !tally_is_open(tally, ahead->at->day_number);
 }
 
 /* --- series and accounts of a batch --- */
-
-static void look_series_up(struct tally *tally, const struct usage_batch *batch)
-{
-    struct batch_series *known = tally->batch;
-
-    registry_find_all(&tally->series, batch, known->ids, known->accounts);
-    for (size_t i = 0; i < batch->series_count; i++)
-        if (known->accounts[i] != INDEX_NONE)
-            __builtin_prefetch(&tally->ledger.counted[known->accounts[i]], 1);
-}
 
 static uint32_t ask_account(struct tally *tally, const struct usage_batch *batch, uint16_t series)
 {
@@ -249,15 +254,16 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
                           const struct ahead *ahead, struct day *day)
 {
     const struct usage_event *event = &ahead->event;
+    struct cell **cells = ahead->cells;
 
     for (size_t i = event->first_entry; i < (size_t)event->first_entry + event->entry_count; i++) {
         uint16_t place = usage_view_series(batch, i);
         enum aggregation aggregation = usage_view_aggregation(batch, place);
-        struct cell *cell = tally->batch->cells[i - tally->batch->first_entry];
+        struct cell *cell = cells[i - event->first_entry];
         uint32_t series = series_of(tally, batch, place, day);
 
         if (!cell || series != tally->batch->ids[place])
-            cell = cells_take(&tally->cells, ahead->minute, series);
+            cell = cells_take(&tally->cells, ahead->at->minute, series);
         if (aggregation != AGGREGATION_UNIQUE_COUNT) {
             struct decimal amount = usage_view_amount(batch, i);
 
@@ -265,7 +271,8 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
             count_entry(cell, aggregation, amount, event->time);
             continue;
         }
-        uniques_add(&tally->uniques, cell_key(ahead->minute, series), usage_view_unique(batch, i));
+        uniques_add(&tally->uniques, cell_key(ahead->at->minute, series),
+                    usage_view_unique(batch, i));
         cell->count = 1;
     }
 }
@@ -273,7 +280,7 @@ static void count_entries(struct tally *tally, const struct usage_batch *batch,
 static enum dedup_verdict look_id_up(struct tally *tally, const struct ahead *ahead)
 {
     const struct usage_event *event = &ahead->event;
-    const struct day *day = days_find(&tally->days, ahead->day_number);
+    const struct day *day = days_find(&tally->days, ahead->at->day_number);
     enum dedup_verdict verdict = DEDUP_NEW;
 
     if (event->flags & USAGE_NUMBERED)
@@ -282,7 +289,7 @@ static enum dedup_verdict look_id_up(struct tally *tally, const struct ahead *ah
         verdict = day_look(day, &event->fingerprint);
     if (verdict != DEDUP_NEW || !(event->flags & USAGE_TIME_ABSENT))
         return verdict;
-    day = days_find(&tally->days, ahead->day_number - 1);
+    day = days_find(&tally->days, ahead->at->day_number - 1);
     return day ? day_look(day, &event->fingerprint) : DEDUP_NEW;
 }
 
@@ -292,13 +299,13 @@ static enum dedup_verdict take_id(struct tally *tally, const struct ahead *ahead
     const struct usage_event *event = &ahead->event;
     enum dedup_verdict verdict;
 
-    if (fits && event->flags == 0 && ahead->day && !ahead->day->sealed)
-        return dedup_take(&ahead->day->ids, &event->fingerprint);
+    if (fits && event->flags == 0 && ahead->at->day && !ahead->at->day->sealed)
+        return dedup_take(&ahead->at->day->ids, &event->fingerprint);
     if (fits && event->flags & USAGE_NUMBERED)
         return numbered_take(&tally->numbered, event);
     verdict = look_id_up(tally, ahead);
     if (verdict == DEDUP_NEW && fits)
-        dedup_add(&days_take(&tally->days, ahead->day_number)->ids, &event->fingerprint);
+        dedup_add(&days_take(&tally->days, ahead->at->day_number)->ids, &event->fingerprint);
     return verdict;
 }
 
@@ -329,7 +336,7 @@ static enum event_verdict judge(struct tally *tally, const struct usage_batch *b
     if (!fits)
         return EVENT_OVERFLOW;
 
-    day = ahead->day ? ahead->day : days_take(&tally->days, ahead->day_number);
+    day = ahead->at->day ? ahead->at->day : days_take(&tally->days, ahead->at->day_number);
     count_entries(tally, batch, ahead, day);
     day->is_dirty = true;
     day->changed_offset = tally->next_offset;
@@ -375,15 +382,37 @@ static void pass(struct tally *tally, int64_t offset, uint64_t events)
     tally->pending_events += events;
 }
 
-static void look_ahead(const struct tally *tally, const struct usage_batch *batch, size_t index,
-                       struct ahead *ahead)
+static void begin_moment(const struct tally *tally, struct instant time, struct moment *moment)
 {
-    const struct usage_event *event = &ahead->event;
+    moment->minute = floor_divide(time.ns, MINUTE_NS);
+    moment->begins = (uint64_t)moment->minute * MINUTE_NS;
+    moment->day_number = floor_divide(moment->minute, MINUTES_A_DAY);
+    moment->day = days_find(&tally->days, moment->day_number);
+    moment->cells = cells_minute(&tally->cells, moment->minute);
+}
 
-    usage_view_event(batch, index, &ahead->event);
-    ahead->minute = floor_divide(event->time.ns, INT64_C(60000000000));
-    ahead->day_number = floor_divide(ahead->minute, MINUTES_A_DAY);
-    ahead->day = days_find(&tally->days, ahead->day_number);
+static void look_ahead(const struct tally *tally, const struct usage_batch *batch, size_t first,
+                       struct group *group)
+{
+    struct moment *moment = group->moments;
+    size_t left = batch->event_count - first;
+
+    group->first = first;
+    group->count = left < AT_ONCE ? left : AT_ONCE;
+    for (size_t i = 0; i < group->count; i++) {
+        struct ahead *ahead = &group->ahead[i];
+        struct instant time;
+
+        usage_view_event(batch, first + i, &ahead->event);
+        time = ahead->event.time;
+        if (i == 0)
+            begin_moment(tally, time, moment);
+        else if ((uint64_t)time.ns - moment->begins >= MINUTE_NS)
+            begin_moment(tally, time, ++moment);
+        ahead->at = moment;
+        ahead->cells =
+            group->cells + (ahead->event.first_entry - group->ahead[0].event.first_entry);
+    }
 }
 
 static void fetch_id(const struct tally *tally, const struct ahead *ahead)
@@ -392,66 +421,63 @@ static void fetch_id(const struct tally *tally, const struct ahead *ahead)
 
     if (event->flags & USAGE_NUMBERED)
         numbered_prefetch(&tally->numbered, event);
-    else if (ahead->day)
-        dedup_fetch(&ahead->day->ids, &event->fingerprint);
+    else if (ahead->at->day)
+        dedup_fetch(&ahead->at->day->ids, &event->fingerprint);
 }
 
-static void fetch_slots(const struct tally *tally, const struct usage_batch *batch,
-                        const struct ahead *ahead)
-{
-    const struct usage_event *event = &ahead->event;
-
-    for (size_t i = 0; i < event->entry_count; i++) {
-        uint32_t id = tally->batch->ids[usage_view_series(batch, event->first_entry + i)];
-
-        if (id != INDEX_NONE)
-            cells_prefetch(&tally->cells, ahead->minute, id);
-    }
-}
-
-static void find_cells(const struct tally *tally, const struct usage_batch *batch,
+/* What cells aren't there yet by now are looked for again when they are counted. */
+static void fetch_sums(const struct tally *tally, const struct usage_batch *batch,
                        const struct ahead *ahead)
 {
-    struct batch_series *known = tally->batch;
+    const struct batch_series *known = tally->batch;
+    const struct usage_event *event = &ahead->event;
+    uint32_t account = known->accounts[event->series];
 
-    for (size_t i = 0; i < ahead->event.entry_count; i++) {
-        size_t entry = (size_t)ahead->event.first_entry + i;
-        uint32_t id = known->ids[usage_view_series(batch, entry)];
+    if (account != INDEX_NONE)
+        __builtin_prefetch(&tally->ledger.counted[account], 1);
+    for (size_t i = 0; i < event->entry_count; i++) {
+        uint32_t id = known->ids[usage_view_series(batch, event->first_entry + i)];
+        struct cell *cell = NULL;
 
-        known->cells[entry - known->first_entry] =
-            id == INDEX_NONE ? NULL : cells_find(&tally->cells, ahead->minute, id);
+        if (ahead->at->cells && id != INDEX_NONE)
+            cell = cells_find(ahead->at->cells, id);
+        __builtin_prefetch(cell, 1);
+        ahead->cells[i] = cell;
     }
 }
 
-static void count_some(struct tally *tally, const struct usage_batch *batch, size_t first,
-                       size_t count, struct aside *asides, size_t *aside_count)
+static void count_group(struct tally *tally, const struct usage_batch *batch,
+                        const struct group *group, const struct group *next, struct aside *asides,
+                        size_t *aside_count)
 {
-    struct ahead *ahead = tally->batch->ahead;
-
-    for (size_t i = 0; i < count; i++)
-        look_ahead(tally, batch, first + i, &ahead[i]);
-    for (size_t i = 0; i < count; i++)
-        fetch_id(tally, &ahead[i]);
-    for (size_t i = 0; i < count; i++)
-        fetch_slots(tally, batch, &ahead[i]);
-    tally->batch->first_entry = ahead[0].event.first_entry;
-    for (size_t i = 0; i < count; i++)
-        find_cells(tally, batch, &ahead[i]);
-    for (size_t i = 0; i < count; i++)
-        count_event(tally, batch, &ahead[i], first + i, asides, aside_count);
+    for (size_t i = 0; i < group->count; i++)
+        fetch_id(tally, &group->ahead[i]);
+    for (size_t i = 0; i < group->count; i++) {
+        if (i < next->count)
+            fetch_sums(tally, batch, &next->ahead[i]);
+        count_event(tally, batch, &group->ahead[i], group->first + i, asides, aside_count);
+    }
 }
 
 void tally_count(struct tally *tally, const struct usage_batch *batch, int64_t offset,
                  struct aside *asides, size_t *aside_count)
 {
+    struct group *group = &tally->batch->groups[0], *next = &tally->batch->groups[1];
+
     *aside_count = 0;
     pass(tally, offset, batch->event_count);
-    look_series_up(tally, batch);
+    registry_find_all(&tally->series, batch, tally->batch->ids, tally->batch->accounts);
     tally->batch->has_room = has_room(tally, batch);
-    for (size_t at = 0; at < batch->event_count; at += AT_ONCE) {
-        size_t left = batch->event_count - at;
+    look_ahead(tally, batch, 0, group);
+    for (size_t i = 0; i < group->count; i++)
+        fetch_sums(tally, batch, &group->ahead[i]);
+    while (group->count > 0) {
+        struct group *counted = group;
 
-        count_some(tally, batch, at, left < AT_ONCE ? left : AT_ONCE, asides, aside_count);
+        look_ahead(tally, batch, group->first + group->count, next);
+        count_group(tally, batch, group, next, asides, aside_count);
+        group = next;
+        next = counted;
     }
 }
 

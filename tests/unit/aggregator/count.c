@@ -242,6 +242,65 @@ Test(count, an_event_whose_day_is_closed_is_late)
     cr_assert_eq(counts_of("sub")->counted, 1);
 }
 
+/* Of a few minutes around a midnight, and of ids and subscriptions that come again. */
+static void write_mixed(uint32_t i)
+{
+    struct usage_event event = {.arrival_ms = START_MS + i};
+    struct usage_series series[] = {{.aggregation = AGGREGATION_SUM, .meter = text_of("api")},
+                                    {.aggregation = AGGREGATION_COUNT, .meter = text_of("calls")}};
+    union usage_value values[] = {{.amount = decimal_from_int(i % 13)}, {.unique = {0}}};
+    uint32_t id = i % 700;
+    char subscription[16];
+
+    event.time = instant_from_ms(START_MS - (int64_t)(id % 11) * 60000);
+    memcpy(event.fingerprint.identity, &id, sizeof(id));
+    (void)snprintf(subscription, sizeof(subscription), "sub-%u", id * 7 % 90);
+    series[0].subscription = series[1].subscription = text_of(subscription);
+    cr_assert_eq(usage_writer_add(writer, &event, series, values, 1 + i % 2), 0);
+}
+
+static void count_written(struct tally *into)
+{
+    struct usage_batch batch;
+    const char *reason;
+
+    cr_assert_eq(usage_decode(reader, usage_writer_finish(writer), &batch, &reason), 0);
+    tally_count(into, &batch, into->next_offset, asides, &aside_count);
+    usage_writer_reset(writer);
+}
+
+Test(count, events_of_one_batch_count_as_the_same_ones_in_batches_of_their_own)
+{
+    enum { EVENTS = 1000 };
+    struct tally *single = tally_new(0, 1, HORIZON_MS);
+    struct cell_list together, apart;
+
+    usage_writer_reset(writer);
+    for (uint32_t i = 0; i < EVENTS; i++)
+        write_mixed(i);
+    count_written(tally);
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        write_mixed(i);
+        count_written(single);
+    }
+    cr_assert_eq(tally->ledger.sum.duplicate, EVENTS - 700);
+    cr_assert_arr_eq(&tally->ledger.sum, &single->ledger.sum, sizeof(tally->ledger.sum));
+    for (uint32_t i = 0; i < tally->ledger.count; i++)
+        cr_assert_eq(ledger_counts(&tally->ledger, i).counted,
+                     ledger_counts(&single->ledger, i).counted);
+    cells_list(&tally->cells, &together);
+    cells_list(&single->cells, &apart);
+    cr_assert_eq(together.count, apart.count);
+    for (size_t i = 0; i < together.count; i++) {
+        cr_assert_eq(together.runs[i].key, apart.runs[i].key);
+        cr_assert_arr_eq(together.runs[i].cells, apart.runs[i].cells,
+                         CHUNK_CELLS * sizeof(struct cell));
+    }
+    cell_list_deinit(&together);
+    cell_list_deinit(&apart);
+    tally_free(single);
+}
+
 Test(count, an_offset_below_the_position_is_our_mistake, .signal = SIGABRT)
 {
     tally_reject(tally, 5);

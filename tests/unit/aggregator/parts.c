@@ -1,7 +1,8 @@
 /*
- * The small parts: ids, blocks, runs, windows to publish, pages.
+ * The small parts: ids, cells, blocks, runs, windows to publish, pages.
  */
 #include "aggregator/rules/block.h"
+#include "aggregator/rules/cells.h"
 #include "aggregator/rules/dedup.h"
 #include "aggregator/rules/ledger.h"
 #include "aggregator/rules/pages.h"
@@ -444,6 +445,42 @@ Test(block, a_form_that_no_values_have_is_refused)
         cr_assert_not(
             block_decode(text_from(key, sizeof(key)), text_from(bytes, length), &block, &sum));
     }
+}
+
+enum { CELL_MINUTES = 300 };
+
+/* Neighbours, and series that lie pages of the directory apart. */
+static uint32_t cell_series_at(uint32_t i)
+{
+    return i % 2 ? i : i * PAGE_CELLS + i;
+}
+
+Test(cells, a_cell_is_found_where_it_was_made_whatever_was_made_since)
+{
+    struct cells cells = {0};
+    struct cell *made[CELL_MINUTES];
+
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < CELL_MINUTES; i++) {
+            made[i] = cells_take(&cells, -150 + (int64_t)i, cell_series_at(i));
+            cr_assert_eq(made[i]->count, 0);
+            made[i]->count = 1;
+            cells_take(&cells, 7, cell_series_at(i))->count = 1;
+        }
+        for (uint32_t i = 0; i < CELL_MINUTES; i++) {
+            const struct cell_minute *minute = cells_minute(&cells, -150 + (int64_t)i);
+
+            cr_assert_eq(cells_find(minute, cell_series_at(i)), made[i]);
+            cr_assert_eq(cells_find(cells_minute(&cells, 7), cell_series_at(i))->count, 1);
+            if (i != 157)
+                cr_assert_null(cells_find(minute, cell_series_at(i) + CHUNK_CELLS));
+            cr_assert_null(cells_find(minute, UINT32_MAX / 2));
+        }
+        cr_assert_null(cells_minute(&cells, CELL_MINUTES));
+        cells_clear(&cells);
+        cr_assert_null(cells_minute(&cells, 7));
+    }
+    cells_deinit(&cells);
 }
 
 Test(ledger, rows_are_read_back_as_they_were_and_only_those_that_changed_are_dirty)
