@@ -424,7 +424,8 @@ static int look_around(struct consume *consume, bool is_idle)
     return 0;
 }
 
-/* A thousand messages may be four million events: commits don't wait for the last of them. */
+/* A thousand messages may be four million events: commits don't wait for the last of them.
+ * An ending may leave a message uncounted, and then nothing behind it is counted either. */
 static int round_once(struct consume *consume)
 {
     int count = consumer_poll(consume->consumer, consume->messages, MESSAGES_MAX, POLL_MS);
@@ -433,7 +434,7 @@ static int round_once(struct consume *consume)
 
     if (count < 0)
         return wait_on_retry(consume, count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !*consume->setup->is_ending; i++) {
         if (bytes >= ROUND_BYTES) {
             bytes = 0;
             r = look_around(consume, false);
