@@ -46,6 +46,7 @@ struct consume {
     int64_t settled_ms, settle_until_ms;
     int64_t tended_ns; /* when the totals last had their time */
     int32_t turn;      /* the partition whose totals come first */
+    bool has_waited;   /* since the last poll, for what FAULT_RETRY is about */
     int64_t gauges_ms;
     int64_t room_ms;        /* when the ids last had room enough */
     int64_t gauges[GAUGES]; /* this thread's part of each */
@@ -76,6 +77,7 @@ static int wait_on_retry(struct consume *consume, int r)
 {
     if (r != FAULT_RETRY)
         return r;
+    consume->has_waited = true;
     log_fault(LOG_WARN, "waiting");
     metrics_add(consume->setup->metrics, MEASURE_RETRIES, 0, 1);
     producer_poll(consume->producer, 0);
@@ -424,7 +426,8 @@ static int look_around(struct consume *consume, bool is_idle)
     return 0;
 }
 
-/* A thousand messages may be four million events: commits don't wait for the last of them.
+/* A thousand messages may be four million events: commits don't wait for the last of them, unless
+ * one had to wait for the disk or for Kafka: who doesn't poll for too long is put out of the group.
  * An ending may leave a message uncounted, and then nothing behind it is counted either. */
 static int round_once(struct consume *consume)
 {
@@ -434,8 +437,9 @@ static int round_once(struct consume *consume)
 
     if (count < 0)
         return wait_on_retry(consume, count);
+    consume->has_waited = false;
     for (int i = 0; i < count && !*consume->setup->is_ending; i++) {
-        if (bytes >= ROUND_BYTES) {
+        if (bytes >= ROUND_BYTES && !consume->has_waited) {
             bytes = 0;
             r = look_around(consume, false);
             if (r)

@@ -21,6 +21,7 @@ static void *consumer_context;
 static int polls;
 
 static int64_t refused;   /* the offset that the shard can't take; -1: none */
+static bool disk_is_full; /* commits wait */
 static int64_t taken[MESSAGES];
 static size_t taken_count, commits, commits_midway;
 
@@ -142,6 +143,8 @@ int shard_commit(struct shard *shard)
 {
     commits++;
     commits_midway += taken_count < MESSAGES;
+    if (disk_is_full)
+        return fault(FAULT_RETRY, "the disk is full");
     shard->vault.state.next_offset = shard->tally->next_offset;
     tally_committed(shard->tally);
     return 0;
@@ -216,4 +219,14 @@ Test(consume, nothing_behind_a_message_that_an_ending_left_is_counted)
 
     cr_assert_eq(taken_count, 1);
     cr_assert_eq(taken[0], 0);
+}
+
+/* Else a poll could take as many waits as it has messages, and the group put the member out. */
+Test(consume, a_commit_that_has_to_wait_is_tried_again_when_the_poll_is_counted)
+{
+    disk_is_full = true;
+    run();
+
+    cr_assert_eq(taken_count, MESSAGES);
+    cr_assert_eq(commits_midway, 1);
 }
