@@ -72,7 +72,7 @@ const struct setting aggregator_settings[] = {
     {
         .name = "commit-events",
         .kind = SETTING_NUMBER,
-        .usual = "1000000",
+        .usual = "2000000",
         .least = 1,
         .most = 100000000,
         .help = "How many events a partition counts in memory before it commits. More costs less "
@@ -86,7 +86,7 @@ const struct setting aggregator_settings[] = {
         .least = 1,
         .most = 60000,
         .help = "How long an event may be counted in memory before it is committed and can be "
-                "queried; up to two seconds when the aggregator is behind. Less costs more disk "
+                "queried; up to four seconds when the aggregator is behind. Less costs more disk "
                 "syncs.",
         .offset = offsetof(struct aggregator_config, commit_ms),
     },

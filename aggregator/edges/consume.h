@@ -4,7 +4,7 @@
  * Several threads of a process are several members of the group, as several processes are.
  *
  * A partition that keeps up commits within `commit_ms`, or within twice the CPU time that its
- * thread's commits take; one that is behind, within two seconds: aggregator/rules/pace.h.
+ * thread's commits take; one that is behind, within four seconds: aggregator/rules/pace.h.
  *
  * Threads    consume_start and consume_join from the process's; the rest is its own.
  */

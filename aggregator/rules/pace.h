@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PACE_BEHIND_MS_MAX = 2000 /* this often, however far behind */ };
+enum { PACE_BEHIND_MS_MAX = 4000 /* this often, however far behind */ };
 
 /* What a partition has counted and not committed. */
 struct pace {
