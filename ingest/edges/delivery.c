@@ -14,7 +14,8 @@ struct parcel {
     struct waiter **waiters;
     size_t count, room;
     size_t bytes;
-    int32_t partition; /* of a batch; -1: a rejected record */
+    int32_t partition;   /* of a batch; -1: a rejected record */
+    struct parcel *next; /* among those that weren't sent */
 };
 
 struct delivery {
@@ -32,6 +33,7 @@ struct delivery {
     uv_check_t check;
     uv_idle_t another_turn; /* active: the loop looks around again before it waits */
     uv_poll_t wakeup;
+    struct parcel *unsent;   /* that the producer didn't take: settled at the turn's end */
     int64_t in_flight_bytes; /* handed to the producer */
     size_t parcels;
     bool has_gathered;    /* events, in this turn of the loop */
@@ -156,6 +158,18 @@ static int send_parcel(struct parcel *parcel, const char *topic,
     return r;
 }
 
+/* Whoever is told may have sent a further request, which is then read at once: in the midst of
+ * another's events it would write over them. */
+static void settle_unsent(struct delivery *delivery)
+{
+    while (delivery->unsent) {
+        struct parcel *parcel = delivery->unsent;
+
+        delivery->unsent = parcel->next;
+        settle(parcel, true);
+    }
+}
+
 static void on_finished(void *context, const struct pack_batch *batch)
 {
     struct delivery *delivery = context;
@@ -172,7 +186,10 @@ static void on_finished(void *context, const struct pack_batch *batch)
         return;
     if (r < 0)
         log_fault(LOG_WARN, "usage_not_sent");
-    settle(parcel, true);
+    parcel->next = delivery->unsent;
+    delivery->unsent = parcel;
+    if (!uv_is_closing((const uv_handle_t *)&delivery->another_turn))
+        uv_idle_start(&delivery->another_turn, on_another_turn);
 }
 
 /* --- time and wakeups --- */
@@ -216,6 +233,7 @@ static void on_check(uv_check_t *check)
         uv_idle_stop(&delivery->another_turn);
         pack_flush(delivery->pack);
     }
+    settle_unsent(delivery);
 }
 
 void delivery_poll(struct delivery *delivery)

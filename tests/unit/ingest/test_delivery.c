@@ -25,7 +25,8 @@ static void start(void)
             .id = text_of("01ARZ3NDEKTSV4RRFFQ69G5FAV"), .partition = i};
 }
 
-static void begin_lingering(size_t batch_events, int64_t linger_ms, int64_t message_timeout_ms)
+static void begin_with(size_t batch_events, int64_t linger_ms, int64_t message_timeout_ms,
+                       int64_t queue_bytes_max)
 {
     struct delivery_config config = {
         .limits = {.events = batch_events, .bytes = 1 << 20, .linger_ms = linger_ms},
@@ -34,9 +35,14 @@ static void begin_lingering(size_t batch_events, int64_t linger_ms, int64_t mess
         .rejected_topic = "t",
     };
 
-    cr_assert_eq(producer_new(&mock.config, 64 << 20, message_timeout_ms, &producer), 0);
+    cr_assert_eq(producer_new(&mock.config, queue_bytes_max, message_timeout_ms, &producer), 0);
     delivery = delivery_new(&loop, producer, &config, metrics);
     delivery_set_partitions(delivery, PARTITIONS);
+}
+
+static void begin_lingering(size_t batch_events, int64_t linger_ms, int64_t message_timeout_ms)
+{
+    begin_with(batch_events, linger_ms, message_timeout_ms, 64 << 20);
 }
 
 static void begin(size_t batch_events, int64_t message_timeout_ms)
@@ -272,6 +278,31 @@ Test(delivery, who_waits_for_a_batch_that_was_given_up_hears_that_it_failed)
     cr_assert(lost.waiter.failed);
     cr_assert_eq(metrics_get(metrics, MEASURE_DELIVERY_FAILURES, 0), 1);
     rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 0);
+}
+
+Test(delivery, nobody_is_told_that_a_batch_was_not_taken_while_another_adds_events)
+{
+    struct client clients[2] = {{.told = 0}}, adding = {.told = 0};
+    const int64_t one = 1;
+
+    begin_with(2, NEVER_MS, NEVER_MS, 1);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 300);
+    send_one(&clients[0], 0);
+    turn_until(is_on_its_way, &one);
+    send_one(&clients[1], 1);
+    delivery_hold(&adding.waiter, on_done);
+    add(&adding, 1);
+    cr_assert_eq(producer_unconfirmed(producer), 1, "there is no room for the second batch");
+    cr_assert_eq(clients[1].told, 0);
+    delivery_release(&adding.waiter);
+    cr_assert_eq(adding.told, 0);
+
+    turn_until(is_told, &adding);
+    cr_assert_eq(producer_unconfirmed(producer), 1, "it doesn't wait for the first one");
+    cr_assert_eq(clients[1].told, 1);
+    cr_assert(clients[1].waiter.failed && adding.waiter.failed);
+    turn_until(is_settled, NULL);
+    cr_assert(clients[0].told == 1 && !clients[0].waiter.failed);
 }
 
 Test(delivery, a_rejected_record_that_is_too_large_is_kept_without_its_value)
