@@ -89,7 +89,7 @@ def population(run, size, subscriptions):
     """All rows of so many subscriptions, on one store that holds ids already."""
     suffix = "" if subscriptions == min(ROWS) else f", {subscriptions // 1_000_000} M subscriptions"
     figures = [Figure(STAGE, name + suffix, must=must, stretch=stretch,
-                      note=f"{size['ids'] / 1e6:.0f} M ids held before; 1 % duplicates")
+                      note=f"{size['ids'] / 1e6:.0f} M ids held at first, each row's from then on; 1 % duplicates")
                for name, _, must, stretch in ROWS[subscriptions]]
     bucket = Bucket(run.kafka, f"count_{subscriptions}", subscriptions)
     say(f"  {subscriptions:,} subscriptions: preloading {size['ids']:,} ids")

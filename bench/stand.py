@@ -177,8 +177,11 @@ class Process:
 
 
 class Aggregator(Process):
+    """With room for the ids of all that a stage counts: sealed days would be another figure."""
+
     def __init__(self, bucket, name="aggregator", *settings):
-        super().__init__(bucket, name, "aggregator", ["--data", bucket.folder / name, *settings])
+        super().__init__(bucket, name, "aggregator",
+                         ["--data", bucket.folder / name, "--dedup-memory=16GiB", *settings])
 
     def counted(self):
         """Events read, whatever became of them."""
