@@ -228,16 +228,23 @@ static bool knows_owners(const struct aggregator *aggregator)
     return true;
 }
 
+/* Its thread may read the last record between two questions: then nothing is missing any more. */
+static void add_missing(const struct aggregator *aggregator, struct buffer *reason)
+{
+    char missing[CATALOG_FOLLOW_TEXT_MAX];
+
+    catalog_feed_missing(aggregator->feed, missing);
+    buffer_add_string(reason, *missing ? missing : "the catalog has been read just now");
+}
+
 static bool is_ready(void *context, struct buffer *reason)
 {
     const struct aggregator *aggregator = context;
-    char missing[CATALOG_FOLLOW_TEXT_MAX];
 
     if (aggregator->is_ending) {
         buffer_add_string(reason, "the aggregator is ending");
-    } else if (!catalog_feed_is_loaded(aggregator->feed)) {
-        catalog_feed_missing(aggregator->feed, missing);
-        buffer_add_string(reason, missing);
+    } else if (!aggregator->owned || !catalog_feed_is_loaded(aggregator->feed)) {
+        add_missing(aggregator, reason);
     } else if (!aggregator->is_counting) {
         buffer_add_string(reason, aggregator->wrong[0] ? aggregator->wrong
                                                        : "the topics are being checked");

@@ -15,7 +15,7 @@ struct catalog_feed *catalog_feed_new(const struct kafka_config *config, const c
 struct catalog_feed *catalog_feed_free(struct catalog_feed *feed); /* waits for its thread */
 
 bool catalog_feed_is_loaded(struct catalog_feed *feed);
-/* What keeps it from being loaded, with the remedy. */
+/* What keeps it from being loaded, with the remedy; empty when it is. */
 void catalog_feed_missing(struct catalog_feed *feed, char text[CATALOG_FOLLOW_TEXT_MAX]);
 /* `next_offset` may be NULL: the offset after the last record that is applied. */
 const struct catalog *catalog_feed_lock(struct catalog_feed *feed, int64_t *next_offset);
