@@ -8,8 +8,9 @@
 
 /* What a batch's strings are, by number; the subscriptions come behind. */
 static const char *const fixed[] = {
-    "request", "/gateways/eu-1", "$.value", "$.method", "$.status", "GET", "PUT"};
-enum { TYPE, SOURCE, PATH_VALUE, PATH_METHOD, PATH_STATUS, GET, PUT, FIXED };
+    "request", "/gateways/eu-1", "/gateways/numbered", "$.value", "$.method", "$.status", "GET",
+    "PUT"};
+enum { TYPE, SOURCE, SOURCE_NUMBERED, PATH_VALUE, PATH_METHOD, PATH_STATUS, GET, PUT, FIXED };
 enum { FLAGS = 1 + 2 + 16, FLAG_SEQUENCE = 8, SLOTS = 32768, EVENT_BYTES_MAX = 256 };
 
 /* Which subscriptions a batch names already. */
@@ -97,7 +98,7 @@ static void add_event(struct buffer *out, const struct made_event *event, uint32
     *at++ = is_numbered ? FLAGS + FLAG_SEQUENCE : FLAGS;
     made_uuid(event, (uint8_t *)at);
     at = put_varint(at + MADE_UUID_BYTES, TYPE);
-    at = put_varint(at, SOURCE);
+    at = put_varint(at, is_numbered ? SOURCE_NUMBERED : SOURCE);
     at = put_varint(at, subscription);
     memcpy(at, &time_ns, sizeof(time_ns));
     at += sizeof(time_ns);

@@ -23,6 +23,7 @@ ROWS_MAX, NAMES_MAX = 100_000, 1000  # of a query's answer; of the subscriptions
 SUBSCRIPTION = "01ARZ3NDEKTSV4RRFF00000000"
 CPU_CLOCK_OF_PROCESS = 2
 STALLED_SECONDS = 40
+NUMBERED_SOURCE = "/gateways/numbered"  # bench/made_gateway.c's
 
 
 class Wrong(Exception):
@@ -198,7 +199,8 @@ class Aggregator(Process):
 def make_catalog(subscription, active_from):
     price = {"type": "unit", "amount": "0.01"}
     card = {"type": "usage_based", "key": "api", "featureKey": "api", "billingCadence": "P1M", "price": price}
-    return {"meters": [{"slug": "api", "eventType": "request", "aggregation": "SUM", "valueProperty": "$.value"}],
+    return {"configuration": {"numberedSources": [NUMBERED_SOURCE]},
+            "meters": [{"slug": "api", "eventType": "request", "aggregation": "SUM", "valueProperty": "$.value"}],
             "features": [{"key": "api", "name": "API", "meterSlug": "api"}],
             "plans": [{"key": "payg", "name": "Pay as you go", "currency": "USD", "billingCadence": "P1M",
                        "phases": [{"key": "default", "name": "Default", "rateCards": [card]}]}],
