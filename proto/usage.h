@@ -88,9 +88,8 @@ union usage_value {
 /* What an event counts for with one meter. */
 struct usage_part {
     union usage_value value;
-    struct text meter, subject; /* subject absent: null */
-    struct text dimensions;     /* as a series has them: names and values, sorted by name */
-    size_t dimension_count;
+    struct text series; /* as a batch has it: usage_series.h writes it */
+    uint64_t hash;      /* of these bytes, by one function for all of a batch */
     enum aggregation aggregation;
 };
 
@@ -138,10 +137,9 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer);
 MUST_USE int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                               const struct usage_series *series, const union usage_value *values,
                               size_t entry_count);
-/* The same of one subscription's parts. */
+/* The same of parts whose series are written already. */
 MUST_USE int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
-                                    struct text subscription, const struct usage_part *parts,
-                                    size_t count);
+                                    const struct usage_part *parts, size_t count);
 size_t usage_writer_count(const struct usage_writer *writer); /* events */
 size_t usage_writer_bytes(const struct usage_writer *writer); /* of the finished batch */
 /* The batch; it holds at least one event. Good until the next call. */

@@ -1,15 +1,14 @@
 /*
  * usage_writer.c - packs events into a batch.
  *
- * Series are written in their final form behind the open batch's last one, then looked up by their
- * bytes: a known series is dropped again and its number used, a new one stays. Whether an event
- * fits is decided before, as if all its series were new, so nothing ever has to be taken back.
+ * Series come in their final form and are looked up by their bytes; a new one is copied behind the
+ * batch's last. Whether an event fits is decided before, as if all its series were new, so nothing
+ * ever has to be taken back.
  */
 #include "proto/usage.h"
 
 #include "common/base/xxh3.h"
-#include "proto/usage_layout.h"
-#include "proto/wire.h"
+#include "proto/usage_series.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -23,9 +22,9 @@ struct series_known {
 
 struct usage_writer {
     struct buffer events, sequences, entries, series, message;
-    struct buffer dimensions; /* of an event whose parts' aren't written yet */
-    unsigned layout;          /* what the header says of it */
-    int64_t arrival_ms;       /* the first event's */
+    struct buffer own;  /* series of an event that come as texts */
+    unsigned layout;    /* what the header says of it */
+    int64_t arrival_ms; /* the first event's */
     size_t event_count, entry_count, series_count;
     struct series_known *known;
     /* Open addressing; a series' number plus one, 0 is empty. Slots of two bytes stay in the caches
@@ -67,7 +66,7 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer)
     buffer_deinit(&writer->entries);
     buffer_deinit(&writer->series);
     buffer_deinit(&writer->message);
-    buffer_deinit(&writer->dimensions);
+    buffer_deinit(&writer->own);
     free(writer->slots);
     free(writer->known);
     free(writer);
@@ -90,17 +89,6 @@ static void grow_slots(struct usage_writer *writer)
         place(writer, i);
 }
 
-static size_t size_of_text(struct text text)
-{
-    return 2 + text.length;
-}
-
-static size_t size_of_series(struct text subscription, const struct usage_part *part)
-{
-    return USAGE_SERIES_LEAST - 3 * 2 + size_of_text(subscription) + size_of_text(part->meter) +
-           size_of_text(part->subject) + part->dimensions.length;
-}
-
 /* Fetches what will be written next, behind what ends there: the open batches of all partitions are
  * more than the caches hold. It may lie outside of the buffer. */
 static void prefetch_behind(const uint8_t *end, size_t lines)
@@ -119,46 +107,35 @@ static uint8_t *append(struct buffer *buffer, size_t size)
     return (uint8_t *)buffer->at + buffer->length - size;
 }
 
-/* Appends the part's series in its final form. */
-static void put_series(struct buffer *buffer, struct text subscription,
-                       const struct usage_part *part)
+static bool is_series(const struct usage_writer *writer, const struct series_known *known,
+                      struct text series)
 {
-    size_t size = size_of_series(subscription, part);
-    uint8_t *at = append(buffer, size);
+    const char *at = writer->series.at + known->start;
 
-    assert(part->aggregation <= AGGREGATION_UNIQUE_COUNT);
-    assert(part->dimension_count <= USAGE_DIMENSIONS_MAX);
-    assert(part->meter.length > 0 && part->meter.length <= USAGE_METER_MAX);
-    assert(part->subject.length <= USAGE_TEXT_MAX);
-    wire_store_u16(at, (uint16_t)size);
-    at[2] = (uint8_t)part->aggregation;
-    at[3] = (uint8_t)part->dimension_count;
-    at = wire_store_present(at + 4, subscription);
-    at = wire_store_present(at, part->meter);
-    at = wire_store_text(at, part->subject);
-    at = wire_store_bytes(at, part->dimensions);
-    prefetch_behind(at, 2);
-    assert(at == (uint8_t *)buffer->at + buffer->length);
+    /* Their first two bytes are their lengths. */
+    return memcmp(at, series.at, 2) == 0 && memcmp(at, series.at, series.length) == 0;
 }
 
-/* The number of the series whose bytes stand at the end of `series`, from `start` on. */
-static uint16_t number_of_last(struct usage_writer *writer, size_t start)
+static void append_series(struct usage_writer *writer, struct text series, uint32_t hash)
 {
-    const char *bytes = writer->series.at + start;
-    size_t size = writer->series.length - start;
-    uint32_t hash = (uint32_t)XXH3_64bits(bytes, size);
+    writer->known[writer->series_count++] =
+        (struct series_known){hash, (uint32_t)writer->series.length};
+    prefetch_behind(wire_store_bytes(append(&writer->series, series.length), series), 2);
+}
+
+/* The number of the part's series. */
+static uint16_t number_of(struct usage_writer *writer, const struct usage_part *part)
+{
+    uint32_t hash = (uint32_t)part->hash;
     size_t at = hash & (writer->slot_count - 1);
 
     for (; writer->slots[at]; at = (at + 1) & (writer->slot_count - 1)) {
         const struct series_known *known = &writer->known[writer->slots[at] - 1];
 
-        /* The first two bytes are the length, so equal bytes are equal series. */
-        if (known->hash == hash && memcmp(writer->series.at + known->start, bytes, size) == 0) {
-            writer->series.length = start;
+        if (known->hash == hash && is_series(writer, known, part->series))
             return (uint16_t)(writer->slots[at] - 1);
-        }
     }
-    writer->known[writer->series_count++] = (struct series_known){hash, (uint32_t)start};
+    append_series(writer, part->series, hash);
     writer->slots[at] = (uint16_t)writer->series_count;
     if (writer->slot_count <= writer->series_count * 2)
         grow_slots(writer);
@@ -238,13 +215,13 @@ static bool arrived_near(const struct usage_writer *writer, int64_t arrival_ms)
 
 /* --- adding --- */
 
-static bool fits(const struct usage_writer *writer, unsigned needed, struct text subscription,
-                 const struct usage_part *parts, size_t count)
+static bool fits(const struct usage_writer *writer, unsigned needed, const struct usage_part *parts,
+                 size_t count)
 {
     size_t bytes = bytes_of(writer, needed, writer->event_count + 1, writer->entry_count + count);
 
     for (size_t i = 0; i < count; i++)
-        bytes += size_of_series(subscription, &parts[i]);
+        bytes += parts[i].series.length;
     return bytes <= USAGE_BYTES_MAX && writer->event_count < USAGE_EVENTS_MAX &&
            writer->entry_count + count <= USAGE_ENTRIES_MAX &&
            writer->series_count + count <= USAGE_SERIES_MAX;
@@ -263,15 +240,11 @@ static void put_value(uint8_t *at, const struct usage_part *part, bool is_wide)
         wire_store_u64(at, (uint64_t)part->value.amount.units);
 }
 
-static uint16_t add_entry(struct usage_writer *writer, struct text subscription,
-                          const struct usage_part *part)
+static uint16_t add_entry(struct usage_writer *writer, const struct usage_part *part)
 {
-    size_t start = writer->series.length;
     uint8_t *at = append(&writer->entries, entry_size(writer->layout));
-    uint16_t number;
+    uint16_t number = number_of(writer, part);
 
-    put_series(&writer->series, subscription, part);
-    number = number_of_last(writer, start);
     wire_store_u16(at, number);
     put_value(at + USAGE_ENTRY_VALUE, part, writer->layout & USAGE_LAYOUT_WIDE);
     return number;
@@ -296,17 +269,15 @@ static void add_event(struct usage_writer *writer, const struct usage_event *eve
 }
 
 int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
-                           struct text subscription, const struct usage_part *parts, size_t count)
+                           const struct usage_part *parts, size_t count)
 {
     unsigned needed = layout_with(writer, event, parts, count);
     uint16_t first = 0;
 
     assert(count > 0 && count <= USAGE_METERS_MAX);
     assert((event->flags & ~USAGE_FLAGS_KNOWN) == 0);
-    assert(subscription.length > 0 && subscription.length <= USAGE_SUBSCRIPTION_MAX);
 
-    if (!arrived_near(writer, event->arrival_ms) ||
-        !fits(writer, needed, subscription, parts, count))
+    if (!arrived_near(writer, event->arrival_ms) || !fits(writer, needed, parts, count))
         return USAGE_WRITER_FULL;
 
     if (writer->event_count == 0)
@@ -314,7 +285,7 @@ int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event
     if (needed != writer->layout)
         give_layout(writer, needed);
     for (size_t i = 0; i < count; i++) {
-        uint16_t number = add_entry(writer, subscription, &parts[i]);
+        uint16_t number = add_entry(writer, &parts[i]);
 
         if (i == 0)
             first = number;
@@ -325,48 +296,56 @@ int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event
     return 0;
 }
 
-/* Appends the dimensions as a series has them. */
-static void put_dimensions(struct buffer *buffer, const struct usage_series *series)
+static size_t size_of_series(const struct usage_series *series)
 {
-    assert(series->dimension_count <= USAGE_DIMENSIONS_MAX);
-    for (size_t i = 0; i < series->dimension_count; i++) {
-        struct text name = series->dimensions[i].name, value = series->dimensions[i].value;
-        uint8_t *at = append(buffer, size_of_text(name) + size_of_text(value));
+    size_t size = usage_series_size(series->subscription, series->meter, series->subject);
 
-        assert(name.length > 0 && name.length <= USAGE_NAME_MAX && value.length <= USAGE_TEXT_MAX);
-        assert(i == 0 || text_compare(series->dimensions[i - 1].name, name) < 0);
-        wire_store_text(wire_store_present(at, name), value);
+    for (size_t i = 0; i < series->dimension_count; i++)
+        size += usage_text_size(series->dimensions[i].name) +
+                usage_text_size(series->dimensions[i].value);
+    return size;
+}
+
+static struct text write_series(uint8_t *begin, const struct usage_series *series)
+{
+    uint8_t *at = usage_series_begin(begin, series->aggregation, series->dimension_count,
+                                     series->subscription, series->meter, series->subject);
+
+    for (size_t i = 0; i < series->dimension_count; i++) {
+        const struct usage_dimension *dimension = &series->dimensions[i];
+
+        assert(i == 0 || text_compare(dimension[-1].name, dimension->name) < 0);
+        at = usage_series_add(at, dimension->name, dimension->value);
     }
+    return usage_series_end(begin, at);
 }
 
 int usage_writer_add(struct usage_writer *writer, const struct usage_event *event,
                      const struct usage_series *series, const union usage_value *values,
                      size_t entry_count)
 {
-    struct buffer *dimensions = &writer->dimensions;
     struct usage_part parts[USAGE_METERS_MAX];
-    const char *at;
+    size_t size = 0;
+    uint8_t *at;
 
     assert(entry_count > 0 && entry_count <= USAGE_METERS_MAX);
-    buffer_clear(dimensions);
+    for (size_t i = 0; i < entry_count; i++)
+        size += size_of_series(&series[i]);
+    buffer_clear(&writer->own);
+    at = append(&writer->own, size);
     for (size_t i = 0; i < entry_count; i++) {
-        size_t before = dimensions->length;
+        struct text written = write_series(at, &series[i]);
 
         assert(text_equal(series[i].subscription, series[0].subscription));
-        put_dimensions(dimensions, &series[i]);
         parts[i] = (struct usage_part){
             .value = values[i],
-            .meter = series[i].meter,
-            .subject = series[i].subject,
-            .dimensions.length = dimensions->length - before,
-            .dimension_count = series[i].dimension_count,
+            .series = written,
+            .hash = XXH3_64bits(written.at, written.length),
             .aggregation = series[i].aggregation,
         };
+        at += written.length;
     }
-    at = dimensions->at;
-    for (size_t i = 0; i < entry_count; at += parts[i++].dimensions.length)
-        parts[i].dimensions.at = at;
-    return usage_writer_add_parts(writer, event, series[0].subscription, parts, entry_count);
+    return usage_writer_add_parts(writer, event, parts, entry_count);
 }
 
 size_t usage_writer_count(const struct usage_writer *writer)

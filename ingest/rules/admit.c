@@ -358,15 +358,16 @@ static uint32_t find_place(const struct event *event, const struct catalog_path 
 }
 
 /* Meters that have no place yet. */
-static void list_meters(const struct catalog *catalog, struct text type,
+static void list_meters(const struct admission *admission, struct text type,
                         struct event_places *places)
 {
     uint32_t *at = places->at;
 
     places->shape = 0;
-    places->meters = catalog_meters_of(catalog, type, &places->meter_count);
+    places->meters = catalog_meters_of(admission->catalog, type, &places->meter_count);
     places->dimension_count = 0;
-    places->content_size = 0;
+    places->series_size = 0;
+    places->type_hash = fingerprint_text(&admission->key, type);
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
 
@@ -378,17 +379,17 @@ static void list_meters(const struct catalog *catalog, struct text type,
             *at++ = JSON_NONE;
         }
         places->dimension_count += meter->dimension_count;
-        places->content_size += content_size_of_part(meter);
+        places->series_size += content_size_of_series(meter);
     }
 }
 
-static void find_places(const struct catalog *catalog, const struct event *event,
+static void find_places(const struct admission *admission, const struct event *event,
                         struct event_places *places)
 {
     uint32_t *at = places->at;
 
     if (!places->are_known || !text_equal(places->meters[0]->event_type, event->type))
-        list_meters(catalog, event->type, places);
+        list_meters(admission, event->type, places);
     if (event->shape != 0 && event->shape == places->shape)
         return;
     places->shape = event->shape;
@@ -423,8 +424,10 @@ static void take_parts(struct weighing *weighing, struct content *taken)
     const struct event_places *places = weighing->places;
     struct text *values = taken->values;
     const uint32_t *at = places->at;
-    size_t count = 0, size = places->content_size;
+    size_t count = 0;
 
+    taken->series_size = places->series_size;
+    taken->values_size = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
         const uint32_t *own = at;
@@ -432,15 +435,11 @@ static void take_parts(struct weighing *weighing, struct content *taken)
         at += 1 + meter->dimension_count;
         if (weighing->time.ns < meter->from.ns)
             continue;
-        taken->parts[count] = (struct usage_part){
-            .meter = meter->slug,
-            .subject = weighing->event->subject,
-            .dimension_count = meter->dimension_count,
-            .aggregation = meter->aggregation,
-        };
-        taken->dimensions[count] = meter->dimensions;
+        taken->meters[count] = meter;
+        taken->parts[count].aggregation = meter->aggregation;
+        taken->parts[count].value = (union usage_value){.amount = {0}};
         take_value(weighing, meter, own[0], &taken->parts[count].value);
-        values = take_dimensions(weighing, meter, own + 1, values, &size);
+        values = take_dimensions(weighing, meter, own + 1, values, &taken->values_size);
         count++;
     }
     if (count == 0)
@@ -448,7 +447,6 @@ static void take_parts(struct weighing *weighing, struct content *taken)
                "the time is before the eventFrom of every meter of this type: such events are not "
                "to be counted");
     taken->count = count;
-    taken->size = size;
 }
 
 static uint8_t flags_of(const struct weighing *weighing)
@@ -457,18 +455,24 @@ static uint8_t flags_of(const struct weighing *weighing)
                      (weighing->is_numbered ? USAGE_NUMBERED : 0));
 }
 
-/* Of the event whose payload was written just before: bytes that were just stored in pieces can't
- * be loaded as wider ones yet, so what was written first is hashed last. */
-static void take_fingerprint(const struct weighing *weighing, struct text payload,
+/* Of the event whose series were written just before: bytes that were just stored in pieces can't
+ * be loaded as wider ones yet, so what was written first is hashed first, behind the next writing.
+ */
+static void take_fingerprint(const struct weighing *weighing, const struct content *taken,
                              struct fingerprint *fingerprint)
 {
     const struct fingerprint_key *key = &weighing->admission->key;
     struct text subscription = weighing->is_numbered ? text_of(NULL) : weighing->subscription->id;
-    uint8_t bytes[CONTENT_IDENTITY_MAX];
+    uint8_t bytes[CONTENT_IDENTITY_MAX], payload[CONTENT_PAYLOAD_MAX];
     struct text identity = content_write_identity(weighing->event, subscription, bytes);
 
+    for (size_t i = 0; i < taken->count; i++)
+        taken->parts[i].hash = fingerprint_text(key, taken->parts[i].series);
     fingerprint_identity(key, identity, fingerprint->identity);
-    fingerprint->payload = weighing->is_numbered ? 0 : fingerprint_payload(key, payload);
+    fingerprint->payload = 0;
+    if (!weighing->is_numbered)
+        fingerprint->payload = fingerprint_payload(
+            key, content_write_payload(taken, weighing->places->type_hash, payload));
 }
 
 static int no_room(struct weighing *weighing)
@@ -483,12 +487,11 @@ static int write_down(struct weighing *weighing, int64_t arrival_ms, const struc
                       struct admitted *admitted)
 {
     const struct event *event = weighing->event;
-    struct text payload = content_write(taken, weighing->arena);
 
-    if (text_is_absent(payload))
+    if (content_write_series(taken, weighing->subscription->id, weighing->arena))
         return no_room(weighing);
     admitted->subscription = weighing->subscription;
-    take_fingerprint(weighing, payload, &admitted->event.fingerprint);
+    take_fingerprint(weighing, taken, &admitted->event.fingerprint);
     admitted->event.time = weighing->time;
     admitted->event.arrival_ms = arrival_ms;
     admitted->event.sequence = weighing->is_numbered ? event->sequence : 0;
@@ -516,7 +519,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
 
     own.are_known = false;
     if (!event->gateway || !places->are_known)
-        find_places(admission->catalog, event, places);
+        find_places(admission, event, places);
     check_sequence(&weighing);
     if (places->meter_count == 0) {
         refuse(refusal, arena, REFUSAL_UNKNOWN_TYPE, text_of("/type"),

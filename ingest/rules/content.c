@@ -1,6 +1,6 @@
 #include "ingest/rules/content.h"
 
-#include "proto/wire.h"
+#include "proto/usage_series.h"
 
 struct text content_write_identity(const struct event *event, struct text subscription,
                                    uint8_t bytes[CONTENT_IDENTITY_MAX])
@@ -15,19 +15,41 @@ struct text content_write_identity(const struct event *event, struct text subscr
     return text_from(bytes, (size_t)(at - bytes));
 }
 
-/* An event's texts and its meters' are far below WIRE_TEXT_ABSENT. */
-static size_t size_of(struct text text)
+size_t content_size_of_series(const struct catalog_meter *meter)
 {
-    return 2 + text.length;
-}
-
-size_t content_size_of_part(const struct catalog_meter *meter)
-{
-    size_t size = size_of(meter->slug) + sizeof(union usage_value);
+    const struct text none = {NULL, 0};
+    size_t size = usage_series_size(none, meter->slug, none);
 
     for (size_t i = 0; i < meter->dimension_count; i++)
-        size += size_of(meter->dimensions[i].name) + 2;
+        size += usage_text_size(meter->dimensions[i].name) + usage_text_size(none);
     return size;
+}
+
+int content_write_series(const struct content *content, struct text subscription,
+                         struct arena *arena)
+{
+    struct text subject = content->event->subject;
+    size_t size = content->series_size + content->values_size +
+                  content->count * (subscription.length + subject.length);
+    uint8_t *bytes = arena_take_unset(arena, size), *at = bytes;
+    const struct text *value = content->values;
+
+    if (!bytes)
+        return -1;
+    for (size_t i = 0; i < content->count; i++) {
+        const struct catalog_meter *meter = content->meters[i];
+        const struct catalog_dimension *dimension = meter->dimensions;
+        const struct catalog_dimension *end = dimension + meter->dimension_count;
+        uint8_t *begin = at;
+
+        at = usage_series_begin(at, meter->aggregation, meter->dimension_count, subscription,
+                                meter->slug, subject);
+        for (; dimension < end; dimension++)
+            at = usage_series_add(at, dimension->name, *value++);
+        content->parts[i].series = usage_series_end(begin, at);
+    }
+    assert(at <= bytes + size);
+    return 0;
 }
 
 static uint8_t *write_value(uint8_t *at, const struct usage_part *part)
@@ -39,46 +61,18 @@ static uint8_t *write_value(uint8_t *at, const struct usage_part *part)
     return at + sizeof(part->value.unique);
 }
 
-static uint8_t *write_head(uint8_t *at, const struct event *event)
-{
-    at = wire_store_present(at, event->type);
-    at = wire_store_text(at, event->subject);
-    wire_store_u64(at, event->time_is_absent);
-    wire_store_i64(at + 8, event->time_is_absent ? 0 : event->time.ns);
-    return at + 16;
-}
-
-static uint8_t *write_parts(uint8_t *at, const struct content *content)
-{
-    const struct text *value = content->values;
-
-    for (size_t i = 0; i < content->count; i++) {
-        struct usage_part *part = &content->parts[i];
-        const struct catalog_dimension *dimension = content->dimensions[i];
-        const struct catalog_dimension *end = dimension + part->dimension_count;
-        const uint8_t *dimensions;
-
-        at = wire_store_present(at, part->meter);
-        dimensions = at = write_value(at, part);
-        for (; dimension < end; dimension++) {
-            at = wire_store_present(at, dimension->name);
-            at = wire_store_text(at, *value++);
-        }
-        part->dimensions = text_from(dimensions, (size_t)(at - dimensions));
-    }
-    return at;
-}
-
-struct text content_write(const struct content *content, struct arena *arena)
+struct text content_write_payload(const struct content *content, uint64_t type_hash,
+                                  uint8_t bytes[CONTENT_PAYLOAD_MAX])
 {
     const struct event *event = content->event;
-    size_t size = size_of(event->type) + size_of(event->subject) + 16 + content->size;
-    uint8_t *bytes = arena_take_unset(arena, size), *at = bytes;
+    uint8_t *at = bytes + 24;
 
-    if (!bytes)
-        return text_of(NULL);
-    at = write_head(at, event);
-    at = write_parts(at, content);
-    assert(at <= bytes + size);
+    wire_store_u64(bytes, type_hash);
+    wire_store_u64(bytes + 8, event->time_is_absent);
+    wire_store_i64(bytes + 16, event->time_is_absent ? 0 : event->time.ns);
+    for (size_t i = 0; i < content->count; i++) {
+        wire_store_u64(at, content->parts[i].hash);
+        at = write_value(at + 8, &content->parts[i]);
+    }
     return text_from(bytes, (size_t)(at - bytes));
 }

@@ -31,7 +31,8 @@ struct event_places {
     uint32_t shape; /* the event's */
     const struct catalog_meter *const *meters;
     size_t meter_count, dimension_count; /* dimensions of all meters */
-    size_t content_size;                 /* content_size_of_part of all meters */
+    size_t series_size;                  /* content_size_of_series of all meters */
+    uint64_t type_hash;                  /* fingerprint_text of the type */
     uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
 };
 

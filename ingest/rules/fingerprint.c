@@ -66,6 +66,11 @@ uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text writ
     return bswap_32((uint32_t)(hash(key, written).high64 >> 32));
 }
 
+uint64_t fingerprint_text(const struct fingerprint_key *key, struct text text)
+{
+    return XXH3_64bits_withSecret(text.at, text.length, key->secret, sizeof(key->secret));
+}
+
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16])
 {
     XXH128_canonical_t canonical;

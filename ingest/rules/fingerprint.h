@@ -29,5 +29,9 @@ void fingerprint_identity(const struct fingerprint_key *key, struct text written
                           uint8_t identity[12]);
 uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text written);
 
+/* What stands for a series, or a type, in the payload: XXH3-64 under the secret, in every bucket.
+ * Who found two that are alike could only hide a conflict among events of his own. */
+uint64_t fingerprint_text(const struct fingerprint_key *key, struct text text);
+
 /* The hash that stands for a text of UNIQUE_COUNT. */
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16]);

@@ -67,8 +67,7 @@ static void finish(struct pack *pack, int32_t partition)
 
 static int write_event(struct usage_writer *writer, const struct admitted *admitted)
 {
-    return usage_writer_add_parts(writer, &admitted->event, admitted->subscription->id,
-                                  admitted->parts, admitted->part_count);
+    return usage_writer_add_parts(writer, &admitted->event, admitted->parts, admitted->part_count);
 }
 
 /* The partition's batch has one more event. */

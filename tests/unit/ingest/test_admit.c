@@ -50,6 +50,8 @@ static struct given given;
 static struct admission admission;
 static struct catalog *catalog;
 static struct admitted admitted;
+static struct usage_writer *writer;
+static struct usage_reader *reader;
 static int64_t arrival_ms;
 
 static void setup(void)
@@ -60,10 +62,14 @@ static void setup(void)
     catalog = given_catalog(records, ARRAY_LEN(records), &admission);
     cr_assert_eq(instant_parse(text_of("2026-07-01T12:00:00Z"), &arrival), 0);
     arrival_ms = instant_ms(arrival);
+    writer = usage_writer_new();
+    reader = usage_reader_new();
 }
 
 static void teardown(void)
 {
+    usage_writer_free(writer);
+    usage_reader_free(reader);
     catalog_free(catalog);
     given_deinit(&given);
 }
@@ -103,29 +109,27 @@ static void expect_not(const char *json, enum refusal_code code, const char *poi
     cr_assert_gt(given.refusal.detail.length, 20);
 }
 
-static struct text text_at(const uint8_t **at)
+/* The series of a part, as the aggregator will read it. Good until the next. */
+static struct usage_series series(size_t part)
 {
-    uint16_t length = wire_load_u16(*at);
-    struct text text = {(const char *)*at + 2, length};
+    struct usage_batch batch;
+    const char *reason;
 
-    if (length == WIRE_TEXT_ABSENT)
-        text = text_of(NULL);
-    *at += 2 + text.length;
-    return text;
+    cr_assert_lt(part, admitted.part_count);
+    usage_writer_reset(writer);
+    cr_assert_eq(
+        usage_writer_add_parts(writer, &admitted.event, admitted.parts, admitted.part_count), 0);
+    cr_assert_eq(usage_decode(reader, usage_writer_finish(writer), &batch, &reason), 0);
+    return usage_series_at(&batch, usage_entry_at(&batch, part).series);
 }
 
 /* Of the first meter. */
 static struct usage_dimension dimension(size_t index)
 {
-    const uint8_t *at = (const uint8_t *)admitted.parts[0].dimensions.at;
-    struct usage_dimension found = {0};
+    struct usage_series found = series(0);
 
-    cr_assert_lt(index, admitted.parts[0].dimension_count);
-    for (size_t i = 0; i <= index; i++) {
-        found.name = text_at(&at);
-        found.value = text_at(&at);
-    }
-    return found;
+    cr_assert_lt(index, found.dimension_count);
+    return found.dimensions[index];
 }
 
 static const char *request(const char *total)
@@ -170,15 +174,16 @@ Test(admit, an_event_counts_for_every_meter_of_its_type)
                           "\"total\":12.50,\"http\":{\"method\":\"GET\"},\"status\":200}"));
 
     cr_assert_eq(admitted.part_count, 2);
-    cr_assert(text_is(admitted.parts[0].meter, "bytes"));
-    cr_assert(text_is(admitted.parts[1].meter, "calls"));
+    cr_assert(text_is(series(0).meter, "bytes"));
+    cr_assert(text_is(series(1).meter, "calls"));
     decimal_format(admitted.parts[0].value.amount, digits);
     cr_assert_str_eq(digits, "12.5");
     cr_assert(text_is(dimension(0).name, "method"));
     cr_assert(text_is(dimension(0).value, "GET"));
     cr_assert(text_is(dimension(1).value, "200"));
     cr_assert(text_is(admitted.subscription->id, SUB));
-    cr_assert(text_is(admitted.parts[0].subject, "u"));
+    cr_assert(text_is(series(0).subscription, SUB));
+    cr_assert(text_is(series(0).subject, "u"));
 }
 
 Test(admit, a_type_without_a_meter_is_unknown)
@@ -290,7 +295,7 @@ static int64_t next_total(struct event_places *places, const char *members)
     given.event.places = places;
     cr_assert_eq(admit(&admission, &given.event, arrival_ms, &given.arena, &next, &given.refusal),
                  0, "%s: %s", refusal_name(given.refusal.code), members);
-    cr_assert(text_is(next.parts[0].meter, "bytes"));
+    cr_assert_eq(next.parts[0].aggregation, AGGREGATION_SUM);
     return (int64_t)(next.parts[0].value.amount.units / decimal_from_int(1).units);
 }
 
@@ -558,11 +563,15 @@ Test(admit, spelling_and_other_members_do_not_change_the_payload)
     struct fingerprint other = fingerprint_of(
         event("request", "\"subscription\":\"" SUB "\",\"time\":\"2026-06-30T00:00:00Z\","
                          "\"data\":{\"total\":1.5,\"status\":404}"));
+    struct fingerprint more = fingerprint_of(
+        event("request", "\"subscription\":\"" SUB "\",\"time\":\"2026-06-30T00:00:00Z\","
+                         "\"data\":{\"total\":1.6,\"status\":200}"));
 
     cr_assert(same_identity(plain, spelled));
     cr_assert_eq(plain.payload, spelled.payload);
     cr_assert(same_identity(plain, other));
-    cr_assert_neq(plain.payload, other.payload);
+    cr_assert_neq(plain.payload, other.payload, "a dimension is in it");
+    cr_assert_neq(plain.payload, more.payload, "a value is in it");
 }
 
 Test(admit, an_absent_time_equals_an_absent_time_whenever_it_arrives)

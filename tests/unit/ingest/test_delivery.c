@@ -1,4 +1,5 @@
 #include "ingest/edges/delivery.h"
+#include "proto/usage_series.h"
 #include "tests/support/mock_cluster.h"
 
 #include <criterion/criterion.h>
@@ -77,7 +78,11 @@ static void on_done(struct waiter *waiter)
 
 static void add(struct client *client, int partition)
 {
-    const struct usage_part part = {.meter = text_of("calls"), .aggregation = AGGREGATION_COUNT};
+    uint8_t series[USAGE_SERIES_LEAST + USAGE_SUBSCRIPTION_MAX + USAGE_METER_MAX];
+    const uint8_t *behind = usage_series_begin(
+        series, AGGREGATION_COUNT, 0, subscriptions[partition].id, text_of("calls"), text_of(NULL));
+    const struct usage_part part = {.series = usage_series_end(series, behind),
+                                    .aggregation = AGGREGATION_COUNT};
     const struct admitted admitted = {
         .subscription = &subscriptions[partition], .parts = &part, .part_count = 1};
 
