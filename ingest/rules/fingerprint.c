@@ -1,7 +1,6 @@
 #define XXH_INLINE_ALL /* most of it depends on lengths and secrets that are known here */
 #include "ingest/rules/fingerprint.h"
 
-#include <byteswap.h>
 #include <endian.h>
 #include <openssl/hmac.h>
 #include <stdlib.h>
@@ -61,14 +60,16 @@ void fingerprint_identity(const struct fingerprint_key *key, struct text written
     store_begin(hash(key, written), identity);
 }
 
-uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text written)
-{
-    return bswap_32((uint32_t)(hash(key, written).high64 >> 32));
-}
-
 uint64_t fingerprint_text(const struct fingerprint_key *key, struct text text)
 {
     return XXH3_64bits_withSecret(text.at, text.length, key->secret, sizeof(key->secret));
+}
+
+uint32_t fingerprint_payload(const struct fingerprint_key *key, struct text written)
+{
+    if (key->hash == CATALOG_HASH_HMAC)
+        return (uint32_t)keyed_hash(key, written.at, written.length).high64;
+    return (uint32_t)fingerprint_text(key, written);
 }
 
 void fingerprint_unique(const struct fingerprint_key *key, struct text text, uint8_t unique[16])
