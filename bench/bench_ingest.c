@@ -338,30 +338,32 @@ STAGE stage_admit(struct bench *bench, const struct text *texts, size_t count)
         weigh(bench, &events[i], &admitted);
 }
 
-static void pack(struct bench *bench, const struct admitted *admitted)
+static void pack(struct bench *bench, const struct admitted *admitted, size_t count)
 {
-    pack_add(bench->pack, admitted, 0);
-    pack_settle(bench->pack, admitted->subscription->partition);
+    pack_prefetch(bench->pack, admitted, count);
+    for (size_t i = 0; i < count; i++) {
+        pack_add(bench->pack, &admitted[i], 0);
+        pack_settle(bench->pack, admitted[i].subscription->partition);
+    }
 }
 
 STAGE stage_pack(struct bench *bench, const struct text *texts, size_t count)
 {
     struct event events[CATALOG_PREFETCH_MAX];
+    struct admitted admitted[CATALOG_PREFETCH_MAX];
 
     read_events(bench, texts, count, events);
     prefetch(bench, events, count);
-    for (size_t i = 0; i < count; i++) {
-        struct admitted admitted;
-
-        weigh(bench, &events[i], &admitted);
-        pack(bench, &admitted);
-    }
+    for (size_t i = 0; i < count; i++)
+        weigh(bench, &events[i], &admitted[i]);
+    pack(bench, admitted, count);
 }
 
 /* A batch each. */
 STAGE stage_gateway(struct bench *bench, const struct text *texts, size_t batches)
 {
     const struct gateway_event *gateway;
+    struct admitted admitted[PACK_GROUP];
     struct event_form form;
     const char *reason;
     size_t count;
@@ -372,14 +374,14 @@ STAGE stage_gateway(struct bench *bench, const struct text *texts, size_t batche
     event_form_init(&form, &bench->arena);
     for (size_t i = 0; (gateway = gateway_batch_next(bench->gateway)) != NULL; i++) {
         struct refusal refusal = {.code = REFUSAL_NONE};
-        struct admitted admitted;
         struct event event;
 
         event_form_prefetch(&form, bench->catalog, bench->gateway, i, count);
         if (event_from_gateway(&form, gateway, &event, &refusal))
             fail(refusal_name(refusal.code));
-        weigh(bench, &event, &admitted);
-        pack(bench, &admitted);
+        weigh(bench, &event, &admitted[i % PACK_GROUP]);
+        if (i % PACK_GROUP == PACK_GROUP - 1 || i == count - 1)
+            pack(bench, admitted, i % PACK_GROUP + 1);
     }
 }
 

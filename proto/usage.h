@@ -140,6 +140,11 @@ MUST_USE int usage_writer_add(struct usage_writer *writer, const struct usage_ev
 /* The same of parts whose series are written already. */
 MUST_USE int usage_writer_add_parts(struct usage_writer *writer, const struct usage_event *event,
                                     const struct usage_part *parts, size_t count);
+/* Fetches what adding the parts will look at. In steps, as each looks at what the one before it
+ * fetched: of several events first the first step of all. */
+enum usage_writer_step { USAGE_WRITER_SLOTS, USAGE_WRITER_KNOWN, USAGE_WRITER_SERIES };
+void usage_writer_prefetch(const struct usage_writer *writer, enum usage_writer_step step,
+                           const struct usage_part *parts, size_t count);
 size_t usage_writer_count(const struct usage_writer *writer); /* events */
 size_t usage_writer_bytes(const struct usage_writer *writer); /* of the finished batch */
 /* The batch; it holds at least one event. Good until the next call. */

@@ -142,6 +142,30 @@ static uint16_t number_of(struct usage_writer *writer, const struct usage_part *
     return (uint16_t)(writer->series_count - 1);
 }
 
+static void prefetch_part(const struct usage_writer *writer, enum usage_writer_step step,
+                          const struct usage_part *part)
+{
+    const uint16_t *slot = &writer->slots[part->hash & (writer->slot_count - 1)];
+    const struct series_known *known;
+
+    if (step == USAGE_WRITER_SLOTS)
+        __builtin_prefetch(slot);
+    if (step == USAGE_WRITER_SLOTS || !*slot)
+        return;
+    known = &writer->known[*slot - 1];
+    if (step == USAGE_WRITER_KNOWN)
+        __builtin_prefetch(known);
+    else if (known->hash == (uint32_t)part->hash)
+        __builtin_prefetch(writer->series.at + known->start);
+}
+
+void usage_writer_prefetch(const struct usage_writer *writer, enum usage_writer_step step,
+                           const struct usage_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        prefetch_part(writer, step, &parts[i]);
+}
+
 /* --- a batch's layout --- */
 
 static size_t entry_size(unsigned layout)

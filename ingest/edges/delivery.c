@@ -334,7 +334,7 @@ void delivery_release(struct waiter *waiter)
     tell(waiter, false);
 }
 
-void delivery_add(struct delivery *delivery, const struct admitted *admitted, struct waiter *waiter)
+static void add(struct delivery *delivery, const struct admitted *admitted, struct waiter *waiter)
 {
     void **cargo = pack_add(delivery->pack, admitted, now_ms(delivery));
 
@@ -345,6 +345,18 @@ void delivery_add(struct delivery *delivery, const struct admitted *admitted, st
     parcel_join(*cargo, waiter);
     pack_settle(delivery->pack, admitted->subscription->partition);
     start_linger(delivery);
+}
+
+void delivery_add(struct delivery *delivery, const struct admitted *admitted, size_t count,
+                  struct waiter *waiter)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t left = count - i;
+
+        if (i % PACK_GROUP == 0 && left > 1)
+            pack_prefetch(delivery->pack, admitted + i, left < PACK_GROUP ? left : PACK_GROUP);
+        add(delivery, &admitted[i], waiter);
+    }
 }
 
 void delivery_reject(struct delivery *delivery, const struct kafka_message *message,

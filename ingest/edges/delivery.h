@@ -55,9 +55,9 @@ size_t delivery_unsettled(const struct delivery *delivery); /* batches open or u
 bool delivery_is_connected(const struct delivery *delivery, int64_t ms);
 
 void delivery_hold(struct waiter *waiter, void (*done)(struct waiter *waiter));
-/* Adds an event to its partition's batch, on which the waiter then waits. Tells nobody: who is told
- * may read its next request. */
-void delivery_add(struct delivery *delivery, const struct admitted *admitted,
+/* Adds each event to its partition's batch, on which the waiter then waits. Tells nobody: who is
+ * told may read its next request. */
+void delivery_add(struct delivery *delivery, const struct admitted *admitted, size_t count,
                   struct waiter *waiter);
 /* Sends one record to `rejected`; the waiter waits for it, too. */
 void delivery_reject(struct delivery *delivery, const struct kafka_message *message,

@@ -161,8 +161,7 @@ static void send_admitted(struct intake_http *http, struct http_request *request
     waiting->since_ms = steady_ms(http);
     link_waiting(http, waiting);
     delivery_hold(&waiting->waiter, on_settled);
-    for (size_t i = 0; i < taking->count; i++)
-        delivery_add(http->intake->delivery, &taking->admitted[i], &waiting->waiter);
+    delivery_add(http->intake->delivery, taking->admitted, taking->count, &waiting->waiter);
     http_forget_input(request);
     delivery_release(&waiting->waiter);
 }

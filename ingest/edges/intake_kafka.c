@@ -53,6 +53,8 @@ struct intake_kafka {
     uint64_t committed_ms;
     struct run *runs[INTAKE_KAFKA_RUNS_MAX]; /* a ring, in reading order */
     size_t first, count;
+    struct admitted admitted[PACK_GROUP]; /* not added yet */
+    size_t admitted_count;
     bool is_stopped;
 };
 
@@ -155,20 +157,27 @@ static void reject(struct intake_kafka *kafka, const struct kafka_message *recor
     delivery_reject(kafka->intake->delivery, &message, &run->waiter);
 }
 
+/* What is admitted is added a few at a time. */
+static void add_admitted(struct intake_kafka *kafka, struct run *run)
+{
+    delivery_add(kafka->intake->delivery, kafka->admitted, kafka->admitted_count, &run->waiter);
+    kafka->admitted_count = 0;
+}
+
 /* Weighs the event, whatever reading it returned; false: it is refused. */
 static bool take_event(struct intake_kafka *kafka, struct intake_reading *reading,
                        int64_t arrival_ms, struct run *run)
 {
     struct intake *intake = kafka->intake;
-    struct admitted admitted;
 
     run->received++;
-    if (intake_weigh(intake, reading, arrival_ms, &admitted)) {
+    if (intake_weigh(intake, reading, arrival_ms, &kafka->admitted[kafka->admitted_count])) {
         metrics_add(intake->metrics, MEASURE_REJECTED, (size_t)reading->refusal.code - 1, 1);
         return false;
     }
     run->accepted++;
-    delivery_add(intake->delivery, &admitted, &run->waiter);
+    if (++kafka->admitted_count == PACK_GROUP)
+        add_admitted(kafka, run);
     return true;
 }
 
@@ -299,6 +308,7 @@ static size_t take_group(struct intake_kafka *kafka, const struct kafka_message 
         take_single(kafka, &records[i], &intake->readings[i], run);
     if (batch_is(mode))
         take_batch(kafka, &records[singles], mode, run);
+    add_admitted(kafka, run);
     return read;
 }
 

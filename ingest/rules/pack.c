@@ -65,6 +65,24 @@ static void finish(struct pack *pack, int32_t partition)
     pack->open--;
 }
 
+static void prefetch(const struct pack *pack, enum usage_writer_step step,
+                     const struct admitted *admitted, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct slot *slot = &pack->slots[admitted[i].subscription->partition];
+
+        if (slot->writer)
+            usage_writer_prefetch(slot->writer, step, admitted[i].parts, admitted[i].part_count);
+    }
+}
+
+void pack_prefetch(const struct pack *pack, const struct admitted *admitted, size_t count)
+{
+    prefetch(pack, USAGE_WRITER_SLOTS, admitted, count);
+    prefetch(pack, USAGE_WRITER_KNOWN, admitted, count);
+    prefetch(pack, USAGE_WRITER_SERIES, admitted, count);
+}
+
 static int write_event(struct usage_writer *writer, const struct admitted *admitted)
 {
     return usage_writer_add_parts(writer, &admitted->event, admitted->parts, admitted->part_count);

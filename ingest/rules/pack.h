@@ -33,6 +33,10 @@ struct pack *pack_new(int32_t partitions, const struct pack_limits *limits, pack
                       void *context);
 struct pack *pack_free(struct pack *pack); /* what is open is lost: flush first */
 
+/* Fetches what adding the events, one behind the other, will look at; worth it for several. */
+enum { PACK_GROUP = 16 };
+void pack_prefetch(const struct pack *pack, const struct admitted *admitted, size_t count);
+
 /* Adds an event to its subscription's batch; returns where that batch keeps its cargo, NULL in
  * there when the event is its first. The batch may be finished by this very call only after the
  * cargo was looked at: call pack_settle then. */

@@ -86,7 +86,7 @@ static void add(struct client *client, int partition)
     const struct admitted admitted = {
         .subscription = &subscriptions[partition], .parts = &part, .part_count = 1};
 
-    delivery_add(delivery, &admitted, &client->waiter);
+    delivery_add(delivery, &admitted, 1, &client->waiter);
 }
 
 /* One event, and nothing else to wait for. */
