@@ -5,17 +5,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-
-/* What the socket didn't take at once. */
-struct late_write {
-    uv_write_t write; /* first */
-    struct http_connection *connection;
-    char bytes[];
-};
 
 static const char *phrase_of(int status)
 {
@@ -141,82 +133,72 @@ static void take_head(struct http_server *server, const struct http_exchange *ex
                                     .second = server->date_second};
 }
 
-static void on_written(uv_write_t *write, int status)
+static bool is_try_again(int error)
 {
-    struct late_write *late = (struct late_write *)write;
-    struct http_connection *connection = late->connection;
-
-    free(late);
-    connection->writes--;
-    if (status < 0)
-        http_connection_close(connection);
-    else
-        http_connection_run(connection);
+    return error == EAGAIN || error == EINTR || error == ENOBUFS;
 }
 
-static void write_later(struct http_connection *connection, const uv_buf_t *bufs, size_t written)
+/* Head and body; send() takes the kernel less than sendmsg(). -1 with errno. */
+static ssize_t send_parts(const struct http_connection *connection, struct text head,
+                          struct text body)
 {
-    size_t total = bufs[0].len + bufs[1].len;
-    struct late_write *late = malloc(sizeof(*late) + total - written);
-    size_t length = 0;
-    uv_buf_t rest;
+    struct iovec parts[2] = {{(char *)(uintptr_t)head.at, head.length},
+                             {(char *)(uintptr_t)body.at, body.length}};
+    const struct msghdr both = {.msg_iov = parts, .msg_iovlen = 2};
 
-    if (!late)
-        abort();
-    late->connection = connection;
-    for (size_t i = 0; i < 2; i++) {
-        size_t skipped = written < bufs[i].len ? written : bufs[i].len;
-
-        if (bufs[i].len > skipped)
-            memcpy(late->bytes + length, bufs[i].base + skipped, bufs[i].len - skipped);
-        length += bufs[i].len - skipped;
-        written -= skipped;
-    }
-    rest = uv_buf_init(late->bytes, (unsigned)length);
-    connection->writes++;
-    if (uv_write(&late->write, (uv_stream_t *)&connection->tcp, &rest, 1, on_written)) {
-        connection->writes--;
-        free(late);
-        http_connection_close(connection);
-    }
+    if (body.length == 0)
+        return send(connection->fd, head.at, head.length, MSG_NOSIGNAL);
+    return sendmsg(connection->fd, &both, MSG_NOSIGNAL);
 }
 
-/* send() is 100 ns less of the kernel's than write(), which libuv would call. */
-static ssize_t send_one(struct http_connection *connection, struct text bytes)
+/* Of head and body together, `sent` bytes have gone. */
+static void keep_rest(struct http_connection *connection, struct text head, struct text body,
+                      size_t sent)
 {
-    uv_os_fd_t fd;
-    int rc = uv_fileno((const uv_handle_t *)&connection->tcp, &fd);
-    ssize_t sent;
+    size_t of_head = sent < head.length ? sent : head.length;
+    size_t of_body = sent - of_head;
 
-    if (rc)
-        return rc;
-    sent = send(fd, bytes.at, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent < 0 ? uv_translate_sys_error(errno) : sent;
+    buffer_reserve(&connection->unsent, head.length + body.length - sent);
+    buffer_add(&connection->unsent, head.at + of_head, head.length - of_head);
+    buffer_add(&connection->unsent, body.at + of_body, body.length - of_body);
 }
 
-static void write_bytes(struct http_connection *connection, struct text head, struct text body)
+static void write_parts(struct http_connection *connection, struct text head, struct text body)
 {
-    uv_buf_t bufs[2] = {uv_buf_init((char *)(uintptr_t)head.at, (unsigned)head.length),
-                        uv_buf_init((char *)(uintptr_t)body.at, (unsigned)body.length)};
-    ssize_t written;
+    ssize_t sent = 0;
 
     if (connection->closing)
         return;
-    if (connection->writes == 0 && body.length == 0)
-        written = send_one(connection, head);
-    else
-        written = uv_try_write((uv_stream_t *)&connection->tcp, bufs, body.length > 0 ? 2 : 1);
-    if (written == UV_EAGAIN || written == UV_EINTR || written == UV_ENOBUFS)
-        written = 0;
-    if (written < 0)
+    if (connection->unsent.length == 0)
+        sent = send_parts(connection, head, body);
+    if (sent < 0 && !is_try_again(errno))
         http_connection_close(connection);
-    else if ((size_t)written < head.length + body.length)
-        write_later(connection, bufs, (size_t)written);
+    else if (sent < (ssize_t)(head.length + body.length))
+        keep_rest(connection, head, body, sent > 0 ? (size_t)sent : 0);
+}
+
+bool http_connection_send_rest(struct http_connection *connection)
+{
+    struct buffer *unsent = &connection->unsent;
+    ssize_t sent = send(connection->fd, unsent->at + connection->sent,
+                        unsent->length - connection->sent, MSG_NOSIGNAL);
+
+    if (sent < 0) {
+        if (!is_try_again(errno))
+            http_connection_close(connection);
+        return false;
+    }
+    connection->sent += (size_t)sent;
+    if (connection->sent < unsent->length)
+        return false;
+    buffer_deinit(unsent);
+    connection->sent = 0;
+    return true;
 }
 
 void http_connection_write_continue(struct http_connection *connection)
 {
-    write_bytes(connection, text_of("HTTP/1.1 100 Continue\r\n\r\n"), (struct text){0});
+    write_parts(connection, text_of("HTTP/1.1 100 Continue\r\n\r\n"), (struct text){0});
 }
 
 void http_connection_write(struct http_connection *connection, const struct http_exchange *exchange,
@@ -236,7 +218,7 @@ void http_connection_write(struct http_connection *connection, const struct http
         buffer_add_text(&server->head, body);
         body = (struct text){0};
     }
-    write_bytes(connection, buffer_text(&server->head), body);
+    write_parts(connection, buffer_text(&server->head), body);
 }
 
 static void add_member(struct buffer *json, const char *name, const char *value)

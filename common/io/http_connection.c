@@ -7,7 +7,10 @@
 #include "common/io/http_route.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { CHUNKED_ROOM_LEAST = 4096 };
 
@@ -29,6 +32,11 @@ static void set_stage(struct http_connection *connection, enum http_stage stage)
     connection->since_ms = uv_now(connection->server->loop);
 }
 
+static bool is_sending(const struct http_connection *connection)
+{
+    return connection->unsent.length > 0;
+}
+
 static void give_input(struct http_connection *connection)
 {
     http_pool_give(&connection->server->pool, connection->input, connection->room);
@@ -36,9 +44,10 @@ static void give_input(struct http_connection *connection)
     connection->length = connection->room = connection->parsed = 0;
 }
 
-/* --- reading --- */
+/* --- the socket --- */
 
 static void settle(struct http_connection *connection);
+static void end_sending(struct http_connection *connection);
 
 /* As large as the last request was, so that one like it needs neither a second block nor a copy. */
 static void take_input(struct http_connection *connection)
@@ -50,66 +59,89 @@ static void take_input(struct http_connection *connection)
         connection->input = http_pool_take(pool, HTTP_BLOCK_BYTES, &connection->room);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+/* Where the next bytes go; absent when no memory is left for them. */
+static struct http_block room_for_input(struct http_connection *connection)
 {
-    struct http_connection *connection = (struct http_connection *)handle;
     struct http_server *server = connection->server;
 
-    (void)suggested;
-    if (connection->stage == HTTP_STAGE_LINGER) {
-        *buf = uv_buf_init(server->scratch, sizeof(server->scratch));
-        return;
-    }
+    if (connection->stage == HTTP_STAGE_LINGER)
+        return (struct http_block){.at = server->scratch, .room = sizeof(server->scratch)};
     if (!connection->input)
         take_input(connection);
-    *buf = uv_buf_init(connection->input ? connection->input + connection->length : NULL,
-                       (unsigned)(connection->room - connection->length));
+    if (!connection->input)
+        return (struct http_block){0};
+    return (struct http_block){.at = connection->input + connection->length,
+                               .room = connection->room - connection->length};
 }
 
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
+static void on_received(struct http_connection *connection, size_t count)
 {
-    struct http_connection *connection = (struct http_connection *)stream;
-
-    (void)buf;
-    if (connection->closing)
-        return;
     if (count == 0) {
-        settle(connection); /* nothing came: the block goes back */
-        return;
-    }
-    if (count < 0 && count != UV_EOF) {
-        http_connection_close(connection);
-        return;
-    }
-    if (count == UV_EOF) {
         connection->ended = true;
     } else if (connection->stage != HTTP_STAGE_LINGER) {
         if (connection->stage == HTTP_STAGE_HEAD && connection->length == 0)
             connection->since_ms = uv_now(connection->server->loop);
-        connection->length += (size_t)count;
+        connection->length += count;
     }
     http_connection_run(connection);
+}
+
+static void receive(struct http_connection *connection)
+{
+    struct http_block block = room_for_input(connection);
+    ssize_t count = block.at ? recv(connection->fd, block.at, block.room, 0) : -1;
+
+    assert(!block.at || block.room > 0); /* else 0 wouldn't be the end */
+    if (count >= 0)
+        on_received(connection, (size_t)count);
+    else if (block.at && (errno == EAGAIN || errno == EINTR))
+        settle(connection); /* nothing came: the block goes back */
+    else
+        http_connection_close(connection);
+}
+
+static void send_more(struct http_connection *connection)
+{
+    if (!http_connection_send_rest(connection))
+        return;
+    if (connection->stage == HTTP_STAGE_LINGER)
+        end_sending(connection);
+    http_connection_run(connection);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct http_connection *connection = (struct http_connection *)poll;
+
+    if (status < 0) {
+        http_connection_close(connection);
+        return;
+    }
+    if (events & UV_WRITABLE)
+        send_more(connection);
+    if ((events & UV_READABLE) && connection->reading && !connection->closing)
+        receive(connection);
+}
+
+static void watch(struct http_connection *connection)
+{
+    int events =
+        (connection->reading ? UV_READABLE : 0) | (is_sending(connection) ? UV_WRITABLE : 0);
+
+    if (events == connection->watched)
+        return;
+    connection->watched = events;
+    if (events == 0)
+        uv_poll_stop(&connection->poll);
+    else if (uv_poll_start(&connection->poll, events, on_ready))
+        http_connection_close(connection);
 }
 
 void http_connection_start(struct http_connection *connection)
 {
     set_stage(connection, HTTP_STAGE_HEAD);
     connection->reading = true;
-    if (uv_read_start((uv_stream_t *)&connection->tcp, on_alloc, on_read))
-        http_connection_close(connection);
-}
-
-static void set_reading(struct http_connection *connection, bool reading)
-{
-    uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
-
-    if (connection->reading == reading)
-        return;
-    connection->reading = reading;
-    if (!reading)
-        uv_read_stop(stream);
-    else if (uv_read_start(stream, on_alloc, on_read))
-        http_connection_close(connection);
+    watch(connection);
 }
 
 /* --- a request, from its head to its handler --- */
@@ -320,7 +352,7 @@ static bool read_body(struct http_connection *connection)
 
 static bool step(struct http_connection *connection)
 {
-    if (connection->closing || connection->writes > 0)
+    if (connection->closing || is_sending(connection))
         return false;
     switch (connection->stage) {
     case HTTP_STAGE_HEAD:
@@ -338,9 +370,9 @@ static bool is_done(const struct http_connection *connection)
 {
     bool idle = connection->stage == HTTP_STAGE_HEAD && connection->length == 0;
 
-    if (connection->writes > 0 || connection->stage == HTTP_STAGE_ANSWER)
+    if (is_sending(connection) || connection->stage == HTTP_STAGE_ANSWER)
         return false;
-    return connection->close_after_write || connection->ended ||
+    return connection->close_after_sending || connection->ended ||
            (idle && connection->server->draining);
 }
 
@@ -354,9 +386,10 @@ static void settle(struct http_connection *connection)
     }
     if (connection->length == 0)
         give_input(connection);
-    set_reading(connection, !connection->ended &&
-                                (connection->stage == HTTP_STAGE_LINGER || !connection->input ||
-                                 connection->length < connection->room));
+    connection->reading =
+        !connection->ended && (connection->stage == HTTP_STAGE_LINGER || !connection->input ||
+                               connection->length < connection->room);
+    watch(connection);
 }
 
 /* Handlers may answer from within, which comes back here: the loop outside goes on instead. */
@@ -373,10 +406,11 @@ void http_connection_run(struct http_connection *connection)
 
 /* --- after an answer --- */
 
-static void on_shutdown(uv_shutdown_t *shutdown, int status)
+/* Says that nothing more comes, once all has been sent. */
+static void end_sending(struct http_connection *connection)
 {
-    (void)shutdown;
-    (void)status;
+    if (!is_sending(connection) && shutdown(connection->fd, SHUT_WR))
+        connection->close_after_sending = true;
 }
 
 /* Closing before all that the client sends is read would reset the connection, and the answer could
@@ -385,9 +419,10 @@ static void linger(struct http_connection *connection)
 {
     give_input(connection);
     set_stage(connection, HTTP_STAGE_LINGER);
-    if (connection->ended ||
-        uv_shutdown(&connection->shutdown, (uv_stream_t *)&connection->tcp, on_shutdown))
-        connection->close_after_write = true;
+    if (connection->ended)
+        connection->close_after_sending = true;
+    else
+        end_sending(connection);
 }
 
 /* Once a request, be it with its answer or before. */
@@ -490,7 +525,7 @@ static bool is_past(uint64_t since_ms, int64_t limit_ms, uint64_t now_ms)
 /* A client that takes its answer bit by bit has all the time it needs. */
 static void note_progress(struct http_connection *connection, uint64_t now_ms)
 {
-    size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp);
+    size_t queued = connection->unsent.length - connection->sent;
 
     if (connection->queued != queued)
         connection->since_ms = now_ms;
@@ -500,8 +535,8 @@ static void note_progress(struct http_connection *connection, uint64_t now_ms)
 static void check_head(struct http_connection *connection, uint64_t now_ms)
 {
     const struct http_limits *limits = &connection->server->limits;
-    bool waits = connection->length == 0 || connection->writes > 0;
-    bool is_new = connection->requests == 0 && connection->writes == 0;
+    bool waits = connection->length == 0 || is_sending(connection);
+    bool is_new = connection->requests == 0 && !is_sending(connection);
 
     if (!is_past(connection->since_ms, waits && !is_new ? limits->idle_ms : limits->header_ms,
                  now_ms))
@@ -524,7 +559,7 @@ static void check_body(struct http_connection *connection, uint64_t now_ms)
 
 static void check_linger(struct http_connection *connection, uint64_t now_ms)
 {
-    int64_t limit_ms = connection->writes > 0 ? connection->server->limits.idle_ms : HTTP_LINGER_MS;
+    int64_t limit_ms = is_sending(connection) ? connection->server->limits.idle_ms : HTTP_LINGER_MS;
 
     if (is_past(connection->since_ms, limit_ms, now_ms))
         http_connection_close(connection);
@@ -537,9 +572,9 @@ void http_connection_check(struct http_connection *connection, uint64_t now_ms)
 
     if (connection->closing)
         return;
-    if (connection->writes > 0)
+    if (is_sending(connection))
         note_progress(connection, now_ms);
-    if (server->draining && unfinished && connection->writes == 0 &&
+    if (server->draining && unfinished && !is_sending(connection) &&
         is_past(server->drain_ms, HTTP_DRAIN_MS, now_ms))
         http_connection_close(connection);
     else if (connection->stage == HTTP_STAGE_HEAD)
@@ -574,5 +609,6 @@ void http_connection_close(struct http_connection *connection)
     if (connection->closing)
         return;
     connection->closing = true;
-    uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    uv_close((uv_handle_t *)&connection->poll, on_closed);
+    close(connection->fd);
 }

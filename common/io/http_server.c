@@ -8,11 +8,15 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BACKLOG = 511, TICK_MS_MAX = 1000, TICKS_A_LIMIT = 8 };
 
@@ -145,18 +149,23 @@ void http_server_forget(struct http_connection *connection)
     server->connection_count--;
     http_pool_give(&server->pool, connection->input, connection->room);
     http_known_free(connection->known);
+    buffer_deinit(&connection->unsent);
     free(connection);
     stop_timer(server);
 }
 
-static struct http_connection *new_connection(struct http_server *server)
+/* NULL when the loop can't watch `fd`, which is the caller's then. */
+static struct http_connection *new_connection(struct http_server *server, int fd)
 {
     struct http_connection *connection = calloc(1, sizeof(*connection));
 
     if (!connection)
         abort();
-    if (uv_tcp_init(server->loop, &connection->tcp))
-        abort(); /* fails only for a wrong address family */
+    if (uv_poll_init(server->loop, &connection->poll, fd)) {
+        free(connection);
+        return NULL;
+    }
+    connection->fd = fd;
     connection->server = server;
     connection->next = server->connections;
     if (server->connections)
@@ -177,35 +186,58 @@ static void turn_away(struct http_connection *connection)
     http_connection_close(connection);
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void take_connection(struct http_server *server, int fd)
 {
-    struct http_server *server = listener->data;
-    struct http_connection *connection;
+    struct http_connection *connection = new_connection(server, fd);
+    const int on = 1;
 
-    if (status < 0)
-        return;
-    connection = new_connection(server);
-    if (uv_accept(listener, (uv_stream_t *)&connection->tcp)) {
-        http_connection_close(connection);
+    if (!connection) {
+        close(fd);
         return;
     }
     if (server->connection_count > server->limits.connections) {
         turn_away(connection);
         return;
     }
-    uv_tcp_nodelay(&connection->tcp, 1);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     http_connection_start(connection);
+}
+
+/* Until the next tick, for which the loop goes on. */
+static void pause_accepting(struct http_server *server)
+{
+    uv_poll_stop(&server->listener);
+    uv_ref((uv_handle_t *)&server->timer);
+}
+
+/* Without a file or memory for one more, whoever comes next waits. */
+static void on_connection(uv_poll_t *listener, int status, int events)
+{
+    struct http_server *server = listener->data;
+    int fd;
+
+    (void)status;
+    (void)events;
+    while ((fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+        take_connection(server, fd);
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        pause_accepting(server);
+}
+
+static void resume_accepting(struct http_server *server)
+{
+    if (server->fd < 0 || uv_is_active((uv_handle_t *)&server->listener))
+        return;
+    (void)uv_poll_start(&server->listener, UV_READABLE, on_connection);
+    uv_unref((uv_handle_t *)&server->timer);
 }
 
 int http_server_adopt(struct http_server *server, int fd)
 {
-    struct http_connection *connection = new_connection(server);
-    int rc = uv_tcp_open(&connection->tcp, fd);
+    struct http_connection *connection = new_connection(server, fd);
 
-    if (rc) {
-        http_connection_close(connection);
-        return fault(FAULT_REFUSE, "socket %d: %s", fd, uv_strerror(rc));
-    }
+    if (!connection)
+        return fault(FAULT_REFUSE, "socket %d can't be watched", fd);
     http_connection_start(connection);
     return 0;
 }
@@ -219,6 +251,7 @@ static void on_tick(uv_timer_t *timer)
         next = c->next;
         http_connection_check(c, now_ms);
     }
+    resume_accepting(server);
 }
 
 /* --- the listener --- */
@@ -251,31 +284,51 @@ static void note_address(struct http_server *server)
 {
     struct sockaddr_storage bound;
     struct sockaddr *address = (struct sockaddr *)&bound;
-    int length = sizeof(bound);
+    socklen_t length = sizeof(bound);
     char host[INET6_ADDRSTRLEN];
     char port[8];
 
-    if (uv_tcp_getsockname(&server->listener, address, &length) ||
-        getnameinfo(address, (socklen_t)length, host, sizeof(host), port, sizeof(port),
+    if (getsockname(server->fd, address, &length) ||
+        getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV))
         return;
     snprintf(server->address, sizeof(server->address),
              bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
+/* -1 with errno. */
+static int open_listener(const struct sockaddr_storage *address)
+{
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int on = 1;
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) || listen(fd, BACKLOG)) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
 static int start_listening(struct http_server *server, const char *listen)
 {
     struct sockaddr_storage address;
     int r = resolve(listen, &address);
-    int rc;
 
     if (r)
         return fault_pass(r);
-    rc = uv_tcp_bind(&server->listener, (struct sockaddr *)&address, 0);
-    if (!rc)
-        rc = uv_listen((uv_stream_t *)&server->listener, BACKLOG, on_connection);
-    if (rc)
-        return fault(FAULT_RETRY, "listen on %s: %s", listen, uv_strerror(rc));
+    server->fd = open_listener(&address);
+    if (server->fd < 0)
+        return fault(FAULT_RETRY, "listen on %s: %s", listen, strerror(errno));
+    if (uv_poll_init(server->loop, &server->listener, server->fd))
+        abort(); /* fails for what isn't a socket, or without memory */
+    server->listener.data = server;
+    server->open_handles++;
+    resume_accepting(server);
     note_address(server);
     return 0;
 }
@@ -314,10 +367,10 @@ static struct http_server *build(uv_loop_t *loop, const struct http_limits *limi
     server->limits = *limits;
     http_pool_init(&server->pool, limits->in_flight_bytes);
     server->decoder = http_decoder_new();
-    if (uv_tcp_init(loop, &server->listener) || uv_timer_init(loop, &server->timer))
-        abort();
-    server->listener.data = server->timer.data = server;
-    server->open_handles = 2;
+    uv_timer_init(loop, &server->timer);
+    server->timer.data = server;
+    server->open_handles = 1;
+    server->fd = -1;
     return server;
 }
 
@@ -355,6 +408,15 @@ const char *http_server_address(const struct http_server *server)
     return server->address;
 }
 
+static void stop_listening(struct http_server *server)
+{
+    if (server->fd < 0)
+        return;
+    uv_close((uv_handle_t *)&server->listener, on_handle_closed);
+    close(server->fd);
+    server->fd = -1;
+}
+
 void http_server_drain(struct http_server *server, void (*closed)(void *context), void *context)
 {
     assert(!server->draining);
@@ -363,7 +425,7 @@ void http_server_drain(struct http_server *server, void (*closed)(void *context)
     server->drain_ms = uv_now(server->loop);
     server->closed = closed;
     server->closed_context = context;
-    uv_close((uv_handle_t *)&server->listener, on_handle_closed);
+    stop_listening(server);
     for (struct http_connection *c = server->connections, *next; c; c = next) {
         next = c->next;
         http_connection_drain(c);

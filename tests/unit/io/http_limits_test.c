@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -392,6 +393,33 @@ Test(http_number, a_connection_past_the_limit_is_turned_away_with_503)
     cr_assert(fixture_wait_for(&fixture, third, &answer, "world", 1000));
     close(second);
     close(third);
+    fixture_stop(&fixture);
+}
+
+static void allow_files(rlim_t count)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = count;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+Test(http_number, a_connection_that_no_file_is_left_for_waits_and_is_served)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int fd;
+
+    start_with(two_connections);
+    fd = fixture_connect(&fixture);
+    allow_files((rlim_t)fd + 1);
+    fixture_send(&fixture, fd, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    cr_assert_not(fixture_wait_for(&fixture, fd, &answer, "world", 100));
+    cr_assert_not(uv_is_active((uv_handle_t *)&fixture.server->listener), "else the loop spins");
+
+    allow_files(256);
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 5000));
+    close(fd);
     fixture_stop(&fixture);
 }
 

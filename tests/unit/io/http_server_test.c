@@ -285,16 +285,14 @@ Test(http_server, answers_that_the_socket_does_not_take_come_later_and_whole)
     CLEANUP(buffer_deinit) struct buffer requests = {0};
     CLEANUP(buffer_deinit) struct buffer answers = {0};
     int fd = fixture_connect(&fixture);
-    uv_os_fd_t served;
 
     fixture_step(&fixture);
-    cr_assert_eq(uv_fileno((uv_handle_t *)&fixture.server->connections->tcp, &served), 0);
-    hold_little(served, SO_SNDBUF);
+    hold_little(fixture.server->connections->fd, SO_SNDBUF);
     hold_little(fd, SO_RCVBUF);
     for (int i = 0; i < 900; i++)
         buffer_add_string(&requests, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     fixture_send(&fixture, fd, buffer_text(&requests), SIZE_MAX);
-    cr_assert_eq(fixture.server->connections->writes, 1, "its client doesn't read");
+    cr_assert_gt(fixture.server->connections->unsent.length, 0, "its client doesn't read");
     shutdown(fd, SHUT_WR);
 
     cr_assert(fixture_wait_closed(&fixture, fd, &answers, 10000));
