@@ -6,7 +6,7 @@
  * looked at, as what is wrong with a text or a path costs its events alone. Most events of a batch
  * name the same paths in the same order as the one before: those are sorted as that one's were.
  */
-#include "proto/gateway_batch.h"
+#include "proto/gateway_parts.h"
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -17,53 +17,12 @@
 enum {
     MAGIC_SIZE = 4,
     CHECKSUM_SIZE = 4,
-    FLAG_TIME = 1,
-    FLAG_SUBSCRIPTION = 2,
-    FLAG_SUBJECT = 4,
-    FLAG_SEQUENCE = 8,
-    FLAG_UUID = 16,
-    FLAGS_KNOWN = 31,
-    UUID_BYTES = 16,
-    UUID_TEXT_BYTES = 36,
     VARINT_BYTES_MAX = 19, /* of 128 bits */
-};
-
-struct gateway_string {
-    struct text text; /* absent: it isn't sound */
-    uint16_t path;    /* plus one, of `paths`; 0: not read yet */
-};
-
-/* How a text fared as a path. */
-struct gateway_path {
-    struct catalog_path path;
-    bool is_sound;
-    uint16_t rank; /* among the sound ones in their order; those alike are neighbours */
 };
 
 struct cursor {
     const uint8_t *at, *end;
     bool failed;
-};
-
-struct gateway_reader {
-    struct gateway_string *strings; /* and one that isn't sound behind them */
-    size_t string_count, string_room;
-    bool is_sound; /* all strings are */
-    struct gateway_path paths[GATEWAY_PATHS_MAX];
-    size_t path_count;
-    struct gateway_path *ranked[GATEWAY_PATHS_MAX]; /* the sound ones, by rank */
-    size_t ranked_count;
-    char *scratch; /* where paths are unquoted: as long as the message */
-    size_t scratch_used, scratch_room;
-    struct gateway_event *events;
-    struct text *owners;            /* as many */
-    char (*uuids)[UUID_TEXT_BYTES]; /* as many: the ids that were UUIDs */
-    size_t event_count, event_room, next;
-    struct gateway_value *values; /* of all events, one's behind the other's */
-    size_t value_count, value_room, passed;
-    struct gateway_shape shape;             /* of the last event whose paths were in order */
-    uint32_t named[GATEWAY_PROPERTIES_MAX]; /* the strings of its paths */
-    bool shape_is_known;
 };
 
 struct gateway_reader *gateway_reader_new(void)
@@ -237,12 +196,6 @@ static inline bool is_sound(struct text text)
 
 /* --- opening --- */
 
-static void note(struct gateway_event *event, enum gateway_fault fault)
-{
-    if (event->fault == GATEWAY_SOUND)
-        event->fault = fault;
-}
-
 /* Takes the texts out that aren't sound. */
 static void check_strings(struct gateway_reader *reader, size_t count)
 {
@@ -361,7 +314,7 @@ static void note_attributes(struct gateway_event *event, uint8_t flags)
     if (text_is_absent(event->type) || text_is_absent(event->source) ||
         (flags & FLAG_SUBSCRIPTION && text_is_absent(event->subscription)) ||
         (flags & FLAG_SUBJECT && text_is_absent(event->subject)))
-        note(event, GATEWAY_BAD_STRING);
+        gateway_note(event, GATEWAY_BAD_STRING);
 }
 
 /* The digits of 16 bytes, all at once. */
@@ -421,7 +374,7 @@ static inline void read_event(struct gateway_reader *reader, struct cursor *curs
     event->fault = GATEWAY_SOUND;
     event->id = take_id(cursor, flags & FLAG_UUID, uuid);
     if (!(flags & FLAG_UUID) && !is_sound(event->id)) {
-        note(event, GATEWAY_BAD_STRING);
+        gateway_note(event, GATEWAY_BAD_STRING);
         event->id = absent;
     }
     event->type = take_sound(reader, cursor);
@@ -523,153 +476,7 @@ const struct text *gateway_batch_owners(const struct gateway_reader *reader)
     return reader->owners;
 }
 
-/* --- paths --- */
-
-static int compare_paths(const struct catalog_path *a, const struct catalog_path *b)
-{
-    for (size_t i = 0; i < a->count && i < b->count; i++) {
-        int order = text_compare(a->steps[i], b->steps[i]);
-
-        if (order)
-            return order;
-    }
-    return (a->count > b->count) - (a->count < b->count);
-}
-
-/* Gives a new path its place among the others, once a batch: events then sort numbers. */
-static void rank(struct gateway_reader *reader, struct gateway_path *path)
-{
-    struct gateway_path **ranked = reader->ranked;
-    size_t at = reader->ranked_count++;
-
-    for (; at > 0 && compare_paths(&ranked[at - 1]->path, &path->path) > 0; at--) {
-        ranked[at] = ranked[at - 1];
-        ranked[at]->rank = (uint16_t)at;
-    }
-    ranked[at] = path;
-    path->rank = (uint16_t)at;
-}
-
-/* Reads a string as a path. NULL when it is one too many. */
-static const struct gateway_path *make_path(struct gateway_reader *reader,
-                                            struct gateway_string *string)
-{
-    struct gateway_path *path;
-
-    if (reader->path_count == GATEWAY_PATHS_MAX)
-        return NULL;
-    path = &reader->paths[reader->path_count++];
-    path->is_sound =
-        !text_is_absent(string->text) &&
-        catalog_path_parse(string->text, reader->scratch + reader->scratch_used, &path->path);
-    if (path->is_sound)
-        rank(reader, path);
-    reader->scratch_used += string->text.length;
-    string->path = (uint16_t)reader->path_count;
-    return path;
-}
-
-/* NULL when the string isn't a path, or one too many. */
-static const struct gateway_path *path_of(struct gateway_reader *reader,
-                                          struct gateway_string *string)
-{
-    const struct gateway_path *path =
-        string->path ? &reader->paths[string->path - 1] : make_path(reader, string);
-
-    return path && path->is_sound ? path : NULL;
-}
-
-/* A property's path, and which of the event's it was. */
-struct placed {
-    const struct gateway_path *path;
-    uint8_t index;
-};
-
-/* Moves the last of `count` to its place among those before it. */
-static void insert(struct placed *placed, size_t count)
-{
-    struct placed last = placed[count - 1];
-    size_t at = count - 1;
-
-    for (; at > 0 && placed[at - 1].path->rank > last.path->rank; at--)
-        placed[at] = placed[at - 1];
-    placed[at] = last;
-}
-
-/* Whether `a` leads to or through what `b` leads to. `a` sorts before `b`. */
-static bool collide(const struct catalog_path *a, const struct catalog_path *b)
-{
-    for (size_t i = 0; i < a->count; i++) {
-        if (i == b->count || !text_equal(a->steps[i], b->steps[i]))
-            return false;
-    }
-    return true;
-}
-
-/* The properties are in order: the next event may have the same. */
-static void keep_shape(struct gateway_reader *reader, const struct gateway_event *event,
-                       const struct placed *placed)
-{
-    struct gateway_shape *shape = &reader->shape;
-
-    shape->number++;
-    shape->count = event->property_count;
-    for (size_t i = 0; i < shape->count; i++) {
-        shape->sorted[i] = placed[i].index;
-        shape->paths[placed[i].index] = &placed[i].path->path;
-        reader->named[i] = event->properties[i].string;
-    }
-    reader->shape_is_known = true;
-}
-
-static void sort_properties(struct gateway_reader *reader, struct gateway_event *event,
-                            struct placed *placed)
-{
-    size_t count = event->property_count;
-
-    for (size_t i = 1; i < count; i++)
-        insert(placed, i + 1);
-    for (size_t i = 1; i < count; i++) {
-        if (collide(&placed[i - 1].path->path, &placed[i].path->path))
-            note(event, GATEWAY_PATHS_COLLIDE);
-    }
-    if (event->fault == GATEWAY_SOUND)
-        keep_shape(reader, event, placed);
-}
-
-static void note_value(struct gateway_event *event, const struct gateway_value *value)
-{
-    if (value->kind == GATEWAY_STRING && text_is_absent(value->is.text))
-        note(event, GATEWAY_BAD_STRING);
-}
-
-/* The property's path; NULL, which is noted, when it has none. */
-static const struct gateway_path *find_path(struct gateway_reader *reader,
-                                            struct gateway_event *event,
-                                            const struct gateway_value *value)
-{
-    struct gateway_string *string = &reader->strings[value->string];
-    const struct gateway_path *path = path_of(reader, string);
-
-    if (!path)
-        note(event, text_is_absent(string->text) ? GATEWAY_BAD_STRING : GATEWAY_BAD_PATH);
-    return path;
-}
-
-static void find_shape(struct gateway_reader *reader, struct gateway_event *event)
-{
-    struct placed placed[GATEWAY_PROPERTIES_MAX];
-
-    reader->shape_is_known = false;
-    for (size_t i = 0; i < event->property_count; i++) {
-        const struct gateway_value *value = &event->properties[i];
-
-        placed[i] = (struct placed){find_path(reader, event, value), (uint8_t)i};
-        note_value(event, value);
-    }
-    if (event->fault == GATEWAY_SOUND)
-        sort_properties(reader, event, placed);
-}
+/* --- event by event --- */
 
 /* Whether its paths are those of the last event whose were in order. */
 static bool is_alike(const struct gateway_reader *reader, const struct gateway_event *event)
@@ -693,9 +500,9 @@ const struct gateway_event *gateway_batch_next(struct gateway_reader *reader)
     reader->passed += event->property_count;
     event->shape = &reader->shape;
     if (!is_alike(reader, event))
-        find_shape(reader, event);
+        gateway_find_shape(reader, event);
     else if (!reader->is_sound)
         for (size_t i = 0; i < event->property_count; i++)
-            note_value(event, &event->properties[i]);
+            gateway_note_value(event, &event->properties[i]);
     return event;
 }
