@@ -157,7 +157,7 @@ static void draft(const struct load_subject *subject, uint64_t *random, struct d
         .type = type->name,
         .source = text_of(sources[load_random(random, ARRAY_LEN(sources))]),
         .properties = drafted->properties,
-        .property_count = count,
+        .property_count = (uint32_t)count,
         .shape = &drafted->shape,
     };
     for (size_t i = 0; i < count; i++) {

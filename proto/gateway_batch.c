@@ -3,10 +3,13 @@
  *
  * It is walked once, on opening: every number and length in it is checked, so that one broken batch
  * is refused as a whole, and what it says is laid out event by event. Behind that only paths are
- * looked at, as what is wrong with a text or a path costs its events alone. Most events of a batch
- * name the same paths in the same order as the one before: those are sorted as that one's were.
+ * looked at, as what is wrong with a text or a path costs its events alone.
+ * An event is read along another one where it is like that (gateway_alike.c), else from
+ * its start by the general way, which alone knows what can't be. Paths are sorted anew only where
+ * others are named.
  */
 #include "proto/gateway_parts.h"
+#include "proto/gateway_texts.h"
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -39,11 +42,13 @@ struct gateway_reader *gateway_reader_free(struct gateway_reader *reader)
     if (!reader)
         return NULL;
     free(reader->strings);
+    free(reader->string_paths);
     free(reader->scratch);
     free(reader->events);
     free(reader->owners);
     free(reader->uuids);
     free(reader->values);
+    free(reader->namings);
     free(reader);
     return NULL;
 }
@@ -159,39 +164,12 @@ static inline uint64_t take_number(struct cursor *cursor, uint64_t most)
     return 0;
 }
 
-static inline struct text take_text(struct cursor *cursor)
+static struct text take_text(struct cursor *cursor)
 {
     size_t length = take_number(cursor, (uint64_t)(cursor->end - cursor->at));
     const uint8_t *at = take(cursor, length);
 
     return at ? text_from(at, length) : (struct text){NULL, 0};
-}
-
-/* Some top bit is set unless each of the eight bytes is ASCII and none of them NUL. */
-static inline uint64_t oddity(const char *at)
-{
-    uint64_t bytes;
-
-    memcpy(&bytes, at, sizeof(bytes));
-    return bytes | (bytes - 0x0101010101010101u);
-}
-
-/* Of at least eight bytes; the last eight may overlap those before. */
-static inline bool is_long_ascii(struct text text)
-{
-    uint64_t odd = oddity(text.at + text.length - 8);
-
-    for (size_t i = 0; i + 8 < text.length; i += 8)
-        odd |= oddity(text.at + i);
-    return !(odd & 0x8080808080808080u);
-}
-
-/* Nearly all are ASCII. */
-static inline bool is_sound(struct text text)
-{
-    if (text.length >= 8 && is_long_ascii(text))
-        return true;
-    return text_is_utf8(text) && !(text.length && memchr(text.at, '\0', text.length));
 }
 
 /* --- opening --- */
@@ -200,36 +178,57 @@ static inline bool is_sound(struct text text)
 static void check_strings(struct gateway_reader *reader, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct gateway_string *string = &reader->strings[i];
-
-        if (is_sound(string->text))
+        if (gateway_is_sound(reader->strings[i]))
             continue;
-        string->text = (struct text){NULL, 0};
+        reader->strings[i] = (struct text){NULL, 0};
         reader->is_sound = false;
     }
 }
 
-/* Where nothing is odd in all of them, lengths and texts, each text is sound: so are nearly all. */
-static void read_strings(struct gateway_reader *reader, struct cursor *rest)
+static void make_string_room(struct gateway_reader *reader, size_t count)
 {
-    struct cursor cursor = *rest; /* of its own: it stays in registers */
-    size_t count = take_number(&cursor, GATEWAY_STRINGS_MAX);
-    const char *begin = (const char *)cursor.at;
+    if (count < reader->string_room)
+        return;
+    reader->strings = resize(reader->strings, count + 1, sizeof(*reader->strings));
+    reader->string_paths = resize(reader->string_paths, count + 1, sizeof(*reader->string_paths));
+    reader->string_room = count + 1;
+}
+
+/* Nearly all have a length of one byte and much behind them. */
+static void take_texts(struct cursor *cursor, struct text *texts, size_t count)
+{
+    const uint8_t *at = cursor->at, *const end = cursor->end;
+
+    for (size_t i = 0; i < count; i++) {
+        if (end - at > SHORT_BYTES && *at <= SHORT_BYTES) {
+            texts[i].at = (const char *)at + 1;
+            texts[i].length = *at;
+            at += 1 + *at;
+            continue;
+        }
+        cursor->at = at;
+        texts[i] = take_text(cursor);
+        at = cursor->at;
+    }
+    cursor->at = at;
+}
+
+/* Where nothing is odd in all of them, lengths and texts, each text is sound: so are nearly all. */
+static void read_strings(struct gateway_reader *reader, struct cursor *cursor)
+{
+    size_t count = take_number(cursor, GATEWAY_STRINGS_MAX);
+    const char *begin = (const char *)cursor->at;
     struct text all;
 
-    if (count >= reader->string_room) {
-        reader->strings = resize(reader->strings, count + 1, sizeof(*reader->strings));
-        reader->string_room = count + 1;
-    }
-    for (size_t i = 0; i < count; i++)
-        reader->strings[i] = (struct gateway_string){.text = take_text(&cursor)};
-    all = text_from(begin, (size_t)((const char *)cursor.at - begin));
+    make_string_room(reader, count);
+    take_texts(cursor, reader->strings, count);
+    all = text_from(begin, (size_t)((const char *)cursor->at - begin));
     reader->is_sound = true;
-    if (all.length < 8 || !is_long_ascii(all))
+    if (all.length < 8 || !gateway_is_long_ascii(all))
         check_strings(reader, count);
-    reader->string_count = cursor.failed ? 0 : count;
-    reader->strings[reader->string_count] = (struct gateway_string){0};
-    *rest = cursor;
+    reader->string_count = cursor->failed ? 0 : count;
+    reader->strings[reader->string_count] = (struct text){NULL, 0};
+    memset(reader->string_paths, 0, count * sizeof(*reader->string_paths));
 }
 
 /* The number of a string; string_count after a failure. */
@@ -248,7 +247,7 @@ static inline uint32_t take_string(const struct gateway_reader *reader, struct c
 /* A string's text, absent when it isn't sound. */
 static inline struct text take_sound(const struct gateway_reader *reader, struct cursor *cursor)
 {
-    return reader->strings[take_string(reader, cursor)].text;
+    return reader->strings[take_string(reader, cursor)];
 }
 
 static inline int128 take_mantissa(struct cursor *cursor)
@@ -262,10 +261,12 @@ static inline int128 take_mantissa(struct cursor *cursor)
     return (int128)(zigzag >> 1) ^ -(int128)(zigzag & 1);
 }
 
-static inline void read_property(const struct gateway_reader *reader, struct cursor *cursor,
-                                 struct gateway_value *value)
+/* Returns the string of its path. */
+static inline uint32_t read_property(const struct gateway_reader *reader, struct cursor *cursor,
+                                     struct gateway_value *value)
 {
-    value->string = take_string(reader, cursor);
+    uint32_t path = take_string(reader, cursor);
+
     value->kind = take_byte(cursor);
     switch (value->kind) {
     case GATEWAY_NULL:
@@ -284,28 +285,44 @@ static inline void read_property(const struct gateway_reader *reader, struct cur
     default:
         fail(cursor);
     }
+    return path;
 }
 
-/* Room for so many more values, which count as there. */
-static inline struct gateway_value *make_values(struct gateway_reader *reader, size_t count)
+void gateway_grow_values(struct gateway_reader *reader, size_t wanted)
 {
-    size_t first = reader->value_count;
+    reader->value_room = 2 * wanted + 1;
+    reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
+}
 
-    reader->value_count += count;
-    if (reader->value_count >= reader->value_room) { /* there is some, if only to point to */
-        reader->value_room = 2 * reader->value_count + 1;
-        reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
+/* Where the next naming goes. */
+static uint32_t *room_for_naming(struct gateway_reader *reader)
+{
+    size_t wanted = reader->naming_end + 1 + GATEWAY_PROPERTIES_MAX;
+
+    if (wanted > reader->naming_room) {
+        reader->naming_room = 2 * wanted;
+        reader->namings = resize(reader->namings, reader->naming_room, sizeof(*reader->namings));
     }
-    return reader->values + first;
+    return reader->namings + reader->naming_end;
 }
 
-static inline void read_properties(struct gateway_reader *reader, struct cursor *cursor,
-                                   size_t count)
+/* Returns their naming, which is `last` where that names the same. */
+static uint32_t read_properties(struct gateway_reader *reader, struct cursor *cursor,
+                                uint32_t count, uint32_t last)
 {
-    struct gateway_value *value = make_values(reader, count), *end = value + count;
+    struct gateway_value *value = gateway_room_for_values(reader, count);
+    uint32_t *naming = room_for_naming(reader);
+    size_t size = 1 + count;
 
-    for (; value < end; value++)
-        read_property(reader, cursor, value);
+    naming[0] = count;
+    for (size_t i = 0; i < count; i++)
+        naming[1 + i] = read_property(reader, cursor, &value[i]);
+    reader->value_count += count;
+    if (last != UINT32_MAX && memcmp(naming, reader->namings + last, size * sizeof(*naming)) == 0)
+        return last;
+    last = (uint32_t)reader->naming_end;
+    reader->naming_end += size;
+    return last;
 }
 
 /* Notes an attribute whose text isn't sound. */
@@ -317,39 +334,7 @@ static void note_attributes(struct gateway_event *event, uint8_t flags)
         gateway_note(event, GATEWAY_BAD_STRING);
 }
 
-/* The digits of 16 bytes, all at once. */
-static void write_hex(char digits[2 * UUID_BYTES], const uint8_t bytes[UUID_BYTES])
-{
-    typedef uint8_t sixteen __attribute__((vector_size(UUID_BYTES)));
-    sixteen all, high, low, front, back;
-
-    memcpy(&all, bytes, sizeof(all));
-    high = all >> 4;
-    low = all & 15;
-    front =
-        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    back = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
-                                   15, 31);
-    front += '0' + ((sixteen)(front > 9) & ('a' - '0' - 10));
-    back += '0' + ((sixteen)(back > 9) & ('a' - '0' - 10));
-    memcpy(digits, &front, sizeof(front));
-    memcpy(digits + sizeof(front), &back, sizeof(back));
-}
-
-static void write_uuid(char at[UUID_TEXT_BYTES], const uint8_t bytes[UUID_BYTES])
-{
-    char digits[2 * UUID_BYTES];
-
-    write_hex(digits, bytes);
-    memcpy(at, digits, 8);
-    memcpy(at + 9, digits + 8, 4);
-    memcpy(at + 14, digits + 12, 4);
-    memcpy(at + 19, digits + 16, 4);
-    memcpy(at + 24, digits + 20, 12);
-    at[8] = at[13] = at[18] = at[23] = '-';
-}
-
-static inline struct text take_id(struct cursor *cursor, bool is_uuid, char *uuid)
+static struct text take_id(struct cursor *cursor, bool is_uuid, char *uuid)
 {
     const uint8_t *bytes;
 
@@ -358,64 +343,87 @@ static inline struct text take_id(struct cursor *cursor, bool is_uuid, char *uui
     bytes = take(cursor, UUID_BYTES);
     if (!bytes)
         return (struct text){NULL, 0};
-    write_uuid(uuid, bytes);
+    gateway_write_uuid(uuid, bytes);
     return text_from(uuid, UUID_TEXT_BYTES);
 }
 
-/* `uuid` is where the text of its id is written if that is one. */
-static inline void read_event(struct gateway_reader *reader, struct cursor *cursor,
-                              struct gateway_event *event, char *uuid)
+/* Returns what is behind the event, NULL when something of it can't be. `uuid` is where the text of
+ * its id is written if that is one. */
+static const uint8_t *read_event(struct gateway_reader *reader, const uint8_t *at,
+                                 const uint8_t *end, struct gateway_event *event, char *uuid)
 {
     const struct text absent = {NULL, 0};
-    uint8_t flags = take_byte(cursor);
+    struct cursor cursor = {at, end, false};
+    uint8_t flags = take_byte(&cursor);
+    uint32_t type, source;
 
     if (flags & ~FLAGS_KNOWN)
-        fail(cursor);
+        fail(&cursor);
     event->fault = GATEWAY_SOUND;
-    event->id = take_id(cursor, flags & FLAG_UUID, uuid);
-    if (!(flags & FLAG_UUID) && !is_sound(event->id)) {
+    event->id = take_id(&cursor, flags & FLAG_UUID, uuid);
+    if (!(flags & FLAG_UUID) && !gateway_is_sound(event->id)) {
         gateway_note(event, GATEWAY_BAD_STRING);
         event->id = absent;
     }
-    event->type = take_sound(reader, cursor);
-    event->source = take_sound(reader, cursor);
-    event->subscription = flags & FLAG_SUBSCRIPTION ? take_sound(reader, cursor) : absent;
-    event->subject = flags & FLAG_SUBJECT ? take_sound(reader, cursor) : absent;
+    type = take_string(reader, &cursor);
+    source = take_string(reader, &cursor);
+    event->type = reader->strings[type];
+    event->source = reader->strings[source];
+    event->subscription = flags & FLAG_SUBSCRIPTION ? take_sound(reader, &cursor) : absent;
+    event->subject = flags & FLAG_SUBJECT ? take_sound(reader, &cursor) : absent;
     if (!reader->is_sound)
         note_attributes(event, flags);
     event->has_time = flags & FLAG_TIME;
     if (event->has_time) {
-        const uint8_t *time = take(cursor, sizeof(int64_t));
+        const uint8_t *time = take(&cursor, sizeof(int64_t));
         event->time.ns = time ? wire_load_i64(time) : 0;
     }
     event->has_sequence = flags & FLAG_SEQUENCE;
     if (event->has_sequence)
-        event->sequence = take_number(cursor, UINT64_MAX);
-    event->property_count = take_number(cursor, GATEWAY_PROPERTIES_MAX);
-    read_properties(reader, cursor, event->property_count);
+        event->sequence = take_number(&cursor, UINT64_MAX);
+    event->property_count = (uint32_t)take_number(&cursor, GATEWAY_PROPERTIES_MAX);
+    event->naming = read_properties(reader, &cursor, event->property_count,
+                                    gateway_alike_of(reader, type)->naming);
+    gateway_keep(reader, event, type, source);
+    return cursor.failed ? NULL : cursor.at;
 }
 
-static void read_events(struct gateway_reader *reader, struct cursor *rest)
+static void make_room(struct gateway_reader *reader, size_t count)
 {
-    struct cursor cursor = *rest; /* of its own: it stays in registers */
-    size_t count = take_number(&cursor, GATEWAY_EVENTS_MAX);
-
     if (count > reader->event_room) {
         reader->events = resize(reader->events, count, sizeof(*reader->events));
         reader->owners = resize(reader->owners, count, sizeof(*reader->owners));
         reader->uuids = resize(reader->uuids, count, sizeof(*reader->uuids));
         reader->event_room = count;
     }
-    reader->value_count = 0;
-    for (size_t i = 0; i < count && !cursor.failed; i++) {
-        const struct gateway_event *event = &reader->events[i];
+    reader->value_count = reader->naming_end = 0;
+    gateway_forget(reader);
+}
 
-        read_event(reader, &cursor, &reader->events[i], reader->uuids[i]);
-        reader->owners[i] =
-            text_is_absent(event->subscription) ? event->subject : event->subscription;
+static void read_events(struct gateway_reader *reader, struct cursor *cursor)
+{
+    size_t count = take_number(cursor, GATEWAY_EVENTS_MAX);
+    const uint8_t *at = cursor->at, *const end = cursor->end;
+    struct gateway_event *event;
+    struct text *owner;
+    char(*uuid)[UUID_TEXT_BYTES];
+
+    make_room(reader, count);
+    event = reader->events;
+    owner = reader->owners;
+    uuid = reader->uuids;
+    for (size_t i = 0; i < count; i++, event++, owner++, uuid++) {
+        const uint8_t *behind = gateway_follow(reader, at, end, event, *uuid);
+
+        at = behind ? behind : read_event(reader, at, end, event, *uuid);
+        if (!at) {
+            fail(cursor);
+            return;
+        }
+        *owner = text_is_absent(event->subscription) ? event->subject : event->subscription;
     }
+    cursor->at = at;
     reader->event_count = count;
-    *rest = cursor;
 }
 
 static const char *check_frame(struct text message)
@@ -478,17 +486,6 @@ const struct text *gateway_batch_owners(const struct gateway_reader *reader)
 
 /* --- event by event --- */
 
-/* Whether its paths are those of the last event whose were in order. */
-static bool is_alike(const struct gateway_reader *reader, const struct gateway_event *event)
-{
-    if (!reader->shape_is_known || event->property_count != reader->shape.count)
-        return false;
-    for (size_t i = 0; i < event->property_count; i++)
-        if (event->properties[i].string != reader->named[i])
-            return false;
-    return true;
-}
-
 const struct gateway_event *gateway_batch_next(struct gateway_reader *reader)
 {
     struct gateway_event *event;
@@ -499,7 +496,7 @@ const struct gateway_event *gateway_batch_next(struct gateway_reader *reader)
     event->properties = reader->values + reader->passed;
     reader->passed += event->property_count;
     event->shape = &reader->shape;
-    if (!is_alike(reader, event))
+    if (!reader->shape_is_known || event->naming != reader->shape_naming)
         gateway_find_shape(reader, event);
     else if (!reader->is_sound)
         for (size_t i = 0; i < event->property_count; i++)

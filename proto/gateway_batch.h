@@ -55,8 +55,7 @@ enum gateway_kind {
 
 /* What a property says. */
 struct gateway_value {
-    uint32_t string; /* the number of its path's string */
-    uint8_t kind;    /* enum gateway_kind */
+    uint8_t kind; /* enum gateway_kind */
     uint8_t scale;
     union {
         struct text text; /* STRING */
@@ -87,7 +86,8 @@ struct gateway_event {
     struct instant time;
     uint64_t sequence;
     const struct gateway_value *properties; /* as they were sent */
-    size_t property_count;
+    uint32_t property_count;
+    uint32_t naming;                   /* the reader's: the same where paths are */
     const struct gateway_shape *shape; /* theirs; unset when unsound */
 };
 

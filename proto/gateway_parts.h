@@ -16,11 +16,19 @@ enum {
     FLAGS_KNOWN = 31,
     UUID_BYTES = 16,
     UUID_TEXT_BYTES = 36,
+    SHORT_BYTES = 0x7f, /* of a text whose length is one byte */
+    GATEWAY_ALIKES = 8, /* types of a batch that are read alike, unless their numbers collide */
 };
 
-struct gateway_string {
-    struct text text; /* absent: it isn't sound */
-    uint16_t path;    /* plus one, of `paths`; 0: not read yet */
+/* What the last event of a type had, which the next one is read along: its strings have numbers of
+ * one byte. */
+struct gateway_alike {
+    size_t least; /* bytes from the type on that have to be left; SIZE_MAX: none is read along it */
+    size_t property_count;
+    uint8_t type_number, source_number;
+    uint8_t paths[GATEWAY_PROPERTIES_MAX];
+    struct text type, source;
+    uint32_t naming; /* UINT32_MAX: none yet */
 };
 
 /* How a text fared as a path. */
@@ -31,7 +39,8 @@ struct gateway_path {
 };
 
 struct gateway_reader {
-    struct gateway_string *strings; /* and one that isn't sound behind them */
+    struct text *strings;   /* absent: it isn't sound; and an absent one behind them */
+    uint16_t *string_paths; /* as many: plus one, of `paths`; 0: not read yet */
     size_t string_count, string_room;
     bool is_sound; /* all strings are */
     struct gateway_path paths[GATEWAY_PATHS_MAX];
@@ -46,8 +55,11 @@ struct gateway_reader {
     size_t event_count, event_room, next;
     struct gateway_value *values; /* of all events, one's behind the other's */
     size_t value_count, value_room, passed;
-    struct gateway_shape shape;             /* of the last event whose paths were in order */
-    uint32_t named[GATEWAY_PROPERTIES_MAX]; /* the strings of its paths */
+    uint32_t *namings; /* how many paths, then their strings; events of a type may share one */
+    size_t naming_end, naming_room;
+    struct gateway_alike alikes[GATEWAY_ALIKES]; /* by number of the type */
+    struct gateway_shape shape;                  /* of the last event whose paths were in order */
+    uint32_t shape_naming;                       /* which they had */
     bool shape_is_known;
 };
 
@@ -67,3 +79,30 @@ static inline void gateway_note_value(struct gateway_event *event,
 /* Reads the paths of the event's properties and sorts them: the reader's shape, unless a fault is
  * noted. */
 void gateway_find_shape(struct gateway_reader *reader, struct gateway_event *event);
+
+/* Events of a batch before are forgotten. */
+void gateway_forget(struct gateway_reader *reader);
+/* By what the next event of the type is read along. */
+static inline struct gateway_alike *gateway_alike_of(struct gateway_reader *reader, uint32_t type)
+{
+    return &reader->alikes[type % GATEWAY_ALIKES];
+}
+/* The event was read, whose type and source are strings of these numbers. */
+void gateway_keep(struct gateway_reader *reader, const struct gateway_event *event, uint32_t type,
+                  uint32_t source);
+/* Reads the event at `at` along one that was kept. Returns what is behind it; NULL when it isn't
+ * like that one, or can't be. `uuid` has room for the text of its id. */
+const uint8_t *gateway_follow(struct gateway_reader *reader, const uint8_t *at, const uint8_t *end,
+                              struct gateway_event *event, char *uuid);
+
+void gateway_grow_values(struct gateway_reader *reader, size_t wanted);
+/* Where so many more values go; they are there once value_count says so. */
+static inline struct gateway_value *gateway_room_for_values(struct gateway_reader *reader,
+                                                            size_t count)
+{
+    size_t wanted = reader->value_count + count;
+
+    if (wanted >= reader->value_room) /* there is some, if only to point to */
+        gateway_grow_values(reader, wanted);
+    return reader->values + reader->value_count;
+}

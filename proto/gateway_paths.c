@@ -32,30 +32,28 @@ static void rank(struct gateway_reader *reader, struct gateway_path *path)
 }
 
 /* Reads a string as a path. NULL when it is one too many. */
-static const struct gateway_path *make_path(struct gateway_reader *reader,
-                                            struct gateway_string *string)
+static const struct gateway_path *make_path(struct gateway_reader *reader, uint32_t string)
 {
+    struct text text = reader->strings[string];
     struct gateway_path *path;
 
     if (reader->path_count == GATEWAY_PATHS_MAX)
         return NULL;
     path = &reader->paths[reader->path_count++];
-    path->is_sound =
-        !text_is_absent(string->text) &&
-        catalog_path_parse(string->text, reader->scratch + reader->scratch_used, &path->path);
+    path->is_sound = !text_is_absent(text) &&
+                     catalog_path_parse(text, reader->scratch + reader->scratch_used, &path->path);
     if (path->is_sound)
         rank(reader, path);
-    reader->scratch_used += string->text.length;
-    string->path = (uint16_t)reader->path_count;
+    reader->scratch_used += text.length;
+    reader->string_paths[string] = (uint16_t)reader->path_count;
     return path;
 }
 
 /* NULL when the string isn't a path, or one too many. */
-static const struct gateway_path *path_of(struct gateway_reader *reader,
-                                          struct gateway_string *string)
+static const struct gateway_path *path_of(struct gateway_reader *reader, uint32_t string)
 {
-    const struct gateway_path *path =
-        string->path ? &reader->paths[string->path - 1] : make_path(reader, string);
+    uint16_t known = reader->string_paths[string];
+    const struct gateway_path *path = known ? &reader->paths[known - 1] : make_path(reader, string);
 
     return path && path->is_sound ? path : NULL;
 }
@@ -98,8 +96,8 @@ static void keep_shape(struct gateway_reader *reader, const struct gateway_event
     for (size_t i = 0; i < shape->count; i++) {
         shape->sorted[i] = placed[i].index;
         shape->paths[placed[i].index] = &placed[i].path->path;
-        reader->named[i] = event->properties[i].string;
     }
+    reader->shape_naming = event->naming;
     reader->shape_is_known = true;
 }
 
@@ -118,29 +116,27 @@ static void sort_properties(struct gateway_reader *reader, struct gateway_event 
         keep_shape(reader, event, placed);
 }
 
-/* The property's path; NULL, which is noted, when it has none. */
+/* A property's path; NULL, which is noted, when it has none. */
 static const struct gateway_path *find_path(struct gateway_reader *reader,
-                                            struct gateway_event *event,
-                                            const struct gateway_value *value)
+                                            struct gateway_event *event, uint32_t string)
 {
-    struct gateway_string *string = &reader->strings[value->string];
     const struct gateway_path *path = path_of(reader, string);
 
     if (!path)
-        gateway_note(event, text_is_absent(string->text) ? GATEWAY_BAD_STRING : GATEWAY_BAD_PATH);
+        gateway_note(event, text_is_absent(reader->strings[string]) ? GATEWAY_BAD_STRING
+                                                                    : GATEWAY_BAD_PATH);
     return path;
 }
 
 void gateway_find_shape(struct gateway_reader *reader, struct gateway_event *event)
 {
+    const uint32_t *strings = reader->namings + event->naming + 1;
     struct placed placed[GATEWAY_PROPERTIES_MAX];
 
     reader->shape_is_known = false;
     for (size_t i = 0; i < event->property_count; i++) {
-        const struct gateway_value *value = &event->properties[i];
-
-        placed[i] = (struct placed){find_path(reader, event, value), (uint8_t)i};
-        gateway_note_value(event, value);
+        placed[i] = (struct placed){find_path(reader, event, strings[i]), (uint8_t)i};
+        gateway_note_value(event, &event->properties[i]);
     }
     if (event->fault == GATEWAY_SOUND)
         sort_properties(reader, event, placed);
