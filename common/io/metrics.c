@@ -26,10 +26,15 @@ struct series {
     _Atomic int64_t sum_us;
 };
 
+struct row {
+    struct series *series; /* one of each value of its label */
+    size_t count;
+};
+
 struct metrics {
     const struct metric *table;
     size_t count;
-    struct series **rows;
+    struct row *rows;
 };
 
 static size_t series_count(const struct metric *metric)
@@ -86,11 +91,11 @@ struct metrics *metrics_new(const struct metric *table, size_t count)
         size_t values = series_count(&table[row]);
 
         check_row(table, row);
-        metrics->rows[row] = calloc(values, sizeof(struct series));
-        assert(metrics->rows[row]);
+        metrics->rows[row] = (struct row){calloc(values, sizeof(struct series)), values};
+        assert(metrics->rows[row].series);
         for (size_t i = 0; table[row].kind == METRIC_HISTOGRAM && i < values; i++) {
-            metrics->rows[row][i].buckets = calloc(BUCKETS, sizeof(_Atomic int64_t));
-            assert(metrics->rows[row][i].buckets);
+            metrics->rows[row].series[i].buckets = calloc(BUCKETS, sizeof(_Atomic int64_t));
+            assert(metrics->rows[row].series[i].buckets);
         }
     }
     return metrics;
@@ -101,9 +106,9 @@ struct metrics *metrics_free(struct metrics *metrics)
     if (!metrics)
         return NULL;
     for (size_t row = 0; row < metrics->count; row++) {
-        for (size_t i = 0; i < series_count(&metrics->table[row]); i++)
-            free((void *)metrics->rows[row][i].buckets);
-        free(metrics->rows[row]);
+        for (size_t i = 0; i < metrics->rows[row].count; i++)
+            free((void *)metrics->rows[row].series[i].buckets);
+        free(metrics->rows[row].series);
     }
     free(metrics->rows);
     free(metrics);
@@ -113,8 +118,8 @@ struct metrics *metrics_free(struct metrics *metrics)
 static struct series *series_at(const struct metrics *metrics, size_t row, size_t value)
 {
     assert(row < metrics->count);
-    assert(value < series_count(&metrics->table[row]));
-    return &metrics->rows[row][value];
+    assert(value < metrics->rows[row].count);
+    return &metrics->rows[row].series[value];
 }
 
 void metrics_add(struct metrics *metrics, size_t row, size_t value, int64_t amount)
@@ -231,8 +236,8 @@ static void write_row(const struct metrics *metrics, size_t row, enum metrics_fo
     const struct metric *metric = &metrics->table[row];
 
     metrics_write_head(metric->name, metric->kind, metric->help, form, out);
-    for (size_t i = 0; i < series_count(metric); i++) {
-        const struct series *series = &metrics->rows[row][i];
+    for (size_t i = 0; i < metrics->rows[row].count; i++) {
+        const struct series *series = &metrics->rows[row].series[i];
 
         if (metric->kind == METRIC_HISTOGRAM) {
             write_histogram(metric, i, series, form, out);
