@@ -77,8 +77,7 @@ int producer_wakeup_fd(struct producer *producer); /* readable when producer_pol
 /* Waits until nothing is unconfirmed; FAULT_RETRY when time is up before. */
 MUST_USE int producer_flush(struct producer *producer, int timeout_ms);
 int64_t producer_unconfirmed(const struct producer *producer); /* messages */
-/* Whether a broker is connected, as of the last quarter second with a producer_poll. */
-bool producer_is_connected(const struct producer *producer);
+bool producer_is_connected(struct producer *producer);         /* to a broker, now */
 
 /* --- group consumer: `usage`, `events`, `control` --- */
 struct consumer;

@@ -7,6 +7,7 @@
 #include "common/io/kafka.h"
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 
 enum {
     KAFKA_ANSWER_MS_MAX = 10000, /* how long a question to the broker may take */
@@ -114,6 +115,25 @@ MUST_USE int reader_fatal(const struct reader *reader);
 MUST_USE int reader_error(const struct reader *reader, const rd_kafka_message_t *message,
                           const char *topic);
 
+/* --- brokers: which of them a client is connected to --- */
+
+struct broker_state {
+    char *name;
+    int port;
+    bool is_up; /* connected, and let in */
+};
+
+struct brokers {
+    pthread_mutex_t lock;
+    struct broker_state *states; /* of each that the client has heard of */
+    size_t count;
+};
+
+void brokers_init(struct brokers *brokers);
+void brokers_deinit(struct brokers *brokers);                       /* once the client is gone */
+void brokers_watch(struct brokers *brokers, rd_kafka_conf_t *conf); /* of the client to be made */
+bool brokers_any_up(struct brokers *brokers);
+
 /* --- producer, for its tests --- */
 
 struct outgoing {
@@ -148,5 +168,5 @@ struct producer {
     int deliveries; /* of the poll that runs */
     bool fatal;
     bool remaking; /* the old client's failures are its own */
-    bool connected;
+    struct brokers brokers;
 };

@@ -36,7 +36,6 @@ static const struct kafka_property producer_rows[] = {
     {"linger.ms", "3", PROPERTY_USUAL},
     {"retry.backoff.ms", "50", PROPERTY_USUAL},
     {"topic.metadata.refresh.fast.interval.ms", "50", PROPERTY_USUAL},
-    {"statistics.interval.ms", "250", PROPERTY_FIXED}, /* tells whether a broker is there */
     /* The limit is ours, in bytes; these only must not come before it. */
     {"queue.buffering.max.messages", "10000000", PROPERTY_FIXED},
     {"queue.buffering.max.kbytes", "2147483647", PROPERTY_FIXED},
@@ -145,7 +144,6 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *report, vo
     struct outgoing *message = report->_private;
 
     if (!report->err) {
-        producer->connected = true;
         settle(producer, message, report->offset, NULL);
         return;
     }
@@ -165,18 +163,6 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *con
     (void)reason;
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         producer->fatal = true;
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        producer->connected = false;
-}
-
-static int on_statistics(rd_kafka_t *client, char *json, size_t length, void *context)
-{
-    static const char up[] = "\"state\":\"UP\"";
-    struct producer *producer = context;
-
-    (void)client;
-    producer->connected = memmem(json, length, up, sizeof(up) - 1) != NULL;
-    return 0; /* it frees the text */
 }
 
 static rd_kafka_conf_t *hooked(struct producer *producer, rd_kafka_conf_t *conf)
@@ -184,7 +170,7 @@ static rd_kafka_conf_t *hooked(struct producer *producer, rd_kafka_conf_t *conf)
     rd_kafka_conf_set_opaque(conf, producer);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_stats_cb(conf, on_statistics);
+    brokers_watch(&producer->brokers, conf);
     return conf;
 }
 
@@ -363,6 +349,8 @@ static void end_client(struct producer *producer)
     rd_kafka_destroy(producer->client);
     producer->client = NULL;
     producer->remaking = false;
+    brokers_deinit(&producer->brokers); /* the next one has its own */
+    brokers_init(&producer->brokers);
 }
 
 /* A callback can call producer_send meanwhile: as `fatal` is set still, that queues up behind. */
@@ -442,9 +430,9 @@ int64_t producer_unconfirmed(const struct producer *producer)
     return producer->unconfirmed;
 }
 
-bool producer_is_connected(const struct producer *producer)
+bool producer_is_connected(struct producer *producer)
 {
-    return producer->connected;
+    return brokers_any_up(&producer->brokers);
 }
 
 int producer_new(const struct kafka_config *config, int64_t queue_bytes_max,
@@ -455,6 +443,7 @@ int producer_new(const struct kafka_config *config, int64_t queue_bytes_max,
 
     assert(made && queue_bytes_max > 0 && message_timeout_ms > 0);
     made->config = kafka_config_copy(config);
+    brokers_init(&made->brokers);
     made->queue_bytes_max = queue_bytes_max;
     made->message_timeout_ms = message_timeout_ms;
     made->wakeup = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -484,6 +473,7 @@ struct producer *producer_free(struct producer *producer)
         settle(producer, producer->first, -1, "the producer was closed");
     close(producer->wakeup);
     kafka_config_deinit(&producer->config);
+    brokers_deinit(&producer->brokers);
     free(producer);
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Each case has a broker of its own. */
 
@@ -171,6 +172,17 @@ Test(producer, a_broker_that_comes_back_loses_nothing)
 
     cr_assert(producer_is_connected(producer));
     assert_whole_log(200);
+    producer_free(producer);
+}
+
+Test(producer, a_producer_knows_that_it_is_connected_before_it_is_polled)
+{
+    struct producer *producer = new_producer(&mock);
+
+    for (int i = 0; i < 500 && !producer_is_connected(producer); i++)
+        usleep(10000);
+
+    cr_assert(producer_is_connected(producer));
     producer_free(producer);
 }
 
