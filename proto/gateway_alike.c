@@ -26,30 +26,28 @@ void gateway_forget(struct gateway_reader *reader)
 {
     for (size_t i = 0; i < GATEWAY_ALIKES; i++) {
         reader->alikes[i].least = SIZE_MAX;
-        reader->alikes[i].naming = UINT32_MAX;
+        reader->alikes[i].naming = NAMING_NONE;
     }
 }
 
-void gateway_keep(struct gateway_reader *reader, const struct gateway_event *event, uint32_t type,
-                  uint32_t source)
+void gateway_keep(struct gateway_reader *reader, const struct gateway_event *event)
 {
-    const uint32_t *paths = reader->namings + event->naming + 1;
-    struct gateway_alike *alike = gateway_alike_of(reader, type);
-    uint32_t all = type | source;
+    const struct gateway_naming *naming = gateway_naming_at(reader, event->naming);
+    struct gateway_alike *alike = gateway_alike_of(reader, naming->type);
+    uint32_t all = naming->type | naming->source;
 
-    alike->type_number = (uint8_t)type;
-    alike->source_number = (uint8_t)source;
+    alike->type_number = (uint8_t)naming->type;
+    alike->source_number = (uint8_t)naming->source;
     alike->type = event->type;
     alike->source = event->source;
     alike->naming = event->naming;
-    alike->property_count = event->property_count;
-    for (size_t i = 0; i < event->property_count; i++) {
-        alike->paths[i] = (uint8_t)paths[i];
-        all |= paths[i];
+    alike->property_count = naming->count;
+    for (size_t i = 0; i < naming->count; i++) {
+        alike->paths[i] = (uint8_t)naming->paths[i];
+        all |= naming->paths[i];
     }
-    alike->least = all > 0x7f || !reader->is_sound
-                       ? SIZE_MAX
-                       : REST_BYTES + event->property_count * PROPERTY_BYTES;
+    alike->least =
+        all > 0x7f || !reader->is_sound ? SIZE_MAX : REST_BYTES + naming->count * PROPERTY_BYTES;
 }
 
 /* Behind a number of at most 56 bits. */

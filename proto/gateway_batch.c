@@ -294,35 +294,44 @@ void gateway_grow_values(struct gateway_reader *reader, size_t wanted)
     reader->values = resize(reader->values, reader->value_room, sizeof(*reader->values));
 }
 
-/* Where the next naming goes. */
-static uint32_t *room_for_naming(struct gateway_reader *reader)
+static struct gateway_naming *room_for_naming(struct gateway_reader *reader)
 {
-    size_t wanted = reader->naming_end + 1 + GATEWAY_PROPERTIES_MAX;
+    size_t most = sizeof(struct gateway_naming) / sizeof(uint32_t) + GATEWAY_PROPERTIES_MAX;
+    size_t wanted = reader->naming_end + most;
 
     if (wanted > reader->naming_room) {
         reader->naming_room = 2 * wanted;
         reader->namings = resize(reader->namings, reader->naming_room, sizeof(*reader->namings));
     }
-    return reader->namings + reader->naming_end;
+    return gateway_naming_at(reader, (uint32_t)reader->naming_end);
 }
 
-/* Returns their naming, which is `last` where that names the same. */
-static uint32_t read_properties(struct gateway_reader *reader, struct cursor *cursor,
-                                uint32_t count, uint32_t last)
+/* The last one, unless that of the event before of its type is the same. */
+static uint32_t keep_naming(struct gateway_reader *reader, const struct gateway_naming *naming)
 {
-    struct gateway_value *value = gateway_room_for_values(reader, count);
-    uint32_t *naming = room_for_naming(reader);
-    size_t size = 1 + count;
+    uint32_t before = gateway_alike_of(reader, naming->type)->naming;
+    size_t size = sizeof(*naming) + naming->count * sizeof(*naming->paths);
+    uint32_t kept = (uint32_t)reader->naming_end;
 
-    naming[0] = count;
+    if (before != NAMING_NONE && memcmp(naming, gateway_naming_at(reader, before), size) == 0)
+        return before;
+    reader->naming_end += size / sizeof(uint32_t);
+    return kept;
+}
+
+static void read_properties(struct gateway_reader *reader, struct cursor *cursor,
+                            struct gateway_event *event, uint32_t type, uint32_t source)
+{
+    uint32_t count = (uint32_t)take_number(cursor, GATEWAY_PROPERTIES_MAX);
+    struct gateway_value *value = gateway_room_for_values(reader, count);
+    struct gateway_naming *naming = room_for_naming(reader);
+
+    *naming = (struct gateway_naming){type, source, count};
     for (size_t i = 0; i < count; i++)
-        naming[1 + i] = read_property(reader, cursor, &value[i]);
+        naming->paths[i] = read_property(reader, cursor, &value[i]);
     reader->value_count += count;
-    if (last != UINT32_MAX && memcmp(naming, reader->namings + last, size * sizeof(*naming)) == 0)
-        return last;
-    last = (uint32_t)reader->naming_end;
-    reader->naming_end += size;
-    return last;
+    event->property_count = count;
+    event->naming = keep_naming(reader, naming);
 }
 
 /* Notes an attribute whose text isn't sound. */
@@ -381,10 +390,8 @@ static const uint8_t *read_event(struct gateway_reader *reader, const uint8_t *a
     event->has_sequence = flags & FLAG_SEQUENCE;
     if (event->has_sequence)
         event->sequence = take_number(&cursor, UINT64_MAX);
-    event->property_count = (uint32_t)take_number(&cursor, GATEWAY_PROPERTIES_MAX);
-    event->naming = read_properties(reader, &cursor, event->property_count,
-                                    gateway_alike_of(reader, type)->naming);
-    gateway_keep(reader, event, type, source);
+    read_properties(reader, &cursor, event, type, source);
+    gateway_keep(reader, event);
     return cursor.failed ? NULL : cursor.at;
 }
 
@@ -450,8 +457,7 @@ static void make_paths(struct gateway_reader *reader, size_t length)
     reader->scratch_used = 0;
     reader->path_count = 0;
     reader->ranked_count = 0;
-    reader->shape_is_known = false;
-    reader->shape.number = 0;
+    reader->shape_naming = NAMING_NONE;
 }
 
 int gateway_batch_open(struct gateway_reader *reader, struct text message, size_t *event_count,
@@ -496,7 +502,7 @@ const struct gateway_event *gateway_batch_next(struct gateway_reader *reader)
     event->properties = reader->values + reader->passed;
     reader->passed += event->property_count;
     event->shape = &reader->shape;
-    if (!reader->shape_is_known || event->naming != reader->shape_naming)
+    if (event->naming != reader->shape_naming)
         gateway_find_shape(reader, event);
     else if (!reader->is_sound)
         for (size_t i = 0; i < event->property_count; i++)

@@ -63,9 +63,8 @@ struct gateway_value {
     } is;
 };
 
-/* The paths of an event's properties: events that name the same in the same order share it. */
+/* The paths of an event's properties: those behind it that name the same share it. */
 struct gateway_shape {
-    uint32_t number; /* from 1: how many were found in the batch up to it */
     size_t count;
     const struct catalog_path *paths[GATEWAY_PROPERTIES_MAX]; /* of each property */
     uint8_t sorted[GATEWAY_PROPERTIES_MAX]; /* the properties by path, step by step */
@@ -87,7 +86,7 @@ struct gateway_event {
     uint64_t sequence;
     const struct gateway_value *properties; /* as they were sent */
     uint32_t property_count;
-    uint32_t naming;                   /* the reader's: the same where paths are */
+    uint32_t naming; /* the same: so are type, source and paths; below UINT32_MAX */
     const struct gateway_shape *shape; /* theirs; unset when unsound */
 };
 

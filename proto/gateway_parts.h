@@ -20,6 +20,14 @@ enum {
     GATEWAY_ALIKES = 8, /* types of a batch that are read alike, unless their numbers collide */
 };
 
+#define NAMING_NONE UINT32_MAX
+
+/* What an event names, by numbers of strings. */
+struct gateway_naming {
+    uint32_t type, source, count;
+    uint32_t paths[]; /* `count` */
+};
+
 /* What the last event of a type had, which the next one is read along: its strings have numbers of
  * one byte. */
 struct gateway_alike {
@@ -28,7 +36,7 @@ struct gateway_alike {
     uint8_t type_number, source_number;
     uint8_t paths[GATEWAY_PROPERTIES_MAX];
     struct text type, source;
-    uint32_t naming; /* UINT32_MAX: none yet */
+    uint32_t naming; /* NAMING_NONE: no event yet */
 };
 
 /* How a text fared as a path. */
@@ -55,13 +63,18 @@ struct gateway_reader {
     size_t event_count, event_room, next;
     struct gateway_value *values; /* of all events, one's behind the other's */
     size_t value_count, value_room, passed;
-    uint32_t *namings; /* how many paths, then their strings; events of a type may share one */
+    uint32_t *namings; /* each begins at one of them; events of a type may share it */
     size_t naming_end, naming_room;
     struct gateway_alike alikes[GATEWAY_ALIKES]; /* by number of the type */
     struct gateway_shape shape;                  /* of the last event whose paths were in order */
-    uint32_t shape_naming;                       /* which they had */
-    bool shape_is_known;
+    uint32_t shape_naming; /* what that one named; NAMING_NONE: there is none */
 };
+
+static inline struct gateway_naming *gateway_naming_at(const struct gateway_reader *reader,
+                                                       uint32_t naming)
+{
+    return (struct gateway_naming *)(reader->namings + naming);
+}
 
 static inline void gateway_note(struct gateway_event *event, enum gateway_fault fault)
 {
@@ -76,8 +89,7 @@ static inline void gateway_note_value(struct gateway_event *event,
         gateway_note(event, GATEWAY_BAD_STRING);
 }
 
-/* Reads the paths of the event's properties and sorts them: the reader's shape, unless a fault is
- * noted. */
+/* Makes the reader's shape that of the event, whose naming is another, unless a fault is noted. */
 void gateway_find_shape(struct gateway_reader *reader, struct gateway_event *event);
 
 /* Events of a batch before are forgotten. */
@@ -87,9 +99,8 @@ static inline struct gateway_alike *gateway_alike_of(struct gateway_reader *read
 {
     return &reader->alikes[type % GATEWAY_ALIKES];
 }
-/* The event was read, whose type and source are strings of these numbers. */
-void gateway_keep(struct gateway_reader *reader, const struct gateway_event *event, uint32_t type,
-                  uint32_t source);
+/* The event was read. */
+void gateway_keep(struct gateway_reader *reader, const struct gateway_event *event);
 /* Reads the event at `at` along one that was kept. Returns what is behind it; NULL when it isn't
  * like that one, or can't be. `uuid` has room for the text of its id. */
 const uint8_t *gateway_follow(struct gateway_reader *reader, const uint8_t *at, const uint8_t *end,

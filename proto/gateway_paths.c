@@ -91,14 +91,12 @@ static void keep_shape(struct gateway_reader *reader, const struct gateway_event
 {
     struct gateway_shape *shape = &reader->shape;
 
-    shape->number++;
     shape->count = event->property_count;
     for (size_t i = 0; i < shape->count; i++) {
         shape->sorted[i] = placed[i].index;
         shape->paths[placed[i].index] = &placed[i].path->path;
     }
     reader->shape_naming = event->naming;
-    reader->shape_is_known = true;
 }
 
 static void sort_properties(struct gateway_reader *reader, struct gateway_event *event,
@@ -128,16 +126,28 @@ static const struct gateway_path *find_path(struct gateway_reader *reader,
     return path;
 }
 
+/* Whether it names the paths of the shape, if of another type or source. */
+static bool has_paths_of_shape(const struct gateway_reader *reader,
+                               const struct gateway_naming *naming)
+{
+    const struct gateway_naming *last = gateway_naming_at(reader, reader->shape_naming);
+
+    return naming->count == last->count &&
+           memcmp(naming->paths, last->paths, naming->count * sizeof(*naming->paths)) == 0;
+}
+
 void gateway_find_shape(struct gateway_reader *reader, struct gateway_event *event)
 {
-    const uint32_t *strings = reader->namings + event->naming + 1;
+    const struct gateway_naming *naming = gateway_naming_at(reader, event->naming);
+    bool is_known = reader->shape_naming != NAMING_NONE && has_paths_of_shape(reader, naming);
     struct placed placed[GATEWAY_PROPERTIES_MAX];
 
-    reader->shape_is_known = false;
-    for (size_t i = 0; i < event->property_count; i++) {
-        placed[i] = (struct placed){find_path(reader, event, strings[i]), (uint8_t)i};
+    reader->shape_naming = is_known ? event->naming : NAMING_NONE;
+    for (size_t i = 0; i < naming->count; i++) {
+        if (!is_known)
+            placed[i] = (struct placed){find_path(reader, event, naming->paths[i]), (uint8_t)i};
         gateway_note_value(event, &event->properties[i]);
     }
-    if (event->fault == GATEWAY_SOUND)
+    if (!is_known && event->fault == GATEWAY_SOUND)
         sort_properties(reader, event, placed);
 }

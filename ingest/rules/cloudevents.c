@@ -532,24 +532,29 @@ static bool has_room(struct text text, enum attribute attribute)
     return text.length > 0 && text.length <= rules[attribute].bytes_max;
 }
 
-/* Whether nothing is wrong, as with nearly all. */
-static bool passes(const struct gateway_event *event, struct text passed)
+/* Whether nothing is wrong with its type and source, as with nearly all. */
+static bool names_pass(const struct gateway_event *event, const struct event_form *form)
 {
-    return has_room(event->id, ATTRIBUTE_ID) && has_room(event->type, ATTRIBUTE_TYPE) &&
-           text_is_same(event->source, passed) && !text_is_absent(passed) &&
+    return event->naming == form->naming ||
+           (has_room(event->type, ATTRIBUTE_TYPE) && text_is_same(event->source, form->source));
+}
+
+static bool passes(const struct gateway_event *event, const struct event_form *form)
+{
+    return has_room(event->id, ATTRIBUTE_ID) && names_pass(event, form) &&
            (text_is_absent(event->subject) || has_room(event->subject, ATTRIBUTE_SUBJECT)) &&
            (text_is_absent(event->subscription) ||
             has_room(event->subscription, ATTRIBUTE_SUBSCRIPTION));
 }
 
-int cloudevents_check(const struct gateway_event *event, struct text passed, struct arena *arena,
+int cloudevents_check(const struct gateway_event *event, const struct event_form *form,
                       struct refusal *refusal)
 {
     struct reading reading;
 
-    if (passes(event, passed))
+    if (passes(event, form))
         return 0;
-    reading = (struct reading){.arena = arena, .refusal = refusal};
+    reading = (struct reading){.arena = form->arena, .refusal = refusal};
     checked(&reading, ATTRIBUTE_ID, event->id);
     check_source(&reading, checked(&reading, ATTRIBUTE_SOURCE, event->source));
     checked(&reading, ATTRIBUTE_TYPE, event->type);

@@ -14,10 +14,10 @@
 MUST_USE int cloudevents_read(struct json_document *document, struct event *event,
                               struct refusal *refusal);
 
-/* The same rules for the attributes of a gateway's sound event. `passed` is a source that has
- * passed, or absent. 0, or EVENT_REFUSED with the refusal filled. */
-MUST_USE int cloudevents_check(const struct gateway_event *event, struct text passed,
-                               struct arena *arena, struct refusal *refusal);
+/* The same rules for the attributes of a gateway's sound event; what `form` says of the last one
+ * has passed. 0, or EVENT_REFUSED with the refusal filled. */
+MUST_USE int cloudevents_check(const struct gateway_event *event, const struct event_form *form,
+                               struct refusal *refusal);
 
 /* Scans `text` as the event's `data`, the root's last member, and records what is wrong with it.
  * `source` is where it stood: "/data" or "/data_base64". */

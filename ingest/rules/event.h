@@ -96,9 +96,9 @@ MUST_USE int event_from_binary(struct json_document *document, const struct even
 /* What the last event of a gateway's batch left for those like it. */
 struct event_form {
     struct arena *arena;        /* for refusals */
-    uint32_t shape;             /* of the last event */
-    struct text type, source;   /* the source is well-formed */
-    struct event_places places; /* of the type in the shape */
+    uint32_t naming;            /* of the last event */
+    struct text source;         /* of it, well-formed */
+    struct event_places places; /* of the type among the paths */
     const struct catalog_subscription *guesses[CATALOG_PREFETCH_MAX]; /* of the group */
     size_t next;                                                      /* among them */
 };

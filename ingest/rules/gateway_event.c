@@ -22,18 +22,11 @@ static void refuse_fault(const struct gateway_event *gateway, struct arena *aren
 void event_form_init(struct event_form *form, struct arena *arena)
 {
     form->arena = arena;
-    form->shape = 0;
-    form->type = form->source = text_of(NULL);
+    form->naming = UINT32_MAX;
+    form->source = text_of(NULL);
     form->places.are_known = false;
     form->guesses[0] = NULL;
     form->next = 0;
-}
-
-/* Whether the places that were found are the event's, too. */
-static bool has_places(const struct event_form *form, const struct gateway_event *gateway)
-{
-    return form->places.are_known && form->shape == gateway->shape->number &&
-           text_is_same(form->type, gateway->type);
 }
 
 /* Field by field: as a whole it would be loaded before it is stored, and there aren't as many
@@ -67,13 +60,14 @@ int event_from_gateway(struct event_form *form, const struct gateway_event *gate
         refuse_fault(gateway, form->arena, refusal);
         return EVENT_REFUSED;
     }
-    r = cloudevents_check(gateway, form->source, form->arena, refusal);
+    r = cloudevents_check(gateway, form, refusal);
     if (r)
         return r;
-    form->places.are_known = has_places(form, gateway);
-    form->shape = gateway->shape->number;
-    form->type = gateway->type;
-    form->source = gateway->source;
+    if (gateway->naming != form->naming) {
+        form->places.are_known = false;
+        form->naming = gateway->naming;
+        form->source = gateway->source;
+    }
     copy(form, gateway, event);
     return 0;
 }
