@@ -26,7 +26,8 @@ enum {
     NEW_SERIES_MAX = 25000,      /* what is first met costs a commit most: ten times a counter */
     IDLE_PUBLISH_MS = 50,        /* a round's time for totals when nothing came */
     BUSY_PUBLISH_MS = 2,         /* saved up to, out of a tenth, while something comes */
-    BUSY_PUBLISH_SHARE = 10
+    BUSY_PUBLISH_SHARE = 10,
+    BEHIND_PUBLISH_SHARE = 5 /* of that: who is behind sends most of it again soon */
 };
 enum { GAUGES = 6 };
 
@@ -269,6 +270,16 @@ static int commit_due(struct consume *consume)
     return 0;
 }
 
+/* Has the partition more before it than a quarter of what it has counted since it last began to
+ * publish? */
+static bool is_behind(struct consume *consume, const struct shard *shard)
+{
+    int64_t next = shard->tally->next_offset;
+
+    return pace_is_behind(next - shard->publisher.mark.next_offset,
+                          unread_from(consume, shard, next));
+}
+
 /* Gives the partitions' totals their share of the time, each in its turn. Rounds may be shorter
  * than what is worth beginning with: then it gathers. */
 static int tend(struct consume *consume, bool is_idle)
@@ -277,7 +288,7 @@ static int tend(struct consume *consume, bool is_idle)
     int64_t now_ns = monotonic_ns();
     int64_t share_ns = (now_ns - consume->tended_ns) / BUSY_PUBLISH_SHARE;
     int64_t most_ns = INT64_C(1000000) * IDLE_PUBLISH_MS;
-    int64_t until_ns = now_ns + (is_idle ? most_ns : at_most(share_ns, most_ns));
+    int64_t given_ns = is_idle ? most_ns : at_most(share_ns, most_ns);
 
     if (!is_idle && share_ns < INT64_C(1000000) * BUSY_PUBLISH_MS)
         return 0;
@@ -285,11 +296,14 @@ static int tend(struct consume *consume, bool is_idle)
     for (int32_t i = 0; i < partitions; i++) {
         int32_t number = (first + i) % partitions;
         struct shard *shard = consume->shards[number];
+        int64_t part_ns = given_ns;
         int r;
 
         if (!shard)
             continue;
-        r = wait_on_retry(consume, shard_tend(shard, now_ns / 1000000, until_ns));
+        if (!is_idle && is_behind(consume, shard))
+            part_ns /= BEHIND_PUBLISH_SHARE;
+        r = wait_on_retry(consume, shard_tend(shard, now_ns / 1000000, now_ns + part_ns));
         if (r)
             return fault_pass(r);
         if (shard->publisher.is_sending && consume->turn == first)
