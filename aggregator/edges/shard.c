@@ -424,6 +424,18 @@ int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns)
     return 0;
 }
 
+/* Takes down in the store what Kafka has confirmed, so that whoever opens it next needn't publish
+ * that again. */
+static int keep_published(struct shard *shard)
+{
+    struct vault_state *state = &shard->vault.state;
+
+    if (shard->publisher.published->offset <= state->published_offset)
+        return 0;
+    state->published_offset = shard->publisher.published->offset;
+    return vault_commit(&shard->vault, shard->tally);
+}
+
 int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms)
 {
     int r = commit(shard, flush_ms);
@@ -432,6 +444,8 @@ int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms)
         r = publisher_send(&shard->publisher, &shard->vault, shard->tally);
     if (r == 0)
         r = producer_flush(shard->producer, flush_ms);
+    if (r == 0)
+        r = keep_published(shard);
     if (r == 0 && shard->setup->snapshots &&
         shard->snapshot_offset < shard->vault.state.next_offset)
         r = snapshot(shard, now_ms);

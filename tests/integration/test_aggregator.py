@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from aggregator_rig import CountingRig, partition_of
-from ingest_rig import BIN, KEY, OTHER, SUBSCRIPTION, Broker, catalog, event, main, subscription, wait_for
+from ingest_rig import BIN, KEY, OTHER, SUBSCRIPTION, Broker, catalog, event, main, subscription, tool, wait_for
 
 PICO = 10 ** 12
 SUBSCRIPTIONS = [f"01ARZ3NDEKTSV4RRFFQ69G6{i:03d}" for i in range(20)]
@@ -318,6 +318,25 @@ def test_two_that_ask_each_other_at_once_answer_everybody():
             thread.join()
         assert not wrong and len(answers) == 180 and all(answers), (len(answers), wrong[:3])
         assert a.stop() == 0 and b.stop() == 0
+
+
+def test_an_orderly_restart_publishes_no_total_again():
+    def sent():
+        """So many totals, so many marks."""
+        records = tool("get", rig.brokers, rig.topic("counters"))
+        marks = sum(record["key"].startswith("M/") for record in records)
+        return len(records) - marks, marks
+
+    with ready_rig() as rig:
+        a = rig.aggregator().start(settings=["--mark-interval=100ms"])
+        rig.send(traffic(30, 500))
+        marks_reach(rig, 4, 500)
+        assert a.stop() == 0
+        totals, marks = sent()
+        a.start(settings=["--mark-interval=100ms"])
+        wait_for("marks of the new owner", 30, lambda: sent()[1] >= marks + 8)
+        assert a.stop() == 0
+        assert sent()[0] == totals > 0
 
 
 def test_a_killed_aggregator_goes_on_without_loss_or_doubling():
