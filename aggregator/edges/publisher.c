@@ -314,32 +314,31 @@ static int send_unique(struct publisher *publisher, const struct tally *tally,
     return send_record(publisher, tally->partition, NULL, NULL);
 }
 
-static int send_window(struct publisher *publisher, struct store_txn *txn,
+static int send_window(struct publisher *publisher, struct span_read *read,
                        const struct vault *vault, const struct tally *tally,
                        const struct changed_window *window)
 {
-    CLEANUP(span_read_deinit) struct span_read read = {0};
     struct counters_total record;
     int r;
 
     if (!span_is_stored(tally, window->from, window->to))
         return 0;
     name_window(publisher, vault, tally, *window, &record);
-    span_read_init(&read, record.total.aggregation);
+    span_read_begin(read, record.total.aggregation);
     for (uint32_t id = tally->series.lines[window->line].first; id != INDEX_NONE;
          id = tally->series.series[id].next_in_line) {
-        r = span_read_series(&read, txn, id, window->from, window->to);
+        r = span_read_series(read, id, window->from, window->to);
         if (r)
             return fault_pass(r);
     }
-    span_read_finish(&read);
-    if (read.total.count == 0)
+    span_read_finish(read);
+    if (read->total.count == 0)
         return 0;
-    record.total = read.total;
+    record.total = read->total;
     counters_encode_total(&record, &publisher->key, &publisher->value);
     r = send_record(publisher, tally->partition, NULL, NULL);
-    for (size_t i = 0; r == 0 && window->with_uniques && i < read.hash_count; i++)
-        r = send_unique(publisher, tally, &record, read.hashes[i]);
+    for (size_t i = 0; r == 0 && window->with_uniques && i < read->hash_count; i++)
+        r = send_unique(publisher, tally, &record, read->hashes[i]);
     return r ? fault_pass(r) : 0;
 }
 
@@ -433,12 +432,14 @@ int publisher_step(struct publisher *publisher, const struct vault *vault,
                    const struct tally *tally)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
+    CLEANUP(span_read_deinit) struct span_read read;
     struct windows *windows = &publisher->sending;
     int r = store_begin(vault->store, STORE_READ, &txn);
 
     assert(publisher->is_sending);
+    span_read_init(&read, txn);
     for (int i = 0; r == 0 && i < STEP_WINDOWS && publisher->sent < windows->count; i++) {
-        r = send_window(publisher, txn, vault, tally, &windows->changed[publisher->sent]);
+        r = send_window(publisher, &read, vault, tally, &windows->changed[publisher->sent]);
         publisher->sent += r == 0;
     }
     if (r == 0 && publisher->sent == windows->count)

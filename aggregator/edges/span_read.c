@@ -1,7 +1,6 @@
 #include "aggregator/edges/span_read.h"
 
 #include "aggregator/edges/vault.h"
-#include "aggregator/rules/block.h"
 #include "aggregator/rules/rollup.h"
 #include "aggregator/rules/runs.h"
 #include "common/base/fault.h"
@@ -9,15 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-void span_read_init(struct span_read *read, enum aggregation aggregation)
+void span_read_init(struct span_read *read, struct store_txn *txn)
 {
-    *read = (struct span_read){.total = {.aggregation = aggregation}};
+    *read = (struct span_read){.txn = txn};
 }
 
 void span_read_deinit(struct span_read *read)
 {
     free(read->hashes);
     *read = (struct span_read){0};
+}
+
+void span_read_begin(struct span_read *read, enum aggregation aggregation)
+{
+    read->total = (struct total){.aggregation = aggregation};
+    read->hash_count = 0;
 }
 
 static void add_hash(struct span_read *read, const uint8_t hash[16])
@@ -32,15 +37,14 @@ static void add_hash(struct span_read *read, const uint8_t hash[16])
 }
 
 /* The values of one window: a stretch of keys with one prefix. */
-static int read_uniques(struct span_read *read, struct store_txn *txn, enum level level,
-                        uint64_t key)
+static int read_uniques(struct span_read *read, enum level level, uint64_t key)
 {
     CLEANUP(store_cursor_drop) struct store_cursor *cursor = NULL;
     struct unique unique = {.key = key};
     uint8_t first[UNIQUE_KEY_BYTES];
     struct text at = text_from(first, sizeof(first)), value;
     enum level found_level;
-    int r = store_cursor_new(txn, VAULT_UNIQUES, &cursor);
+    int r = store_cursor_new(read->txn, VAULT_UNIQUES, &cursor);
 
     if (r)
         return fault_pass(r);
@@ -58,40 +62,51 @@ static int read_uniques(struct span_read *read, struct store_txn *txn, enum leve
     return r == STORE_NOT_FOUND ? 0 : fault_pass(r);
 }
 
-static int read_cell(struct span_read *read, struct store_txn *txn, enum level level,
-                     int64_t window, uint32_t series)
+static int read_block(struct span_read *read, struct block_key where)
 {
-    struct block_key where = {.level = level, .window = window, .number = series / BLOCK_CELLS};
-    uint32_t place = series % BLOCK_CELLS;
-    uint8_t key[BLOCK_KEY_BYTES];
-    struct total more = {.aggregation = read->total.aggregation};
-    struct text value;
-    struct block block;
+    uint8_t bytes[BLOCK_KEY_BYTES];
+    struct text key = text_from(bytes, sizeof(bytes)), value;
     uint128 sum;
     int r;
 
-    block_key_encode(where, key);
-    r = store_get(txn, VAULT_CELLS, text_from(key, sizeof(key)), &value);
-    if (r == STORE_NOT_FOUND)
+    block_key_encode(where, bytes);
+    if (read->has_block && memcmp(read->key, bytes, sizeof(bytes)) == 0)
         return 0;
+    read->has_block = false;
+    r = store_get(read->txn, VAULT_CELLS, key, &value);
+    if (r == STORE_NOT_FOUND)
+        read->block.bitmap = 0;
+    else if (r)
+        return fault_pass(r);
+    else if (!block_decode(key, value, &read->block, &sum))
+        return fault(FAULT_STOP, "a block of counters is damaged");
+    memcpy(read->key, bytes, sizeof(bytes));
+    read->has_block = true;
+    return 0;
+}
+
+static int read_cell(struct span_read *read, enum level level, int64_t window, uint32_t series)
+{
+    struct block_key where = {.level = level, .window = window, .number = series / BLOCK_CELLS};
+    const struct cell *cell = &read->block.cells[series % BLOCK_CELLS];
+    struct total more = {.aggregation = read->total.aggregation};
+    int r = read_block(read, where);
+
     if (r)
         return fault_pass(r);
-    if (!block_decode(text_from(key, sizeof(key)), value, &block, &sum))
-        return fault(FAULT_STOP, "a block of counters is damaged");
-    if (!(block.bitmap >> place & 1))
+    if (!(read->block.bitmap >> series % BLOCK_CELLS & 1))
         return 0;
     if (more.aggregation == AGGREGATION_UNIQUE_COUNT)
-        return read_uniques(read, txn, level, cell_key(window, series));
-    more.value = block.cells[place].value;
-    more.count = block.cells[place].count;
-    more.time = block.cells[place].time;
+        return read_uniques(read, level, cell_key(window, series));
+    more.value = cell->value;
+    more.count = cell->count;
+    more.time = cell->time;
     if (total_merge(&read->total, &more))
         return fault(FAULT_STOP, "a total is beyond what its partition can have counted");
     return 0;
 }
 
-int span_read_series(struct span_read *read, struct store_txn *txn, uint32_t series, int64_t from,
-                     int64_t to)
+int span_read_series(struct span_read *read, uint32_t series, int64_t from, int64_t to)
 {
     struct run runs[RUNS_MAX];
     size_t count = runs_of(from, to, LEVEL_DAY, runs);
@@ -100,7 +115,7 @@ int span_read_series(struct span_read *read, struct store_txn *txn, uint32_t ser
         int64_t length = level_minutes(runs[i].level);
 
         for (int64_t minute = runs[i].from; minute < runs[i].to; minute += length) {
-            int r = read_cell(read, txn, runs[i].level, floor_divide(minute, length), series);
+            int r = read_cell(read, runs[i].level, floor_divide(minute, length), series);
 
             if (r)
                 return fault_pass(r);
