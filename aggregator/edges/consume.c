@@ -280,15 +280,26 @@ static bool is_behind(struct consume *consume, const struct shard *shard)
                           unread_from(consume, shard, next));
 }
 
-/* Gives the partitions' totals their share of the time, each in its turn. Rounds may be shorter
- * than what is worth beginning with: then it gathers. */
+/* What a partition's totals get of the time while nothing comes, or their share while it does. What
+ * isn't committed yet changes them again. */
+static int64_t part_of(struct consume *consume, const struct shard *shard, bool is_idle,
+                       int64_t share_ns)
+{
+    int64_t most_ns = INT64_C(1000000) * IDLE_PUBLISH_MS;
+
+    if (is_idle && shard->tally->pending == 0)
+        return most_ns;
+    share_ns = at_most(share_ns, most_ns);
+    return is_behind(consume, shard) ? share_ns / BEHIND_PUBLISH_SHARE : share_ns;
+}
+
+/* Gives the partitions' totals their time, each in its turn. Rounds may be shorter than what is
+ * worth beginning with: then it gathers. */
 static int tend(struct consume *consume, bool is_idle)
 {
     int32_t partitions = consume->setup->partitions, first = consume->turn;
     int64_t now_ns = monotonic_ns();
     int64_t share_ns = (now_ns - consume->tended_ns) / BUSY_PUBLISH_SHARE;
-    int64_t most_ns = INT64_C(1000000) * IDLE_PUBLISH_MS;
-    int64_t given_ns = is_idle ? most_ns : at_most(share_ns, most_ns);
 
     if (!is_idle && share_ns < INT64_C(1000000) * BUSY_PUBLISH_MS)
         return 0;
@@ -296,14 +307,13 @@ static int tend(struct consume *consume, bool is_idle)
     for (int32_t i = 0; i < partitions; i++) {
         int32_t number = (first + i) % partitions;
         struct shard *shard = consume->shards[number];
-        int64_t part_ns = given_ns;
+        int64_t until_ns;
         int r;
 
         if (!shard)
             continue;
-        if (!is_idle && is_behind(consume, shard))
-            part_ns /= BEHIND_PUBLISH_SHARE;
-        r = wait_on_retry(consume, shard_tend(shard, now_ns / 1000000, now_ns + part_ns));
+        until_ns = now_ns + part_of(consume, shard, is_idle, share_ns);
+        r = wait_on_retry(consume, shard_tend(shard, now_ns / 1000000, until_ns));
         if (r)
             return fault_pass(r);
         if (shard->publisher.is_sending && consume->turn == first)

@@ -25,6 +25,7 @@ static bool disk_is_full; /* commits wait */
 static int64_t taken[MESSAGES];
 static size_t taken_count, commits, commits_midway;
 static int64_t first_given_ns, last_given_ns; /* for totals */
+static int64_t tended_ms, passed_ms;          /* before the last time that they got some */
 
 /* --- a consumer whose first poll has all of the messages; ends in the second --- */
 
@@ -170,6 +171,8 @@ int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns)
     last_given_ns = until_ns - now_ms * 1000000;
     if (first_given_ns == 0)
         first_given_ns = last_given_ns;
+    passed_ms = now_ms - tended_ms;
+    tended_ms = now_ms;
     return 0;
 }
 
@@ -241,4 +244,13 @@ Test(consume, totals_of_a_partition_that_is_behind_get_a_fifth_of_the_time)
 
     cr_assert_lt(first_given_ns, 11000000, "of 50 ms, while the backlog is counted");
     cr_assert_geq(last_given_ns, 50000000, "when nothing comes any more");
+}
+
+/* They are other ones once it is committed. */
+Test(consume, totals_of_what_is_not_committed_get_a_tenth_of_the_time_even_if_nothing_comes)
+{
+    disk_is_full = true;
+    run();
+
+    cr_assert_leq(last_given_ns, (passed_ms + 10) * 1000000 / 10 + 1000000);
 }
