@@ -271,7 +271,7 @@ static int commit_due(struct consume *consume)
 }
 
 /* Has the partition more before it than a quarter of what it has counted since it last began to
- * publish? */
+ * publish? Before it first does hardly: that mark tells who owns it. */
 static bool is_behind(struct consume *consume, const struct shard *shard)
 {
     int64_t next = shard->tally->next_offset;

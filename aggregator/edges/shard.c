@@ -72,7 +72,6 @@ static void begin_publishing(struct shard *shard, struct published *published)
     shard->publisher.topic = setup->counters_topic;
     shard->publisher.owner = setup->owner;
     shard->publisher.instance = setup->instance;
-    shard->publisher.mark.next_offset = shard->vault.state.next_offset;
     shard->publisher.published = published;
     published->generation++;
     published->offset = shard->vault.state.published_offset;
