@@ -224,7 +224,7 @@ static void read_strings(struct gateway_reader *reader, struct cursor *cursor)
     take_texts(cursor, reader->strings, count);
     all = text_from(begin, (size_t)((const char *)cursor->at - begin));
     reader->is_sound = true;
-    if (all.length < 8 || !gateway_is_long_ascii(all))
+    if (all.length < 16 || !gateway_is_long_ascii(all))
         check_strings(reader, count);
     reader->string_count = cursor->failed ? 0 : count;
     reader->strings[reader->string_count] = (struct text){NULL, 0};

@@ -9,34 +9,48 @@
 
 #include <string.h>
 
-/* Some top bit is set unless each of the eight bytes is ASCII and none of them NUL. */
-static inline uint64_t oddity(const char *at)
+typedef uint8_t sixteen __attribute__((vector_size(16)));
+
+/* Some top bit is set unless each of the bytes is ASCII and none of them NUL. */
+static inline sixteen oddity(const char *at)
 {
-    uint64_t bytes;
+    sixteen bytes;
 
     memcpy(&bytes, at, sizeof(bytes));
-    return bytes | (bytes - 0x0101010101010101u);
+    return bytes | (bytes - 1);
 }
 
-/* Of at least eight bytes; the last eight may overlap those before. */
+/* Of at least sixteen bytes; the last sixteen may overlap those before. */
 static inline bool gateway_is_long_ascii(struct text text)
 {
-    uint64_t odd = oddity(text.at + text.length - 8);
+    sixteen odd = oddity(text.at + text.length - sizeof(sixteen));
+    uint64_t halves[2];
 
-    for (size_t i = 0; i + 8 < text.length; i += 8)
+    for (size_t i = 0; i + sizeof(sixteen) < text.length; i += sizeof(sixteen))
         odd |= oddity(text.at + i);
-    return !(odd & 0x8080808080808080u);
+    memcpy(halves, &odd, sizeof(halves));
+    return !((halves[0] | halves[1]) & 0x8080808080808080u);
 }
 
-/* Nearly all are ASCII. */
+/* Of 8 to 16 bytes. */
+static inline bool gateway_is_short_ascii(struct text text)
+{
+    const uint64_t each = 0x0101010101010101u;
+    uint64_t front, back;
+
+    memcpy(&front, text.at, sizeof(front));
+    memcpy(&back, text.at + text.length - sizeof(back), sizeof(back));
+    return !((front | (front - each) | back | (back - each)) & 0x80 * each);
+}
+
+/* UTF-8 without NUL: nearly all are ASCII. */
 static inline bool gateway_is_sound(struct text text)
 {
-    if (text.length >= 8 && gateway_is_long_ascii(text))
-        return true;
-    return text_is_utf8(text) && !(text.length && memchr(text.at, '\0', text.length));
-}
+    bool is_ascii = text.length >= 16 ? gateway_is_long_ascii(text)
+                                      : text.length >= 8 && gateway_is_short_ascii(text);
 
-typedef uint8_t sixteen __attribute__((vector_size(UUID_BYTES)));
+    return is_ascii || (text_is_utf8(text) && !(text.length && memchr(text.at, '\0', text.length)));
+}
 
 static inline sixteen to_digits(sixteen halves)
 {
