@@ -86,7 +86,8 @@ MUST_USE int http_server_new(uv_loop_t *loop, const char *listen, const struct h
                              struct http_server **server);
 const char *http_server_address(const struct http_server *server); /* "127.0.0.1:43211" as bound */
 /*
- * Stops accepting, closes idle connections, lets requests under way finish; then calls `closed`.
+ * Stops accepting, closes idle connections, lets requests under way finish, those that the sockets
+ * hold unread among them; then calls `closed`.
  * What has come in part is given 5 s. A request in a handler's hands is waited for.
  */
 void http_server_drain(struct http_server *server, void (*closed)(void *context), void *context);

@@ -585,9 +585,17 @@ void http_connection_check(struct http_connection *connection, uint64_t now_ms)
         check_linger(connection, now_ms);
 }
 
+/* What the socket holds came before the end: closing now would reset the connection. */
+static bool has_unread(const struct http_connection *connection)
+{
+    char byte;
+
+    return connection->reading && recv(connection->fd, &byte, 1, MSG_PEEK) > 0;
+}
+
 void http_connection_drain(struct http_connection *connection)
 {
-    if (!connection->closing && !connection->running)
+    if (!connection->closing && !connection->running && !has_unread(connection))
         settle(connection);
 }
 

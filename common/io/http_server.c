@@ -408,10 +408,12 @@ const char *http_server_address(const struct http_server *server)
     return server->address;
 }
 
+/* Who has connected already is still served. */
 static void stop_listening(struct http_server *server)
 {
     if (server->fd < 0)
         return;
+    on_connection(&server->listener, 0, UV_READABLE);
     uv_close((uv_handle_t *)&server->listener, on_handle_closed);
     close(server->fd);
     server->fd = -1;

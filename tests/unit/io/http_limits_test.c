@@ -602,6 +602,32 @@ Test(http_drain, a_request_under_way_is_finished_and_idle_clients_are_let_go)
     cr_assert_eq(uv_loop_close(&fixture.loop), 0);
 }
 
+Test(http_drain, what_a_client_has_sent_before_is_answered_though_nothing_is_read_of_it_yet)
+{
+    static const char request[] = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+    bool closed = false;
+    int fds[2] = {fixture_connect(&fixture)};
+
+    fixture_step(&fixture);
+    fds[1] = fixture_connect(&fixture); /* isn't accepted before the end */
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(send(fds[i], request, sizeof(request) - 1, 0), sizeof(request) - 1);
+    http_server_drain(fixture.server, note_closed, &closed);
+
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(buffer_deinit) struct buffer answer = {0};
+
+        cr_assert(fixture_wait_closed(&fixture, fds[i], &answer, 1000));
+        cr_assert(contains(&answer, "world"));
+        cr_assert(contains(&answer, "Connection: close"));
+        close(fds[i]);
+    }
+    uv_run(&fixture.loop, UV_RUN_DEFAULT);
+    cr_assert(closed);
+    http_server_free(fixture.server);
+    cr_assert_eq(uv_loop_close(&fixture.loop), 0);
+}
+
 Test(http_drain, a_handler_that_still_owes_an_answer_is_waited_for_when_its_client_is_gone)
 {
     bool closed = false;
