@@ -63,6 +63,15 @@ static struct changed_window window_of(const struct catalog *catalog, const stru
     return window;
 }
 
+/* Where nearly all chunks are touched, nearly all lines will be. */
+static void expect_windows(struct publisher *publisher, const struct tally *tally)
+{
+    uint32_t lines = tally->series.line_count;
+
+    if (tally->cells.count * CHUNK_CELLS >= lines)
+        windows_make_room(&publisher->windows, lines);
+}
+
 static void make_noted_room(struct publisher *publisher, uint32_t count)
 {
     uint32_t room = publisher->noted_room ? publisher->noted_room : 64;
@@ -79,18 +88,18 @@ static void make_noted_room(struct publisher *publisher, uint32_t count)
     publisher->noted_room = room;
 }
 
-/* A series is mostly counted in the window that it was counted in before. */
-static void note_cell(struct publisher *publisher, const struct catalog *catalog,
-                      const struct tally *tally, int64_t minute, uint32_t id)
+/* Is the minute in another window than the one that the series was noted in last? */
+static bool is_news(struct publisher *publisher, const struct catalog *catalog,
+                    const struct tally *tally, int64_t minute, uint32_t id,
+                    struct changed_window *window)
 {
     struct noted_window *noted = &publisher->noted[id];
-    struct changed_window window;
 
     if (minute >= noted->from && minute < noted->to)
-        return;
-    window = window_of(catalog, tally, minute, id);
-    windows_add(&publisher->windows, window);
-    *noted = (struct noted_window){.from = (int32_t)window.from, .to = (int32_t)window.to};
+        return false;
+    *window = window_of(catalog, tally, minute, id);
+    *noted = (struct noted_window){.from = (int32_t)window->from, .to = (int32_t)window->to};
+    return true;
 }
 
 static void note_chunk(struct publisher *publisher, const struct catalog *catalog,
@@ -98,11 +107,15 @@ static void note_chunk(struct publisher *publisher, const struct catalog *catalo
 {
     const struct cell *cells = cells_chunk(&tally->cells, chunk);
     uint64_t key = tally->cells.keys[chunk];
+    struct changed_window news[CHUNK_CELLS];
+    size_t count = 0;
 
+    static_assert((int)CHUNK_CELLS <= (int)WINDOWS_TOGETHER, "a chunk is noted at once");
     for (uint32_t place = 0; place < CHUNK_CELLS; place++)
         if (cells[place].count > 0)
-            note_cell(publisher, catalog, tally, cell_window(key),
-                      cell_series(key) * CHUNK_CELLS + place);
+            count += is_news(publisher, catalog, tally, cell_window(key),
+                             cell_series(key) * CHUNK_CELLS + place, &news[count]);
+    windows_add_all(&publisher->windows, news, count);
 }
 
 int publisher_note(struct publisher *publisher, const struct vault *vault, struct tally *tally)
@@ -111,6 +124,7 @@ int publisher_note(struct publisher *publisher, const struct vault *vault, struc
 
     (void)vault;
     make_noted_room(publisher, tally->series.count);
+    expect_windows(publisher, tally);
     for (uint64_t i = 0; i < tally->cells.count; i++)
         note_chunk(publisher, catalog, tally, i);
     for (uint64_t i = 0; i < tally->uniques.room; i++) {

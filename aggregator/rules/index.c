@@ -26,11 +26,11 @@ static void place(struct index *index, struct index_slot slot)
     index->slots[at] = slot;
 }
 
-static void grow(struct index *index)
+static void grow(struct index *index, uint64_t room)
 {
     struct index old = *index;
 
-    index->room = old.room ? old.room * 2 : INDEX_FIRST_ROOM;
+    index->room = room;
     assert(index->room <= (uint64_t)UINT32_MAX + 1); /* half a hash finds any place */
     index->slots = pages_new(index->room * sizeof(*index->slots));
     for (uint64_t i = 0; i < old.room; i++)
@@ -53,11 +53,20 @@ uint32_t index_find(const struct index *index, uint64_t hash, index_equal *equal
     return INDEX_NONE;
 }
 
+void index_make_room(struct index *index, uint64_t count)
+{
+    uint64_t room = index->room ? index->room : INDEX_FIRST_ROOM;
+
+    while (count * 5 > room * 3)
+        room *= 2;
+    if (room > index->room)
+        grow(index, room);
+}
+
 void index_add(struct index *index, uint64_t hash, uint32_t id)
 {
     assert(id < INDEX_NONE);
-    if (index->count * 5 >= index->room * 3)
-        grow(index);
+    index_make_room(index, index->count + 1);
     place(index, (struct index_slot){.hash = (uint32_t)hash, .id = id + 1});
     index->count++;
 }

@@ -48,6 +48,7 @@ static inline uint32_t index_guess(const struct index *index, uint64_t hash)
 /* Adds one that isn't there. */
 void index_add(struct index *index, uint64_t hash, uint32_t id);
 void index_clear(struct index *index);
+void index_make_room(struct index *index, uint64_t count); /* for so many in all */
 static inline void index_prefetch(const struct index *index, uint64_t hash)
 {
     if (index->room)

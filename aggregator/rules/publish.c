@@ -1,5 +1,6 @@
 #include "aggregator/rules/publish.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -37,20 +38,54 @@ static void *grown(void *array, uint32_t count, uint32_t *room, size_t size)
     return array;
 }
 
-void windows_add(struct windows *windows, struct changed_window window)
+void windows_make_room(struct windows *windows, uint32_t count)
 {
-    int64_t key[3] = {window.line, window.from, window.to};
-    uint64_t hash = XXH3_64bits(key, sizeof(key));
-    uint32_t id = index_find(&windows->by_key, hash, equal, windows, &window);
+    index_make_room(&windows->by_key, count);
+    if (count <= windows->room)
+        return;
+    windows->changed = realloc(windows->changed, count * sizeof(*windows->changed));
+    if (!windows->changed)
+        abort();
+    windows->room = count;
+}
+
+static uint64_t hash_of(const struct changed_window *window)
+{
+    int64_t key[3] = {window->line, window->from, window->to};
+
+    return XXH3_64bits(key, sizeof(key));
+}
+
+static void add(struct windows *windows, const struct changed_window *window, uint64_t hash)
+{
+    uint32_t id = index_find(&windows->by_key, hash, equal, windows, window);
 
     if (id != INDEX_NONE) {
-        windows->changed[id].with_uniques |= window.with_uniques;
+        windows->changed[id].with_uniques |= window->with_uniques;
         return;
     }
     windows->changed =
         grown(windows->changed, windows->count, &windows->room, sizeof(*windows->changed));
-    windows->changed[windows->count] = window;
+    windows->changed[windows->count] = *window;
     index_add(&windows->by_key, hash, windows->count++);
+}
+
+void windows_add(struct windows *windows, struct changed_window window)
+{
+    add(windows, &window, hash_of(&window));
+}
+
+void windows_add_all(struct windows *windows, const struct changed_window *added, size_t count)
+{
+    uint64_t hashes[WINDOWS_TOGETHER];
+
+    assert(count <= WINDOWS_TOGETHER);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = hash_of(&added[i]);
+        index_prefetch(&windows->by_key, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        add(windows, &added[i], hashes[i]);
 }
 
 void windows_add_unique(struct windows *windows, const struct changed_unique *unique)

@@ -13,6 +13,8 @@
 #include "aggregator/rules/index.h"
 #include "common/base/text.h"
 
+enum { WINDOWS_TOGETHER = 64 };
+
 struct changed_window {
     uint32_t line;
     int64_t from, to;  /* minutes */
@@ -35,6 +37,9 @@ struct windows {
 
 void windows_deinit(struct windows *windows);
 void windows_add(struct windows *windows, struct changed_window window);
+/* Adds at most WINDOWS_TOGETHER, looked for together: that hides most of memory's latency. */
+void windows_add_all(struct windows *windows, const struct changed_window *added, size_t count);
+void windows_make_room(struct windows *windows, uint32_t count); /* for so many in all */
 void windows_add_unique(struct windows *windows, const struct changed_unique *unique);
 
 /* Is it time for a pass, that long after the last one began? Few windows go out at once. Many wait,

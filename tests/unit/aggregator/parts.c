@@ -584,6 +584,27 @@ Test(runs, a_whole_day_is_one_run)
     cr_assert_eq(runs[0].level, LEVEL_DAY);
 }
 
+Test(windows, windows_that_are_added_together_are_there_once)
+{
+    struct windows windows = {0};
+    struct changed_window added[WINDOWS_TOGETHER];
+
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < WINDOWS_TOGETHER; i++)
+            added[i] = (struct changed_window){
+                .line = i / 2, .from = 0, .to = 1440, .with_uniques = round == 1};
+        windows_add_all(&windows, added, WINDOWS_TOGETHER);
+        windows_make_room(&windows, 5000);
+    }
+    cr_assert_eq(windows.count, WINDOWS_TOGETHER / 2);
+    for (uint32_t i = 0; i < windows.count; i++) {
+        cr_assert_eq(windows.changed[i].line, i);
+        cr_assert(windows.changed[i].with_uniques);
+    }
+    cr_assert_geq(windows.room, 5000);
+    windows_deinit(&windows);
+}
+
 Test(windows, one_window_is_noted_once)
 {
     struct windows windows = {0};
