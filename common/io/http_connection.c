@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -522,10 +523,19 @@ static bool is_past(uint64_t since_ms, int64_t limit_ms, uint64_t now_ms)
     return now_ms > since_ms && now_ms - since_ms > (uint64_t)limit_ms;
 }
 
+/* Of an answer; the socket alone can hold megabytes of it. */
+static size_t untaken(const struct http_connection *connection)
+{
+    int in_socket = 0;
+
+    (void)ioctl(connection->fd, TIOCOUTQ, &in_socket);
+    return connection->unsent.length - connection->sent + (size_t)in_socket;
+}
+
 /* A client that takes its answer bit by bit has all the time it needs. */
 static void note_progress(struct http_connection *connection, uint64_t now_ms)
 {
-    size_t queued = connection->unsent.length - connection->sent;
+    size_t queued = untaken(connection);
 
     if (connection->queued != queued)
         connection->since_ms = now_ms;

@@ -70,7 +70,7 @@ struct http_connection {
     size_t requests;
     struct buffer unsent; /* what the socket didn't take at once; of it `sent` are sent meanwhile */
     size_t sent;
-    size_t queued;     /* bytes that waited to be sent when last looked at */
+    size_t queued;     /* bytes that the client hadn't taken when last looked at */
     uint64_t since_ms; /* loop time at which the stage began, or its first byte came */
     bool running, reading, ended, closing, gone, close_after_sending;
 };

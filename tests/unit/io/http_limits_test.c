@@ -333,6 +333,36 @@ Test(http_time, an_idle_connection_is_closed_without_a_word)
     fixture_stop(&fixture);
 }
 
+static void half_a_second(struct http_limits *limits)
+{
+    limits->idle_ms = 500;
+}
+
+Test(http_time, a_client_that_takes_its_answer_bit_by_bit_has_the_time_it_needs)
+{
+    const int little = 4096;
+    char bytes[2048];
+    int64_t since_ms;
+    int fd;
+
+    start_with(half_a_second);
+    fd = fixture_connect(&fixture);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
+    fixture_send(&fixture, fd, text_of("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    for (since_ms = now_ms(); now_ms() - since_ms < 1500; usleep(5000)) {
+        cr_assert_neq(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), 0);
+        fixture_step(&fixture);
+    }
+    cr_assert_eq(fixture.server->connection_count, 1);
+
+    for (since_ms = now_ms(); fixture.server->connection_count > 0; usleep(5000)) {
+        cr_assert_lt(now_ms() - since_ms, 5000, "who takes nothing more is let go");
+        fixture_step(&fixture);
+    }
+    close(fd);
+    fixture_stop(&fixture);
+}
+
 /* --- numbers --- */
 
 TestSuite(http_number, .timeout = 60);
