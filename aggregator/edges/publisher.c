@@ -277,6 +277,18 @@ void publisher_note_key(struct publisher *publisher, const struct tally *tally, 
 
 /* --- sending --- */
 
+static void on_total(void *context, int64_t offset, const char *why)
+{
+    struct published *published = context;
+
+    (void)why;
+    published->unconfirmed--;
+    if (offset >= 0)
+        return;
+    published->has_lost = true;
+    published->generation++;
+}
+
 static int send_record(struct publisher *publisher, int32_t partition,
                        producer_delivered *delivered, void *context)
 {
@@ -295,6 +307,17 @@ static int send_record(struct publisher *publisher, int32_t partition,
     }
     if (r == PRODUCER_FULL)
         return fault(FAULT_RETRY, "%s takes no more records just now", publisher->topic);
+    return r ? fault_pass(r) : 0;
+}
+
+static int send_total(struct publisher *publisher, int32_t partition,
+                      const struct counters_total *record)
+{
+    int r;
+
+    counters_encode_total(record, &publisher->key, &publisher->value);
+    r = send_record(publisher, partition, on_total, publisher->published);
+    publisher->published->unconfirmed += r == 0;
     return r ? fault_pass(r) : 0;
 }
 
@@ -324,8 +347,7 @@ static int send_unique(struct publisher *publisher, const struct tally *tally,
     record->is_unique = true;
     memcpy(record->unique, hash, sizeof(record->unique));
     record->total.count = 1;
-    counters_encode_total(record, &publisher->key, &publisher->value);
-    return send_record(publisher, tally->partition, NULL, NULL);
+    return send_total(publisher, tally->partition, record);
 }
 
 static int send_window(struct publisher *publisher, struct span_read *read,
@@ -349,8 +371,7 @@ static int send_window(struct publisher *publisher, struct span_read *read,
     if (read->total.count == 0)
         return 0;
     record.total = read->total;
-    counters_encode_total(&record, &publisher->key, &publisher->value);
-    r = send_record(publisher, tally->partition, NULL, NULL);
+    r = send_total(publisher, tally->partition, &record);
     for (size_t i = 0; r == 0 && window->with_uniques && i < read->hash_count; i++)
         r = send_unique(publisher, tally, &record, read->hashes[i]);
     return r ? fault_pass(r) : 0;
@@ -411,13 +432,27 @@ static int send_mark(struct publisher *publisher)
     return r ? fault_pass(r) : 0;
 }
 
+/* What was on its way behind the last confirmed mark may be lost. */
+static void note_lost(struct publisher *publisher, const struct tally *tally)
+{
+    if (!publisher->published->has_lost)
+        return;
+    publisher->published->has_lost = false;
+    log_message(LOG_WARN, "totals_refused",
+                "partition %d: %s has refused some; they are sent again", tally->partition,
+                publisher->topic);
+    publisher_note_days(publisher, tally, publisher->published->offset);
+}
+
 void publisher_begin(struct publisher *publisher, const struct vault *vault,
                      const struct tally *tally)
 {
     const struct account_counts *counts = &tally->ledger.committed_sum;
-    struct windows noted = publisher->windows;
+    struct windows noted;
 
     assert(!publisher->is_sending);
+    note_lost(publisher, tally);
+    noted = publisher->windows;
     publisher->windows = publisher->sending;
     publisher->sending = noted;
     publisher->sent = 0;
@@ -442,6 +477,17 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault,
     (void)snprintf(publisher->mark.owner, sizeof(publisher->mark.owner), "%s", publisher->owner);
 }
 
+static bool has_unsent(const struct publisher *publisher)
+{
+    return publisher->sent < publisher->sending.count || publisher->sending.unique_count > 0;
+}
+
+bool publisher_can_step(const struct publisher *publisher)
+{
+    return publisher->is_sending &&
+           (has_unsent(publisher) || publisher->published->unconfirmed == 0);
+}
+
 int publisher_step(struct publisher *publisher, const struct vault *vault,
                    const struct tally *tally)
 {
@@ -460,9 +506,10 @@ int publisher_step(struct publisher *publisher, const struct vault *vault,
         r = send_uniques(publisher, vault, tally);
     if (r)
         return fault_pass(r);
-    if (publisher->sent < windows->count || windows->unique_count > 0)
+    if (!publisher_can_step(publisher) || has_unsent(publisher))
         return 0;
-    r = send_mark(publisher);
+    if (!publisher->published->has_lost)
+        r = send_mark(publisher);
     if (r)
         return fault_pass(r);
     windows_deinit(windows); /* a quiet process needn't hold what a busy one noted */
@@ -471,16 +518,26 @@ int publisher_step(struct publisher *publisher, const struct vault *vault,
     return 0;
 }
 
-int publisher_send(struct publisher *publisher, const struct vault *vault,
-                   const struct tally *tally)
+static int send_pass(struct publisher *publisher, const struct vault *vault,
+                     const struct tally *tally, int flush_ms)
 {
     int r = 0;
 
-    while (r == 0 && publisher->is_sending)
+    while (r == 0 && publisher->is_sending) {
         r = publisher_step(publisher, vault, tally);
-    if (r == 0)
-        publisher_begin(publisher, vault, tally);
-    while (r == 0 && publisher->is_sending)
-        r = publisher_step(publisher, vault, tally);
+        if (r == 0 && publisher->is_sending && !publisher_can_step(publisher))
+            r = producer_flush(publisher->producer, flush_ms);
+    }
     return r ? fault_pass(r) : 0;
+}
+
+int publisher_send(struct publisher *publisher, const struct vault *vault,
+                   const struct tally *tally, int flush_ms)
+{
+    int r = send_pass(publisher, vault, tally, flush_ms);
+
+    if (r)
+        return fault_pass(r);
+    publisher_begin(publisher, vault, tally);
+    return send_pass(publisher, vault, tally, flush_ms);
 }

@@ -10,7 +10,9 @@
  *
  * Publishing goes in passes, and a pass in steps between which the partition is counted on: what is
  * noted meanwhile belongs to the next pass. A pass begins with the mark that it ends with; its
- * totals may be newer than that, which a reader takes.
+ * totals may be newer than that, which a reader takes. The mark waits until Kafka has confirmed the
+ * totals. When one was refused the pass ends without a mark, and the next one sends all that
+ * changed behind the last confirmed mark.
  *
  * Errors     FAULT_RETRY when Kafka's queue stays full: what is left stays changed. FAULT_STOP when
  *            the store is damaged.
@@ -27,6 +29,8 @@
 struct published {
     int64_t offset;      /* a confirmed mark's; -1: everything is to be published again */
     uint32_t generation; /* marks of an earlier one confirm nothing */
+    bool has_lost;       /* Kafka has refused a total: the next pass sends it again */
+    int64_t unconfirmed; /* totals that Kafka hasn't answered for */
 };
 
 /* The window that a series was noted in last since the pass began; empty: in none. */
@@ -67,9 +71,12 @@ void publisher_note_key(struct publisher *publisher, const struct tally *tally, 
 /* Begins a pass with what is noted, and the mark of what is committed; none is under way. */
 void publisher_begin(struct publisher *publisher, const struct vault *vault,
                      const struct tally *tally);
+/* Is there more to send now? Not while a mark waits for its totals. */
+bool publisher_can_step(const struct publisher *publisher);
 /* Sends some of the pass, in the end its mark: then none is under way. */
 MUST_USE int publisher_step(struct publisher *publisher, const struct vault *vault,
                             const struct tally *tally);
-/* Ends the pass and makes another one of all that is noted. */
+/* Ends the pass and makes another one of all that is noted; each waits that long at most for what
+ * Kafka confirms. */
 MUST_USE int publisher_send(struct publisher *publisher, const struct vault *vault,
-                            const struct tally *tally);
+                            const struct tally *tally, int flush_ms);

@@ -74,6 +74,7 @@ static void begin_publishing(struct shard *shard, struct published *published)
     shard->publisher.instance = setup->instance;
     shard->publisher.published = published;
     published->generation++;
+    published->has_lost = false;
     published->offset = shard->vault.state.published_offset;
     publisher_note_cuts(&shard->publisher, shard->tally);
     publisher_note_days(&shard->publisher, shard->tally, shard->vault.state.published_offset);
@@ -404,7 +405,7 @@ static int publish(struct shard *shard, int64_t now_ms, int64_t until_ns)
         publisher_begin(&shard->publisher, &shard->vault, shard->tally);
         shard->published_ms = now_ms;
     }
-    while (r == 0 && shard->publisher.is_sending && monotonic_ns() < until_ns)
+    while (r == 0 && publisher_can_step(&shard->publisher) && monotonic_ns() < until_ns)
         r = publisher_step(&shard->publisher, &shard->vault, shard->tally);
     return r;
 }
@@ -440,7 +441,7 @@ int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms)
     int r = commit(shard, flush_ms);
 
     if (r == 0)
-        r = publisher_send(&shard->publisher, &shard->vault, shard->tally);
+        r = publisher_send(&shard->publisher, &shard->vault, shard->tally, flush_ms);
     if (r == 0)
         r = producer_flush(shard->producer, flush_ms);
     if (r == 0)

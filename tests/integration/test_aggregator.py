@@ -339,6 +339,31 @@ def test_an_orderly_restart_publishes_no_total_again():
         assert sent()[0] == totals > 0
 
 
+def test_a_mark_follows_totals_that_kafka_had_refused():
+    """None passes before they are sent again, and none of them waits for the next event."""
+    def published(totals):
+        sums = {}
+        for (sub, meter, *_), total in totals.items():
+            if meter == "api":
+                sums[sub] = sums.get(sub, 0) + total["units"] / PICO
+        return sums
+
+    if os.environ.get("TOLLWAY_BROKERS"):
+        return
+    with ready_rig() as rig:
+        a = rig.aggregator().start(settings=["--publish-interval=1s"])
+        events = []
+        for seed in range(40, 43):
+            more = traffic(seed, 200)
+            events += more
+            rig.send(more)
+            rig.broker.process.send_signal(signal.SIGUSR1)
+            totals = marks_reach(rig, 4, len(events))[0]
+            assert published(totals) == expected_totals(events), (published(totals), expected_totals(events))
+        assert "totals_refused" in a.log()
+        assert a.stop() == 0
+
+
 def test_a_killed_aggregator_goes_on_without_loss_or_doubling():
     with ready_rig() as rig:
         a = rig.aggregator().start(settings=["--commit-interval=20ms"])

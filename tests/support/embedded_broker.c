@@ -4,7 +4,8 @@
  *   embedded-broker --topics name:partitions[,…] [--ready-file F] [--port-file F]
  *
  * Speaks Kafka's protocol on a free port of 127.0.0.1 and writes the bootstrap address to the ready
- * file, and the port alone to the port file, once it listens. Ends on SIGTERM or SIGINT.
+ * file, and the port alone to the port file, once it listens. Ends on SIGTERM or SIGINT. SIGUSR1:
+ * the next ten requests to write are refused as too large.
  *
  * It keeps nothing: a partition holds 5 MiB or 100,000 batches, drops the oldest beyond that, and
  * all of it is gone with the process. Not for usage that anybody bills.
@@ -125,10 +126,21 @@ static int announce(const char *bootstraps, const struct options *options)
     return status;
 }
 
-static int serve(rd_kafka_t *client, const struct options *options, const sigset_t *ending)
+enum { REFUSED = 10, API_PRODUCE = 0 };
+
+static void refuse_writes(rd_kafka_mock_cluster_t *cluster)
+{
+    rd_kafka_resp_err_t codes[REFUSED];
+
+    for (size_t i = 0; i < REFUSED; i++)
+        codes[i] = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    rd_kafka_mock_push_request_errors_array(cluster, API_PRODUCE, REFUSED, codes);
+}
+
+static int serve(rd_kafka_t *client, const struct options *options, const sigset_t *signals)
 {
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(client, 1);
-    int status, number;
+    int status, number = SIGUSR1;
 
     if (!cluster) {
         say("cannot listen on 127.0.0.1", "");
@@ -137,8 +149,11 @@ static int serve(rd_kafka_t *client, const struct options *options, const sigset
     status = make_topics(cluster, options->topics);
     if (!status)
         status = announce(rd_kafka_mock_cluster_bootstraps(cluster), options);
-    if (!status)
-        sigwait(ending, &number);
+    while (!status && number == SIGUSR1) {
+        sigwait(signals, &number);
+        if (number == SIGUSR1)
+            refuse_writes(cluster);
+    }
     rd_kafka_mock_cluster_destroy(cluster);
     return status;
 }
@@ -146,7 +161,7 @@ static int serve(rd_kafka_t *client, const struct options *options, const sigset
 int main(int argc, char **argv)
 {
     struct options options = {0};
-    sigset_t ending;
+    sigset_t signals;
     char why[512];
     rd_kafka_conf_t *conf;
     rd_kafka_t *client;
@@ -155,10 +170,11 @@ int main(int argc, char **argv)
     if (status)
         return status;
     /* Before the first thread, so that none of librdkafka's takes the signal. */
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ending, NULL);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     conf = rd_kafka_conf_new();
     (void)rd_kafka_conf_set(conf, "log_level", "0", NULL, 0); /* it misses a broker of its own */
     client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
@@ -167,7 +183,7 @@ int main(int argc, char **argv)
         say("cannot start: ", why);
         return EX_OSERR;
     }
-    status = serve(client, &options, &ending);
+    status = serve(client, &options, &signals);
     rd_kafka_destroy(client);
     return status;
 }
