@@ -440,6 +440,7 @@ int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms)
 {
     int r = commit(shard, flush_ms);
 
+    take_overwritten(shard);
     if (r == 0)
         r = publisher_send(&shard->publisher, &shard->vault, shard->tally, flush_ms);
     if (r == 0)

@@ -339,6 +339,28 @@ def test_an_orderly_restart_publishes_no_total_again():
         assert sent()[0] == totals > 0
 
 
+def test_an_orderly_end_mends_a_total_that_somebody_has_overwritten():
+    """By a former owner's that was on its way: the store says afterwards that all is published."""
+    def totals():
+        return [record for record in tool("get", rig.brokers, rig.topic("counters"))
+                if record["key"].startswith("T/")]
+
+    with ready_rig() as rig:
+        a = rig.aggregator().start(settings=["--publish-interval=3s"])
+        at = now()
+        rig.send([event("o-1", time=at)])
+        marks_reach(rig, 4, 1)
+        old = totals()
+        rig.send([event("o-2", time=at)])
+        marks_reach(rig, 4, 2)
+        rig.put("counters", [{k: record[k] for k in ("key", "value", "hex", "partition") if k in record}
+                             for record in old])
+        count = len(totals())
+        time.sleep(0.5)  # its follower reads them
+        assert a.stop() == 0
+        assert {record["key"] for record in totals()[count:]} == {record["key"] for record in old}
+
+
 def test_a_mark_follows_totals_that_kafka_had_refused():
     """None passes before they are sent again, and none of them waits for the next event."""
     def published(totals):
