@@ -369,7 +369,7 @@ def slope(progress, cpus, total, seconds=600, skip=0.1, taken=None):
     end of all: starts and warm-ups are left out. Also wall-clock events/s over the same stretch. Where
     `progress` goes in long steps, `taken` is (function, total) of one in shorter steps that says when
     the first tenth is over. Where all was done before half of it could be watched, the start is not
-    left out."""
+    left out. Until the first event is done a process may load what it has, `seconds` long."""
     begun, all_begun = taken or (progress, total)
 
     def look():
@@ -381,7 +381,7 @@ def slope(progress, cpus, total, seconds=600, skip=0.1, taken=None):
         done, share, cpu, now = look()
         if done != seen:
             seen, moved = done, now
-        if now - moved > STALLED_SECONDS:
+        if done > begin[0] and now - moved > STALLED_SECONDS:
             raise Wrong(f"it stands still at {done} of {total} events")
         if first is None and share >= skip:
             first = done, share, cpu, now
