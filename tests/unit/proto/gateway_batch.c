@@ -189,7 +189,7 @@ Test(gateway, damage_under_a_right_checksum_is_foreign_or_read_to_its_end)
 /* What tells event i apart, as the end of its id. */
 static int write_end(char *end, size_t size, size_t i)
 {
-    return snprintf(end, size, "%04zx", i);
+    return snprintf(end, size, "%04x", (unsigned)(uint16_t)i);
 }
 
 /* Every other event has a UUID and a time; the others' ids are texts of many lengths. */
