@@ -261,7 +261,9 @@ static int commit_due(struct consume *consume)
         if (!shard)
             continue;
         if (is_due(consume, shard, now_ms, interval_ms)) {
-            r = wait_on_retry(consume, shard_commit(shard));
+            r = shard_commit(shard);
+            if (!shard->is_torn)
+                r = wait_on_retry(consume, r);
             if (r)
                 return fault_pass(r);
             consumer_commit(consume->consumer, i, shard->vault.state.next_offset);

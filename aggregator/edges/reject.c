@@ -5,8 +5,27 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+enum { WHY_MAX = 128 };
 enum { HEADERS = 7, HEADERS_MAX = 64, FULL_WAIT_MS = 50, FULL_WAITS_MAX = 200 };
+
+struct reject_copies {
+    int64_t unconfirmed;
+    bool is_orphan;    /* nobody asks any more */
+    char why[WHY_MAX]; /* one of them was given up; "": none */
+};
+
+static void on_copy(void *context, int64_t offset, const char *why)
+{
+    struct reject_copies *copies = context;
+
+    copies->unconfirmed--;
+    if (offset < 0)
+        (void)snprintf(copies->why, sizeof(copies->why), "%s", why);
+    if (copies->is_orphan && copies->unconfirmed == 0)
+        free(copies);
+}
 
 void reject_init(struct reject *reject, struct producer *producer, const char *topic,
                  const char *usage_topic)
@@ -14,12 +33,29 @@ void reject_init(struct reject *reject, struct producer *producer, const char *t
     *reject = (struct reject){.producer = producer,
                               .topic = topic,
                               .usage_topic = usage_topic,
-                              .writer = usage_writer_new()};
+                              .writer = usage_writer_new(),
+                              .copies = calloc(1, sizeof(*reject->copies))};
+    if (!reject->copies)
+        abort();
 }
 
 void reject_deinit(struct reject *reject)
 {
     reject->writer = usage_writer_free(reject->writer);
+    reject->copies->is_orphan = true;
+    if (reject->copies->unconfirmed == 0)
+        free(reject->copies);
+    reject->copies = NULL;
+}
+
+int reject_check(const struct reject *reject)
+{
+    if (!reject->copies->why[0])
+        return 0;
+    return fault(FAULT_RETRY,
+                 "Kafka has given up a copy for %s (%s), which is read again from the last commit; "
+                 "remedy: raise max.message.bytes of the topic, if it was too large",
+                 reject->topic, reject->copies->why);
 }
 
 /* What is told about a message: the texts behind the headers. */
@@ -62,12 +98,13 @@ static int send_copy(struct reject *reject, const struct kafka_message *message,
     int r = PRODUCER_FULL;
 
     for (int waits = 0; r == PRODUCER_FULL && waits < FULL_WAITS_MAX; waits++) {
-        r = producer_send(reject->producer, reject->topic, &copy, NULL, NULL);
+        r = producer_send(reject->producer, reject->topic, &copy, on_copy, reject->copies);
         if (r == PRODUCER_FULL)
             producer_poll(reject->producer, FULL_WAIT_MS);
     }
     if (r == PRODUCER_FULL)
         return fault(FAULT_RETRY, "%s takes no more records just now", reject->topic);
+    reject->copies->unconfirmed += r == 0;
     return r ? fault_pass(r) : 0;
 }
 

@@ -13,10 +13,13 @@
 #include "aggregator/rules/count.h"
 #include "common/io/kafka.h"
 
+struct reject_copies; /* what became of them: Kafka may answer after the partition is given away */
+
 struct reject {
     struct producer *producer;
     const char *topic, *usage_topic; /* borrowed */
     struct usage_writer *writer;
+    struct reject_copies *copies;
 };
 
 void reject_init(struct reject *reject, struct producer *producer, const char *topic,
@@ -26,3 +29,6 @@ MUST_USE int reject_event(struct reject *reject, const struct kafka_message *mes
                           const struct usage_batch *batch, const struct aside *aside);
 MUST_USE int reject_message(struct reject *reject, const struct kafka_message *message,
                             const char *reason, const char *detail);
+/* After a flush: FAULT_RETRY when Kafka gave up one of the copies. It is lost: what was counted
+ * with it mustn't be committed, so that it is read again. */
+MUST_USE int reject_check(const struct reject *reject);

@@ -254,23 +254,36 @@ static int64_t thread_cpu_ns(void)
     return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+/* Kafka has the copies of what isn't counted; after a failure nothing is ever committed. */
+static int confirm_asides(struct shard *shard, int flush_ms)
+{
+    int r;
+
+    if (!shard->has_asides)
+        return 0;
+    r = producer_flush(shard->producer, flush_ms);
+    if (r)
+        return fault_pass(r);
+    r = reject_check(&shard->reject);
+    shard->is_torn = r != 0;
+    shard->has_asides = false;
+    return r ? fault_pass(r) : 0;
+}
+
 static int commit(struct shard *shard, int flush_ms)
 {
     struct account_counts before = shard->tally->ledger.committed_sum;
     int64_t began_ns = monotonic_ns(), began_cpu_ns = thread_cpu_ns();
-    int r = 0;
+    int r;
 
     if (shard->tally->pending == 0)
         return 0;
     if (shard->is_torn)
         return fault(FAULT_RETRY, "partition %d: a copy for %s isn't sent", shard->partition,
                      shard->setup->rejected_topic);
-    if (shard->has_asides) {
-        r = producer_flush(shard->producer, flush_ms);
-        if (r)
-            return fault_pass(r);
-        shard->has_asides = false;
-    }
+    r = confirm_asides(shard, flush_ms);
+    if (r)
+        return fault_pass(r);
     publisher_note_cuts(&shard->publisher, shard->tally);
     r = publisher_note(&shard->publisher, &shard->vault, shard->tally);
     if (r)

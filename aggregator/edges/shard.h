@@ -76,7 +76,7 @@ int64_t shard_start(const struct shard *shard);
 /* Counts a message; one that was counted already is passed over. */
 MUST_USE int shard_take(struct shard *shard, struct usage_reader *reader,
                         const struct kafka_message *message, int64_t now_ms);
-/* Commits what is pending. */
+/* Commits what is pending. FAULT_RETRY of a torn one, which can't be committed any more: end. */
 MUST_USE int shard_commit(struct shard *shard);
 /* What the ids of its events take of memory. */
 int64_t shard_ids_bytes(const struct shard *shard);

@@ -386,6 +386,30 @@ def test_a_mark_follows_totals_that_kafka_had_refused():
         assert a.stop() == 0
 
 
+def test_an_event_isnt_set_aside_while_kafka_refuses_its_copy():
+    """The aggregator ends before it commits, and reads the event again when it is started again."""
+    if os.environ.get("TOLLWAY_BROKERS"):
+        return
+    with ready_rig() as rig:
+        a = rig.aggregator().start(settings=["--publish-interval=60s"])
+        rig.send([event("1")])
+        await_ledger(a, 1)
+        a.process.send_signal(signal.SIGSTOP)
+        rig.send([event("late", time="2015-06-01T00:00:00Z")])
+        rig.broker.process.send_signal(signal.SIGUSR1)
+        a.process.send_signal(signal.SIGCONT)
+        assert a.process.wait(20) == 75, a.process.returncode
+        assert "Kafka has given up a copy" in a.log()
+        for _ in range(10):  # takes what is left of the broker's refusals
+            subprocess.run([BIN / "topic-tool", "put", rig.brokers, f"{rig.bucket}.events"], timeout=60,
+                           input='{"value": "x"}\n', text=True, capture_output=True, check=False)
+        a.start()
+        ledger = await_ledger(a, 2)
+        assert balances(ledger) and (ledger["counted"], ledger["late"]) == (1, 1), ledger
+        assert "late" in {r["headers"]["tollway_reason"] for r in rig.rejected()}
+        assert a.stop() == 0
+
+
 def test_a_killed_aggregator_goes_on_without_loss_or_doubling():
     with ready_rig() as rig:
         a = rig.aggregator().start(settings=["--commit-interval=20ms"])
