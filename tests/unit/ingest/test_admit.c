@@ -574,6 +574,21 @@ Test(admit, spelling_and_other_members_do_not_change_the_payload)
     cr_assert_neq(plain.payload, more.payload, "a value is in it");
 }
 
+Test(admit, the_type_is_in_the_payload_where_a_meter_has_come_to_count_another)
+{
+    struct fingerprint ping = fingerprint_of(event("ping", "\"subscription\":\"" SUB "\"")), pong;
+    const char *reason = "";
+
+    cr_assert_eq(catalog_apply(catalog, text_of("meter/ping"),
+                               text_of("{\"epoch\":1,\"slug\":\"ping\",\"name\":\"ping\","
+                                       "\"eventType\":\"pong\",\"aggregation\":\"COUNT\"}"),
+                               &reason),
+                 0, "%s", reason);
+    pong = fingerprint_of(event("pong", "\"subscription\":\"" SUB "\""));
+    cr_assert(same_identity(ping, pong));
+    cr_assert_neq(ping.payload, pong.payload);
+}
+
 Test(admit, an_absent_time_equals_an_absent_time_whenever_it_arrives)
 {
     struct fingerprint first = fingerprint_of(ping("\"subscription\":\"" SUB "\""));
