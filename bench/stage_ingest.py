@@ -26,7 +26,7 @@ worker_processes 1;
 events {{ worker_connections 2048; }}
 http {{
   access_log off;
-  keepalive_requests 100000000;
+  keepalive_requests 1000;  # as ingest has them
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -116,6 +116,7 @@ def run(run):
     ingest = bucket.ingest("--kafka-intake=false")
     try:
         ingest.await_ready()
+        bucket.warm(ingest)
         figures = batches(run, bucket, ingest, size)
         aggregator = bucket.aggregator()
         try:
