@@ -54,7 +54,7 @@ struct aggregator {
     struct consume *threads[THREADS_MAX];
     char counters_topic[TOPIC_NAME_MAX], rejected_topic[TOPIC_NAME_MAX];
     char usage_topic[TOPIC_NAME_MAX], catalog_topic[TOPIC_NAME_MAX];
-    char owner[PEERS_URL_MAX], instance[PEERS_INSTANCE_BYTES];
+    char owner[PEERS_URL_MAX], instance[2 * INSTANCE_BYTES + 1];
     int32_t partitions;
     char wrong[WRONG_BYTES_MAX]; /* with the topics; "" when they are right */
     int64_t check_at_ms;

@@ -14,14 +14,19 @@
 
 enum { POLL_MS = 100, RETRY_MS = 500, RECORDS_MAX = 1000 };
 
+enum { TOPIC_BEGINNING = -2, TOPIC_END = -1 };
+
 struct overwritten {
     struct overwritten *next;
-    char *key;
+    struct peers_overwritten total;
 };
 
 struct peer_slot {
     char url[PEERS_URL_MAX];
     int64_t next_offset;
+    int64_t followed;                /* of the topic: what is read next */
+    bool is_watched, is_catching_up; /* the latter only of a watched one */
+    char writer[PEERS_WRITER_BYTES]; /* the owner, here */
     struct overwritten *overwritten;
 };
 
@@ -35,15 +40,17 @@ struct peers {
     pthread_mutex_t mutex; /* over the slots */
     struct peer_slot *slots;
     size_t overwritten_count;
+    uint32_t watches;    /* so many began */
+    bool has_to_go_back; /* for one of them: the topic is followed anew from what is read next */
     struct follower *follower;
     atomic_bool is_ending;
 };
 
-static bool is_own(const struct peers *peers, const struct kafka_message *record)
+static bool is_own(const struct peer_slot *slot, const struct kafka_message *record)
 {
     for (size_t i = 0; i < record->header_count; i++)
         if (strcmp(record->headers[i].name, "tollway_owner") == 0)
-            return text_is(record->headers[i].value, peers->self.instance);
+            return text_is(record->headers[i].value, slot->writer);
     return false;
 }
 
@@ -57,17 +64,18 @@ static void note_mark(struct peers *peers, int32_t partition, const struct count
     (void)snprintf(slot->url, sizeof(slot->url), "%s", mark->owner);
 }
 
-static void note_overwritten(struct peers *peers, const struct kafka_message *record)
+static void note_overwritten(struct peers *peers, const struct kafka_message *record,
+                             int64_t next_offset)
 {
     struct peer_slot *slot = &peers->slots[record->partition];
-    struct overwritten *more;
+    struct overwritten *more = malloc(sizeof(*more));
 
-    if (peers->overwritten_count == PEERS_OVERWRITTEN_MAX)
-        return; /* each is also made right by the next event of its window */
-    more = malloc(sizeof(*more));
     if (!more)
         abort();
-    *more = (struct overwritten){.next = slot->overwritten, .key = text_copy(record->key)};
+    *more = (struct overwritten){
+        .next = slot->overwritten,
+        .total = {.key = text_copy(record->key), .next_offset = next_offset},
+    };
     slot->overwritten = more;
     peers->overwritten_count++;
 }
@@ -77,38 +85,80 @@ static void note(struct peers *peers, const struct kafka_message *record)
     struct counters_total total;
     struct counters_mark mark;
     const char *reason;
+    struct peer_slot *slot;
 
-    if (record->partition < 0 || record->partition >= peers->partitions ||
-        text_is_absent(record->key))
+    if (record->partition < 0 || record->partition >= peers->partitions)
         return;
-    if (text_starts(record->key, "M/")) {
-        if (counters_decode(record->key, record->value, &total, &mark, &reason) == COUNTERS_MARK)
-            note_mark(peers, record->partition, &mark);
-    } else if (!is_own(peers, record) && owned_has(peers->self.owned, record->partition)) {
-        note_overwritten(peers, record);
+    slot = &peers->slots[record->partition];
+    slot->followed = record->offset + 1;
+    if (!text_starts(record->key, "M/") && (!slot->is_watched || is_own(slot, record)))
+        return;
+    switch (counters_decode(record->key, record->value, &total, &mark, &reason)) {
+    case COUNTERS_MARK:
+        note_mark(peers, record->partition, &mark);
+        break;
+    case COUNTERS_TOTAL:
+        note_overwritten(peers, record, total.next_offset);
+        break;
     }
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000L};
+
+    nanosleep(&pause, NULL);
 }
 
 static int connect_follower(struct peers *peers)
 {
-    int64_t *ends = malloc((size_t)peers->partitions * sizeof(*ends));
+    int64_t *offsets = malloc((size_t)peers->partitions * sizeof(*offsets));
     int r = FAULT_RETRY;
 
-    if (!ends)
+    if (!offsets)
         abort();
+    peers->follower = follower_free(peers->follower);
+    pthread_mutex_lock(&peers->mutex);
+    peers->has_to_go_back = false;
     for (int32_t i = 0; i < peers->partitions; i++)
-        ends[i] = -1;
+        offsets[i] = peers->slots[i].followed;
+    pthread_mutex_unlock(&peers->mutex);
     while (!peers->is_ending) {
-        struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-
-        r = follower_new(peers->self.config, peers->topic, ends, (size_t)peers->partitions,
+        r = follower_new(peers->self.config, peers->topic, offsets, (size_t)peers->partitions,
                          &peers->follower);
         if (r != FAULT_RETRY)
             break;
-        nanosleep(&pause, NULL);
+        pause_ms(RETRY_MS);
     }
-    free(ends);
+    free(offsets);
     return r;
+}
+
+/* What has been read; nothing of it counts when the topic is to be followed anew. */
+static void note_all(struct peers *peers, const struct kafka_message *records, int count)
+{
+    bool is_caught_up = follower_is_caught_up(peers->follower);
+
+    pthread_mutex_lock(&peers->mutex);
+    for (int i = 0; i < count && !peers->has_to_go_back; i++)
+        note(peers, &records[i]);
+    for (int32_t i = 0; is_caught_up && !peers->has_to_go_back && i < peers->partitions; i++)
+        peers->slots[i].is_catching_up = false;
+    pthread_mutex_unlock(&peers->mutex);
+}
+
+enum next_step { STEP_READ, STEP_GO_BACK, STEP_WAIT };
+
+static enum next_step next_step(struct peers *peers)
+{
+    enum next_step step;
+
+    pthread_mutex_lock(&peers->mutex);
+    step = peers->has_to_go_back                               ? STEP_GO_BACK
+           : peers->overwritten_count >= PEERS_OVERWRITTEN_MAX ? STEP_WAIT
+                                                               : STEP_READ;
+    pthread_mutex_unlock(&peers->mutex);
+    return step;
 }
 
 static void *follow(void *context)
@@ -118,11 +168,18 @@ static void *follow(void *context)
     int r = connect_follower(peers);
 
     while (!peers->is_ending && (r >= 0 || r == FAULT_RETRY)) {
-        r = follower_poll(peers->follower, records, RECORDS_MAX, POLL_MS);
-        pthread_mutex_lock(&peers->mutex);
-        for (int i = 0; i < r; i++)
-            note(peers, &records[i]);
-        pthread_mutex_unlock(&peers->mutex);
+        switch (next_step(peers)) {
+        case STEP_GO_BACK:
+            r = connect_follower(peers);
+            break;
+        case STEP_WAIT:
+            pause_ms(POLL_MS);
+            break;
+        case STEP_READ:
+            r = follower_poll(peers->follower, records, RECORDS_MAX, POLL_MS);
+            note_all(peers, records, r);
+            break;
+        }
     }
     free(records);
     if (!peers->is_ending) {
@@ -146,6 +203,8 @@ struct peers *peers_new(const struct peers_self *self, void (*failed)(void *cont
     peers->slots = calloc((size_t)peers->partitions, sizeof(*peers->slots));
     if (!peers->slots)
         abort();
+    for (int32_t i = 0; i < peers->partitions; i++)
+        peers->slots[i].followed = TOPIC_END;
     topic_name(TOPIC_COUNTERS, self->bucket, peers->topic);
     pthread_mutex_init(&peers->mutex, NULL);
     if (pthread_create(&peers->thread, NULL, follow, peers))
@@ -155,16 +214,13 @@ struct peers *peers_new(const struct peers_self *self, void (*failed)(void *cont
 
 struct peers *peers_free(struct peers *peers)
 {
-    char *key;
-
     if (!peers)
         return NULL;
     peers->is_ending = true;
     pthread_join(peers->thread, NULL);
     follower_free(peers->follower);
     for (int32_t i = 0; i < peers->partitions; i++)
-        while (peers_take_overwritten(peers, i, &key))
-            free(key);
+        peers_unwatch(peers, i);
     free(peers->slots);
     pthread_mutex_destroy(&peers->mutex);
     free(peers);
@@ -184,18 +240,62 @@ bool peers_owner(struct peers *peers, int32_t partition, char url[PEERS_URL_MAX]
     return is_known;
 }
 
-bool peers_take_overwritten(struct peers *peers, int32_t partition, char **key)
+static bool take(struct peers *peers, struct peer_slot *slot, struct peers_overwritten *taken)
 {
-    struct overwritten *taken;
+    struct overwritten *first = slot->overwritten;
+
+    if (!first)
+        return false;
+    slot->overwritten = first->next;
+    peers->overwritten_count--;
+    *taken = first->total;
+    free(first);
+    return true;
+}
+
+static void forget(struct peers *peers, struct peer_slot *slot)
+{
+    struct peers_overwritten taken;
+
+    while (take(peers, slot, &taken))
+        free(taken.key);
+}
+
+void peers_watch(struct peers *peers, int32_t partition, int64_t from,
+                 char writer[PEERS_WRITER_BYTES])
+{
+    struct peer_slot *slot = &peers->slots[partition];
 
     pthread_mutex_lock(&peers->mutex);
-    taken = peers->slots[partition].overwritten;
-    if (taken) {
-        peers->slots[partition].overwritten = taken->next;
-        peers->overwritten_count--;
-        *key = taken->key;
-    }
+    forget(peers, slot);
+    slot->is_watched = slot->is_catching_up = peers->has_to_go_back = true;
+    slot->followed = from;
+    (void)snprintf(slot->writer, sizeof(slot->writer), "%s-%x", peers->self.instance,
+                   (unsigned)++peers->watches);
+    memcpy(writer, slot->writer, PEERS_WRITER_BYTES);
     pthread_mutex_unlock(&peers->mutex);
-    free(taken);
-    return taken != NULL;
+}
+
+void peers_unwatch(struct peers *peers, int32_t partition)
+{
+    struct peer_slot *slot = &peers->slots[partition];
+
+    pthread_mutex_lock(&peers->mutex);
+    forget(peers, slot);
+    slot->is_watched = slot->is_catching_up = false;
+    pthread_mutex_unlock(&peers->mutex);
+}
+
+bool peers_take_overwritten(struct peers *peers, int32_t partition, struct peers_overwritten *taken,
+                            int64_t *followed)
+{
+    struct peer_slot *slot = &peers->slots[partition];
+    bool is_there;
+
+    pthread_mutex_lock(&peers->mutex);
+    is_there = take(peers, slot, taken);
+    if (!is_there)
+        *followed = slot->is_catching_up ? PEERS_CATCHING_UP : slot->followed;
+    pthread_mutex_unlock(&peers->mutex);
+    return is_there;
 }

@@ -2,10 +2,11 @@
  * peers.h - who owns which partition: what the marks on <bucket>.counters say.
  *
  * A thread follows the topic from its end. Marks are repeated while a partition is idle, so every
- * owner is known a few seconds after the start. Records carry the instance that wrote them in a
- * header: one for a partition of ours by somebody else is a former owner's, late; its total may be
- * an older one, and the topic keeps the last by key, so the owner publishes that key again. Such
- * keys are collected here for the owner to take.
+ * owner is known a few seconds after the start. Records carry the name of who wrote them in a
+ * header: a total for a partition of ours by somebody else is a former owner's, perhaps late; it
+ * may be an older one, and the topic keeps the last by key, so the owner publishes that key again.
+ * Such totals are collected here for the owner to take. What came before it was the owner is read
+ * once more, from where the store says that all was seen to.
  *
  * Threads    Any.
  */
@@ -14,7 +15,8 @@
 #include "aggregator/edges/owned.h"
 #include "common/io/kafka.h"
 
-enum { PEERS_URL_MAX = 256, PEERS_OVERWRITTEN_MAX = 100000, PEERS_INSTANCE_BYTES = 17 };
+/* When as many overwritten totals wait to be taken, no more is read. */
+enum { PEERS_URL_MAX = 256, PEERS_OVERWRITTEN_MAX = 100000, PEERS_WRITER_BYTES = 32 };
 
 struct peers;
 
@@ -32,6 +34,21 @@ struct peers *peers_free(struct peers *peers); /* accepts NULL; waits for its th
 
 /* The owner's URL as of its last mark; false when none was seen. */
 MUST_USE bool peers_owner(struct peers *peers, int32_t partition, char url[PEERS_URL_MAX]);
-/* Takes one key of the partition that somebody else has overwritten: false when there is none. The
- * text is to be freed. */
-MUST_USE bool peers_take_overwritten(struct peers *peers, int32_t partition, char **key);
+
+/* Collects what others write for the partition from that offset of the topic on, -2: from its
+ * beginning. `writer` becomes the name that the owner signs its records with. */
+void peers_watch(struct peers *peers, int32_t partition, int64_t from,
+                 char writer[PEERS_WRITER_BYTES]);
+/* The partition isn't ours any more. */
+void peers_unwatch(struct peers *peers, int32_t partition);
+
+struct peers_overwritten {
+    char *key; /* to be freed */
+    int64_t next_offset;
+};
+enum { PEERS_CATCHING_UP = -1 };
+/* Takes one total of a watched partition that somebody else has written. When there is none: false,
+ * and *followed is where all before it was taken, or PEERS_CATCHING_UP while the topic isn't read
+ * up to where it ended after the partition was watched. */
+MUST_USE bool peers_take_overwritten(struct peers *peers, int32_t partition,
+                                     struct peers_overwritten *taken, int64_t *followed);

@@ -250,29 +250,56 @@ void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
     free(changed);
 }
 
-void publisher_note_key(struct publisher *publisher, const struct tally *tally, struct text key)
+/* Has a day that the window touches changed at that offset or behind it? */
+static bool has_changed(const struct tally *tally, int64_t from, int64_t to, int64_t offset)
 {
-    for (uint32_t line = 0; line < tally->series.line_count; line++) {
-        uint32_t first = tally->series.lines[line].first;
-        struct changed_window window = {.line = line, .with_uniques = true};
-        CLEANUP(buffer_deinit) struct buffer prefix = {0};
-        struct usage_series series;
-        struct text rest, from, to;
+    int64_t last = floor_divide(to - 1, MINUTES_A_DAY);
 
-        if (!series_decode(series_text(&tally->series.series[first]), &series))
-            continue;
-        buffer_printf(&prefix, "%.*s/%.*s/", (int)series.subscription.length,
-                      series.subscription.at, (int)series.meter.length, series.meter.at);
-        if (key.length < prefix.length + 2 || memcmp(key.at + 2, prefix.at, prefix.length) != 0)
-            continue;
-        rest = text_from(key.at + 2 + prefix.length, key.length - 2 - prefix.length);
-        from = text_cut(&rest, '/');
-        to = text_cut(&rest, '/');
-        window.from = strtoll(from.at, NULL, 10);
-        window.to = strtoll(to.at, NULL, 10);
-        if (window.from < window.to && window.to - window.from <= MINUTES_A_DAY)
+    for (struct day *day = days_next(&tally->days, floor_divide(from, MINUTES_A_DAY));
+         day && day->number <= last; day = days_next(&tally->days, (int64_t)day->number + 1))
+        if (day->changed_offset >= offset)
+            return true;
+    return false;
+}
+
+static int64_t minute_in(struct text *rest)
+{
+    struct text digits = text_cut(rest, '/');
+
+    return digits.length ? strtoll(digits.at, NULL, 10) : 0;
+}
+
+/* A meter's series are a group for each aggregation that it had. */
+static void note_meter(struct publisher *publisher, const struct registry *registry,
+                       struct usage_series named, struct changed_window window)
+{
+    for (int i = 0; i <= AGGREGATION_UNIQUE_COUNT; i++) {
+        uint32_t group, id;
+
+        named.aggregation = (enum aggregation)i;
+        group = registry_group(registry, &named);
+        for (id = group == INDEX_NONE ? INDEX_NONE : registry->groups[group].first;
+             id != INDEX_NONE; id = registry->series[id].next_in_group) {
+            window.line = registry->series[id].line;
             windows_add(&publisher->windows, window);
+        }
     }
+}
+
+void publisher_note_foreign(struct publisher *publisher, const struct tally *tally, struct text key,
+                            int64_t next_offset)
+{
+    struct text rest = key, kind = text_cut(&rest, '/');
+    struct usage_series named = {.subscription = text_cut(&rest, '/')};
+    struct changed_window window = {.with_uniques = true};
+
+    (void)kind;
+    named.meter = text_cut(&rest, '/');
+    window.from = minute_in(&rest);
+    window.to = minute_in(&rest);
+    if (window.from < window.to && window.to - window.from <= MINUTES_A_DAY &&
+        has_changed(tally, window.from, window.to, next_offset))
+        note_meter(publisher, &tally->series, named, window);
 }
 
 /* --- sending --- */
@@ -292,7 +319,7 @@ static void on_total(void *context, int64_t offset, const char *why)
 static int send_record(struct publisher *publisher, int32_t partition,
                        producer_delivered *delivered, void *context)
 {
-    struct kafka_header header = {.name = "tollway_owner", .value = text_of(publisher->instance)};
+    struct kafka_header header = {.name = "tollway_owner", .value = text_of(publisher->writer)};
     struct kafka_message message = {.partition = partition,
                                     .key = buffer_text(&publisher->key),
                                     .value = buffer_text(&publisher->value),
@@ -400,18 +427,22 @@ static int send_uniques(struct publisher *publisher, const struct vault *vault,
 
 struct sent_mark {
     struct published *published;
-    int64_t next_offset;
+    int64_t next_offset, followed;
     uint32_t generation;
 };
 
 static void on_mark(void *context, int64_t offset, const char *why)
 {
     struct sent_mark *mark = context;
+    struct published *published = mark->published;
 
     (void)why;
-    if (offset >= 0 && mark->generation == mark->published->generation &&
-        mark->published->offset < mark->next_offset)
-        mark->published->offset = mark->next_offset;
+    if (offset >= 0 && mark->generation == published->generation) {
+        if (published->offset < mark->next_offset)
+            published->offset = mark->next_offset;
+        if (published->followed < mark->followed)
+            published->followed = mark->followed;
+    }
     free(mark);
 }
 
@@ -424,6 +455,7 @@ static int send_mark(struct publisher *publisher)
         abort();
     *sent = (struct sent_mark){.published = publisher->published,
                                .next_offset = publisher->mark.next_offset,
+                               .followed = publisher->pass_followed,
                                .generation = publisher->pass_generation};
     counters_encode_mark(&publisher->mark, &publisher->key, &publisher->value);
     r = send_record(publisher, publisher->mark.partition, on_mark, sent);
@@ -460,6 +492,7 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault,
         memset(publisher->noted, 0, publisher->noted_room * sizeof(*publisher->noted));
     publisher->is_sending = true;
     publisher->pass_generation = publisher->published->generation;
+    publisher->pass_followed = publisher->followed;
     publisher->mark =
         (struct counters_mark){.partition = tally->partition,
                                .next_offset = vault->state.next_offset,

@@ -31,6 +31,7 @@ struct published {
     uint32_t generation; /* marks of an earlier one confirm nothing */
     bool has_lost;       /* Kafka has refused a total: the next pass sends it again */
     int64_t unconfirmed; /* totals that Kafka hasn't answered for */
+    int64_t followed;    /* in the topic: what others wrote before is mended where it had to be */
 };
 
 /* The window that a series was noted in last since the pass began; empty: in none. */
@@ -41,17 +42,20 @@ struct noted_window {
 struct publisher {
     struct producer *producer;
     struct catalog_feed *feed;
-    const char *topic, *owner, *instance; /* borrowed */
-    struct published *published;          /* borrowed */
-    int64_t catalog_offset;               /* whose cuts `windows` are on */
-    uint32_t catalog_accounts;            /* whose cuts were looked at then */
-    struct windows windows;               /* noted since the pass began */
-    struct windows sending;               /* of the pass */
-    struct counters_mark mark;            /* of the pass */
-    uint32_t sent;                        /* of its windows */
-    bool is_sending;                      /* a pass is under way */
-    uint32_t pass_generation;             /* of `published` when it began */
-    struct noted_window *noted;           /* by series */
+    const char *topic, *owner;   /* borrowed */
+    const char *writer;          /* borrowed; what it signs its records with: peers.h */
+    struct published *published; /* borrowed */
+    int64_t catalog_offset;      /* whose cuts `windows` are on */
+    uint32_t catalog_accounts;   /* whose cuts were looked at then */
+    struct windows windows;      /* noted since the pass began */
+    struct windows sending;      /* of the pass */
+    int64_t followed;            /* what is noted mends all before; or PEERS_CATCHING_UP */
+    struct counters_mark mark;   /* of the pass */
+    int64_t pass_followed;
+    uint32_t sent;              /* of its windows */
+    bool is_sending;            /* a pass is under way */
+    uint32_t pass_generation;   /* of `published` when it began */
+    struct noted_window *noted; /* by series */
     uint32_t noted_room;
     struct buffer key, value, dimensions;
 };
@@ -66,8 +70,10 @@ MUST_USE int publisher_note(struct publisher *publisher, const struct vault *vau
 void publisher_note_days(struct publisher *publisher, const struct tally *tally, int64_t offset);
 /* Notes every window of the subscriptions whose cuts aren't those that they were published on. */
 void publisher_note_cuts(struct publisher *publisher, struct tally *tally);
-/* Notes the window that a key of the topic names; a foreign key is nothing. */
-void publisher_note_key(struct publisher *publisher, const struct tally *tally, struct text key);
+/* Notes the window of a total that somebody else has written, when it has changed since the state
+ * before `next_offset`, which that total is of. A foreign key is nothing. */
+void publisher_note_foreign(struct publisher *publisher, const struct tally *tally, struct text key,
+                            int64_t next_offset);
 /* Begins a pass with what is noted, and the mark of what is committed; none is under way. */
 void publisher_begin(struct publisher *publisher, const struct vault *vault,
                      const struct tally *tally);

@@ -62,6 +62,17 @@ static int restore(struct shard *shard)
     return 0;
 }
 
+/* What others have written behind the last confirmed mark is looked for. */
+static void watch(struct shard *shard)
+{
+    if (!shard->setup->peers)
+        return;
+    peers_watch(shard->setup->peers, shard->partition, shard->publisher.published->followed,
+                shard->writer);
+    shard->publisher.writer = shard->writer;
+    shard->publisher.followed = PEERS_CATCHING_UP;
+}
+
 static void begin_publishing(struct shard *shard, struct published *published)
 {
     const struct shard_setup *setup = shard->setup;
@@ -71,11 +82,13 @@ static void begin_publishing(struct shard *shard, struct published *published)
     shard->publisher.feed = setup->feed;
     shard->publisher.topic = setup->counters_topic;
     shard->publisher.owner = setup->owner;
-    shard->publisher.instance = setup->instance;
+    shard->publisher.writer = setup->instance;
     shard->publisher.published = published;
     published->generation++;
     published->has_lost = false;
     published->offset = shard->vault.state.published_offset;
+    published->followed = shard->vault.state.followed;
+    watch(shard);
     publisher_note_cuts(&shard->publisher, shard->tally);
     publisher_note_days(&shard->publisher, shard->tally, shard->vault.state.published_offset);
 }
@@ -118,6 +131,8 @@ struct shard *shard_close(struct shard *shard)
     if (!shard)
         return NULL;
     owned_remove(shard->setup->owned, shard->partition);
+    if (shard->setup->peers)
+        peers_unwatch(shard->setup->peers, shard->partition);
     publisher_deinit(&shard->publisher);
     reject_deinit(&shard->reject);
     tally_free(shard->tally);
@@ -289,6 +304,7 @@ static int commit(struct shard *shard, int flush_ms)
     if (r)
         return fault_pass(r);
     shard->vault.state.published_offset = shard->publisher.published->offset;
+    shard->vault.state.followed = shard->publisher.published->followed;
     for (int attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
         r = vault_commit(&shard->vault, shard->tally);
         if (r != FAULT_RETRY)
@@ -362,14 +378,20 @@ int shard_free_ids(struct shard *shard, int64_t bytes, bool *freed)
 
 /* --- in between --- */
 
+/* Notes what others have overwritten; all of it again that may be among what Kafka has refused. */
 static void take_overwritten(struct shard *shard)
 {
-    char *key;
+    struct peers_overwritten taken;
 
-    while (shard->setup->peers &&
-           peers_take_overwritten(shard->setup->peers, shard->partition, &key)) {
-        publisher_note_key(&shard->publisher, shard->tally, text_of(key));
-        free(key);
+    if (!shard->setup->peers)
+        return;
+    if (shard->publisher.published->has_lost && shard->publisher.followed != PEERS_CATCHING_UP)
+        watch(shard);
+    while (peers_take_overwritten(shard->setup->peers, shard->partition, &taken,
+                                  &shard->publisher.followed)) {
+        publisher_note_foreign(&shard->publisher, shard->tally, text_of(taken.key),
+                               taken.next_offset);
+        free(taken.key);
     }
 }
 
@@ -392,7 +414,8 @@ static int snapshot(struct shard *shard, int64_t now_ms)
     return 0;
 }
 
-/* Is there anything to say, or to say again? New cuts are waited for: they are said at once. */
+/* Is there anything to say, or to say again? New cuts are waited for: they are said at once. A mark
+ * vouches for what stood on the topic before the partition was ours as well. */
 static bool is_publishing_due(struct shard *shard, int64_t now_ms)
 {
     const struct shard_setup *setup = shard->setup;
@@ -403,6 +426,8 @@ static bool is_publishing_due(struct shard *shard, int64_t now_ms)
         return false;
     take_overwritten(shard);
     publisher_note_cuts(&shard->publisher, shard->tally);
+    if (publisher->followed == PEERS_CATCHING_UP)
+        return false;
     if (publisher->catalog_offset != publisher->mark.catalog_offset)
         return true;
     return windows_are_worth_it(&publisher->windows, since_ms, setup->publish_ms) &&
@@ -446,20 +471,32 @@ static int keep_published(struct shard *shard)
     if (shard->publisher.published->offset <= state->published_offset)
         return 0;
     state->published_offset = shard->publisher.published->offset;
+    state->followed = shard->publisher.published->followed;
     return vault_commit(&shard->vault, shard->tally);
+}
+
+/* One that isn't ours for long enough to know what others wrote leaves that to the next owner. */
+static int publish_all(struct shard *shard, int flush_ms)
+{
+    int r;
+
+    take_overwritten(shard);
+    if (shard->publisher.followed == PEERS_CATCHING_UP)
+        return 0;
+    r = publisher_send(&shard->publisher, &shard->vault, shard->tally, flush_ms);
+    if (r == 0)
+        r = producer_flush(shard->producer, flush_ms);
+    if (r == 0)
+        r = keep_published(shard);
+    return r ? fault_pass(r) : 0;
 }
 
 int shard_settle(struct shard *shard, int64_t now_ms, int flush_ms)
 {
     int r = commit(shard, flush_ms);
 
-    take_overwritten(shard);
     if (r == 0)
-        r = publisher_send(&shard->publisher, &shard->vault, shard->tally, flush_ms);
-    if (r == 0)
-        r = producer_flush(shard->producer, flush_ms);
-    if (r == 0)
-        r = keep_published(shard);
+        r = publish_all(shard, flush_ms);
     if (r == 0 && shard->setup->snapshots &&
         shard->snapshot_offset < shard->vault.state.next_offset)
         r = snapshot(shard, now_ms);

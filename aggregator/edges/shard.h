@@ -47,6 +47,7 @@ struct shard {
     struct vault vault;
     struct tally *tally;
     struct publisher publisher;
+    char writer[PEERS_WRITER_BYTES];
     struct reject reject;
     struct producer *producer;
     bool has_asides;                   /* sent since the last flush */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 const char VAULT_STATE_KEY[] = "state";
+static const char followed_key[] = "followed";
 
 static const char *const tables[VAULT_TABLES] = {
     [VAULT_STATE] = "state",       [VAULT_SERIES] = "series", [VAULT_NAMES] = "names",
@@ -119,7 +120,7 @@ uint128 vault_digest(const struct tally *tally, uint128 rest)
 
 int vault_open(const char *folder, int64_t map_bytes, struct vault *vault)
 {
-    struct vault opened = {.state = {.published_offset = 0}};
+    struct vault opened = {.state = {.published_offset = 0, .followed = VAULT_UNFOLLOWED}};
     struct store_formats formats = {.least = VAULT_FORMAT_LEAST, .current = VAULT_FORMAT};
     int r = store_open_since(folder, tables, VAULT_TABLES, map_bytes, formats, &opened.store);
 
@@ -135,6 +136,32 @@ void vault_close(struct vault *vault)
     *vault = (struct vault){0};
 }
 
+int vault_write_followed(struct store_txn *txn, int64_t followed)
+{
+    struct text key = text_of(followed_key);
+    uint8_t bytes[FOLLOWED_BYTES];
+
+    wire_store_i64(bytes, followed);
+    wire_store_u64(bytes + 8, block_checksum(key, bytes, 8));
+    return store_put(txn, VAULT_STATE, key, text_from(bytes, sizeof(bytes)));
+}
+
+static int read_followed(struct store_txn *txn, struct vault_state *state)
+{
+    struct text key = text_of(followed_key), value, content;
+    int r = store_get(txn, VAULT_STATE, key, &value);
+
+    state->followed = VAULT_UNFOLLOWED;
+    if (r == STORE_NOT_FOUND)
+        return 0;
+    if (r)
+        return fault_pass(r);
+    if (value.length != FOLLOWED_BYTES || !sealed_open(key, value, &content))
+        return VAULT_DAMAGED;
+    state->followed = wire_load_i64((const uint8_t *)content.at);
+    return 0;
+}
+
 int vault_read_state(struct store_txn *txn, struct vault_state *state)
 {
     struct text value;
@@ -144,7 +171,7 @@ int vault_read_state(struct store_txn *txn, struct vault_state *state)
         return VAULT_EMPTY;
     if (r)
         return fault_pass(r);
-    return state_decode(value, state) ? 0 : VAULT_DAMAGED;
+    return state_decode(value, state) ? read_followed(txn, state) : VAULT_DAMAGED;
 }
 
 int vault_peek(const char *folder, struct vault_state *state)

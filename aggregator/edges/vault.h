@@ -5,7 +5,8 @@
  * Tables of the environment (every value but those of `names` and `uniques`, which have none, ends
  * with a checksum of key and content):
  *
- *   state    "state" → vault_state: position, watermark, clock, gross, digest …
+ *   state    "state" → vault_state: position, watermark, clock, gross, digest …;
+ *            "followed" → vault_state: followed
  *   series   number u32 BE → encoded series (rules/series.h)
  *   names    meter, NUL, subscription, NUL, number u32 BE → nothing: finds a meter's series
  *   cells    level, window, block → sixty-four counters (rules/block.h)
@@ -50,7 +51,8 @@ enum {
     VAULT_TABLES = VAULT_CUTS + 1,
     VAULT_FORMAT = 4,
     VAULT_FORMAT_LEAST = 3,
-    VAULT_RUN_IDS_MAX = 4000
+    VAULT_RUN_IDS_MAX = 4000,
+    VAULT_UNFOLLOWED = -2 /* the beginning of the topic */
 };
 
 enum vault_outcome {
@@ -71,12 +73,13 @@ struct vault_state {
     uint128 digest;
     int64_t published_offset; /* what is on `counters` for certain is the state before it */
     uint64_t last_message;    /* XXH3-64 of the message before next_offset; 0: none */
+    int64_t followed;         /* struct published's; VAULT_UNFOLLOWED in an older store */
 };
 
 struct vault {
     struct store *store;
     struct vault_state
-        state; /* as committed; published_offset and last_message as to be committed */
+        state; /* as committed; published_offset, last_message and followed as to be committed */
 };
 
 MUST_USE int vault_open(const char *folder, int64_t map_bytes, struct vault *vault);

@@ -494,6 +494,7 @@ static int write_all(struct commit *commit, struct vault *vault, struct vault_st
     if ((r = check_alone(commit, &vault->state)) || (r = write_new_series(commit)) ||
         (r = write_levels(commit)) || (r = write_days(commit)) || (r = write_accounts(commit)) ||
         (r = vault_write_numbers(commit->txn, tally, &commit->value, &commit->numbers_sum)) ||
+        (r = vault_write_followed(commit->txn, state->followed)) ||
         (r = vault_prune(commit->txn, tally)))
         return fault_pass(r);
     state->next_offset = tally->next_offset;

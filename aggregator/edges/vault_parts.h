@@ -5,7 +5,7 @@
 
 #include "aggregator/edges/vault.h"
 
-enum { STATE_BYTES = 144, ID_KEY_BYTES = 8, CHECKSUM_BYTES = 8 };
+enum { STATE_BYTES = 144, ID_KEY_BYTES = 8, CHECKSUM_BYTES = 8, FOLLOWED_BYTES = 16 };
 
 /* Pages of sealed ids stand in the table of the runs: their number has a bit for it, and one for
  * their generation. */
@@ -15,6 +15,8 @@ enum { STATE_BYTES = 144, ID_KEY_BYTES = 8, CHECKSUM_BYTES = 8 };
 
 extern const char VAULT_STATE_KEY[];
 
+/* Writes "followed". */
+MUST_USE int vault_write_followed(struct store_txn *txn, int64_t followed);
 void state_encode(const struct vault_state *state, uint8_t bytes[STATE_BYTES]);
 void id_key(int32_t day, uint32_t run, uint8_t key[ID_KEY_BYTES]);
 void page_key(int32_t day, uint32_t generation, uint32_t page, uint8_t key[ID_KEY_BYTES]);

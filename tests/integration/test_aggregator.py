@@ -361,6 +361,53 @@ def test_an_orderly_end_mends_a_total_that_somebody_has_overwritten():
         assert {record["key"] for record in totals()[count:]} == {record["key"] for record in old}
 
 
+def test_a_total_that_was_overwritten_before_a_start_is_mended_before_the_first_mark():
+    """By a former owner, while nobody was there, or just before the owner was killed. A reader that begins with an empty
+    store behind the topic's compaction would bill from the old one."""
+    def records():
+        return [r for r in tool("get", rig.brokers, rig.topic("counters")) if r["partition"] == partition]
+
+    def await_mark(count):
+        wait_for("a mark", 30, lambda: any(r["key"][0] == "M" for r in records()[count:]))
+
+    def overwrite():
+        """Returns how many records there are then."""
+        rig.put("counters", [{k: r[k] for k in ("key", "value", "hex", "partition") if k in r} for r in old])
+        for _ in range(5):  # the embedded broker's end isn't quite the end
+            rig.put("counters", [{"key": "foreign", "value": "x", "partition": partition}])
+        return len(records())
+
+    def mends_after(count):
+        await_mark(count)
+        after = [r["key"] for r in records()[count:]]
+        assert {r["key"] for r in old} <= set(after[:[key[0] for key in after].index("M")]), after
+
+    with ready_rig() as rig:
+        partition = partition_of(SUBSCRIPTION)
+        settings = ["--publish-interval=2s", "--mark-interval=100ms"]
+        a = rig.aggregator().start(settings=settings)
+        at = now()
+        rig.send([event("o-1", time=at)])
+        marks_reach(rig, 4, 1)
+        old = [r for r in records() if r["key"][0] == "T"]
+        rig.send([event("o-2", time=at)])
+        marks_reach(rig, 4, 2)
+        assert a.stop() == 0 and old
+        count = overwrite()
+        a.start(settings=settings)
+        mends_after(count)
+        assert a.stop() == 0
+        count = len(records())
+        a.start(settings=["--publish-interval=20s"])
+        await_mark(count)
+        count = overwrite()
+        time.sleep(0.5)  # its follower reads them
+        a.stop(signal.SIGKILL)
+        a.start(settings=settings)
+        mends_after(count)
+        assert a.stop() == 0
+
+
 def test_a_mark_follows_totals_that_kafka_had_refused():
     """None passes before they are sent again, and none of them waits for the next event."""
     def published(totals):
