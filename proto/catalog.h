@@ -120,6 +120,11 @@ int64_t catalog_epoch(const struct catalog *catalog); /* the last seen; 0 before
 /* Of CATALOG_CUTS: the subscription's cuts, ascending minutes of the UTC day, at least one; NULL
  * when it isn't known. */
 const uint16_t *catalog_cuts(const struct catalog *catalog, struct text id, size_t *count);
+/* What cuts are known by; never 0. */
+uint64_t catalog_cuts_hash(const uint16_t *cuts, size_t count);
+/* Those that are known by it, whoever has or had them; NULL when nobody. They are few, and stay in
+ * the cache: of a million subscriptions that saves a search for each. */
+const uint16_t *catalog_cuts_known(const struct catalog *catalog, uint64_t hash, size_t *count);
 
 /* The meters of an event type, sorted by slug; NULL and 0 when there are none. */
 const struct catalog_meter *const *catalog_meters_of(const struct catalog *catalog,

@@ -6,6 +6,7 @@
 #include "proto/catalog_parts.h"
 
 #include <stdlib.h>
+#include <xxhash.h>
 
 static struct text id_of(const void *owner, uint32_t number)
 {
@@ -100,15 +101,42 @@ void catalog_cuts_remove(struct catalog_cuts *cuts, struct text id)
     catalog_slab_give_back(&cuts->texts, gone);
 }
 
+static const uint16_t *cuts_of(const struct catalog_cuts *cuts, uint32_t set, size_t *count)
+{
+    *count = cuts->sets[set].length / sizeof(uint16_t);
+    return (const void *)cuts->sets[set].at;
+}
+
 const uint16_t *catalog_cuts(const struct catalog *catalog, struct text id, size_t *count)
 {
     const struct catalog_cuts *cuts = &catalog->cuts;
     uint32_t number = catalog_map_find(&cuts->by_id, id);
-    struct text set;
 
-    if (number == CATALOG_MAP_NONE)
-        return NULL;
-    set = cuts->sets[cuts->rows[number].set];
-    *count = set.length / sizeof(uint16_t);
-    return (const void *)set.at;
+    return number == CATALOG_MAP_NONE ? NULL : cuts_of(cuts, cuts->rows[number].set, count);
+}
+
+uint64_t catalog_cuts_hash(const uint16_t *cuts, size_t count)
+{
+    return XXH3_64bits(cuts, count * sizeof(*cuts)) | 1;
+}
+
+/* The map's hash of a set is the first half of this one, whose lowest bit says nothing. */
+const uint16_t *catalog_cuts_known(const struct catalog *catalog, uint64_t hash, size_t *count)
+{
+    const struct catalog_cuts *cuts = &catalog->cuts;
+
+    for (uint32_t bit = 0; bit <= 1; bit++) {
+        uint32_t set = catalog_map_guess(&cuts->by_set, (uint32_t)hash ^ bit);
+        const uint16_t *known;
+        size_t known_count;
+
+        if (set == CATALOG_MAP_NONE)
+            continue;
+        known = cuts_of(cuts, set, &known_count);
+        if (catalog_cuts_hash(known, known_count) != hash)
+            continue;
+        *count = known_count;
+        return known;
+    }
+    return NULL;
 }

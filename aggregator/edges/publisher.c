@@ -42,6 +42,15 @@ static const uint16_t *cuts_of(const struct catalog *catalog, struct text subscr
     return midnight;
 }
 
+/* The same of a row whose cuts were taken down, without a search for the subscription. */
+static const uint16_t *cuts_of_row(const struct catalog *catalog, const struct ledger *ledger,
+                                   uint32_t number, size_t *count)
+{
+    const uint16_t *cuts = catalog_cuts_known(catalog, ledger->accounts[number].cuts, count);
+
+    return cuts ? cuts : cuts_of(catalog, ledger->names[number], count);
+}
+
 static void note_unique(struct publisher *publisher, const struct changed_window *window,
                         const struct unique *unique)
 {
@@ -57,7 +66,7 @@ static struct changed_window window_of(const struct catalog *catalog, const stru
     const struct series *series = &tally->series.series[id];
     struct changed_window window = {.line = series->line};
     size_t count;
-    const uint16_t *cuts = cuts_of(catalog, tally->ledger.names[series->account], &count);
+    const uint16_t *cuts = cuts_of_row(catalog, &tally->ledger, series->account, &count);
 
     counters_window(cuts, count, minute, &window.from, &window.to);
     return window;
@@ -213,7 +222,7 @@ static bool take_cuts(struct publisher *publisher, const struct catalog *catalog
     size_t count;
     const uint16_t *cuts = cuts_of(catalog, tally->ledger.names[number], &count);
 
-    hash = cuts_hash(cuts, count);
+    hash = catalog_cuts_hash(cuts, count);
     if (before == hash)
         return false;
     ledger_set_cuts(&tally->ledger, number, hash);

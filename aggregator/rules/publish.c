@@ -103,8 +103,3 @@ bool windows_are_worth_it(const struct windows *windows, int64_t since_ms, int64
            (records * 1000 <= since_ms * RECORDS_A_SECOND ||
             windows->unique_count >= UNIQUES_HELD_MAX || since_ms >= interval_ms * INTERVALS_MAX);
 }
-
-uint64_t cuts_hash(const uint16_t *cuts, size_t count)
-{
-    return XXH3_64bits(cuts, count * sizeof(*cuts)) | 1;
-}

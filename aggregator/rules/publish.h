@@ -46,6 +46,3 @@ void windows_add_unique(struct windows *windows, const struct changed_unique *un
  * because the total of a busy window is another one after each commit and its last alone is needed:
  * twenty intervals at most. */
 bool windows_are_worth_it(const struct windows *windows, int64_t since_ms, int64_t interval_ms);
-
-/* What a subscription's cuts are known by; never 0. */
-uint64_t cuts_hash(const uint16_t *cuts, size_t count);

@@ -542,6 +542,32 @@ Test(catalog_cuts, are_those_of_the_subscriptions_last_record)
     cr_assert_eq(cut("b", true), 0);
 }
 
+/* Whoever has them, and when nobody has them any more. */
+Test(catalog_cuts, are_known_by_their_hash)
+{
+    enum { MANY = 1440 };
+    char minutes[32];
+    size_t count = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        uint16_t expected[] = {(uint16_t)(i / 2), (uint16_t)(MANY / 2 + i / 2)};
+        uint64_t hash = catalog_cuts_hash(expected, 1 + (size_t)i % 2);
+        const uint16_t *known;
+
+        cr_assert_null(catalog_cuts_known(catalog, hash, &count));
+        snprintf(minutes, sizeof(minutes), i % 2 ? "[%d,%d]" : "[%d]", expected[0], expected[1]);
+        cr_assert_eq(cut_on("a", minutes), 0, "%s", reason);
+
+        known = catalog_cuts_known(catalog, hash, &count);
+        cr_assert_not_null(known);
+        cr_assert_eq(count, 1 + (size_t)i % 2);
+        cr_assert_eq(memcmp(known, expected, count * sizeof(*known)), 0);
+    }
+    cr_assert_eq(apply("subscription/a", NULL), 0);
+    cr_assert_not_null(catalog_cuts_known(catalog, catalog_cuts_hash(&(uint16_t){7}, 1), &count));
+    cr_assert_null(catalog_cuts_known(catalog, 0, &count));
+}
+
 static void cut_many(int first, int end)
 {
     char id[32], minutes[32];
