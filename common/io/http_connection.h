@@ -25,6 +25,7 @@ enum {
     HTTP_OPERATIONS_ROUTES = 4,
     HTTP_DRAIN_MS = 5000,           /* for what has come in part when the server drains */
     HTTP_LINGER_MS = 2000,          /* for a refused client to take its answer */
+    HTTP_TURNED_AWAY_MAX = 256,     /* connections past the limit that linger */
     HTTP_CHUNK_EXTENSION_MAX = 256, /* bytes in all */
     HTTP_ARENA_KEPT_MAX = 256 * 1024,
     HTTP_SPARE_EXCHANGES_MAX = 1024,
@@ -73,6 +74,7 @@ struct http_connection {
     size_t queued;     /* bytes that the client hadn't taken when last looked at */
     uint64_t since_ms; /* loop time at which the stage began, or its first byte came */
     bool running, reading, ended, closing, gone, close_after_sending;
+    bool turned_away; /* past the limit of connections */
 };
 
 /* For /metrics; the loop's thread alone writes. */
@@ -98,7 +100,7 @@ struct http_server {
     struct http_route *routes;
     size_t route_count;
     struct http_connection *connections;
-    size_t connection_count;
+    size_t connection_count, turned_away; /* all of them; those past the limit that linger */
     struct http_exchange *spare;
     size_t spare_count;
     struct http_pool pool;

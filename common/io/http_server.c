@@ -147,6 +147,7 @@ void http_server_forget(struct http_connection *connection)
     if (connection->next)
         connection->next->previous = connection->previous;
     server->connection_count--;
+    server->turned_away -= connection->turned_away;
     http_pool_give(&server->pool, connection->input, connection->room);
     http_known_free(connection->known);
     buffer_deinit(&connection->unsent);
@@ -176,14 +177,23 @@ static struct http_connection *new_connection(struct http_server *server, int fd
     return connection;
 }
 
+/* With its answer, which it may lose when more of them linger than may. */
 static void turn_away(struct http_connection *connection)
 {
     static const struct http_refusal crowded = {503, "overloaded",
                                                 "too many connections: try again"};
 
-    connection->server->counts.overloads++;
+    struct http_server *server = connection->server;
+
+    server->counts.overloads++;
     http_connection_write_problem(connection, NULL, &crowded, "Retry-After: 1\r\n", false);
-    http_connection_close(connection);
+    if (server->turned_away == HTTP_TURNED_AWAY_MAX) {
+        http_connection_close(connection);
+        return;
+    }
+    connection->turned_away = true;
+    server->turned_away++;
+    http_connection_answered(connection, false);
 }
 
 static void take_connection(struct http_server *server, int fd)
@@ -195,7 +205,7 @@ static void take_connection(struct http_server *server, int fd)
         close(fd);
         return;
     }
-    if (server->connection_count > server->limits.connections) {
+    if (server->connection_count - server->turned_away > server->limits.connections) {
         turn_away(connection);
         return;
     }

@@ -426,6 +426,60 @@ Test(http_number, a_connection_past_the_limit_is_turned_away_with_503)
     fixture_stop(&fixture);
 }
 
+Test(http_number, who_is_turned_away_gets_the_answer_and_an_end_though_it_has_sent_something)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int first, second, third;
+    char bytes[2048];
+    ssize_t got;
+
+    start_with(two_connections);
+    first = fixture_connect(&fixture);
+    second = fixture_connect(&fixture);
+    fixture_step(&fixture);
+    third = fixture_connect(&fixture);
+    cr_assert_eq(send(third, "GET /hello HTTP/1.1\r\n", 21, 0), 21);
+    fixture_step(&fixture);
+    cr_assert_eq(send(third, "Host: a\r\n\r\n", 11, 0), 11);
+    fixture_step(&fixture);
+
+    while ((got = recv(third, bytes, sizeof(bytes), 0)) > 0)
+        buffer_add(&answer, bytes, (size_t)got);
+    cr_assert_eq(got, 0, "an end, not a reset");
+    cr_assert(contains(&answer, "HTTP/1.1 503 "));
+
+    close(first);
+    answer.length = 0;
+    fixture_step(&fixture);
+    first = fixture_connect(&fixture);
+    fixture_send(&fixture, first, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
+    cr_assert(fixture_wait_for(&fixture, first, &answer, "world", 1000),
+              "who lingers takes no place of those that are served");
+    close(first);
+    close(second);
+    close(third);
+    fixture_stop(&fixture);
+}
+
+Test(http_number, no_more_than_so_many_of_those_turned_away_are_waited_for)
+{
+    int fds[HTTP_TURNED_AWAY_MAX + 4];
+
+    start_with(two_connections);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = fixture_connect(&fixture);
+        fixture_step(&fixture);
+    }
+    fixture_step(&fixture);
+
+    cr_assert_eq(fixture.server->connection_count, HTTP_TURNED_AWAY_MAX + 2);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    fixture_step(&fixture);
+    cr_assert_eq(fixture.server->connection_count, 0);
+    fixture_stop(&fixture);
+}
+
 static void allow_files(rlim_t count)
 {
     struct rlimit limit;
