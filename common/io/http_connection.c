@@ -105,6 +105,7 @@ static void send_more(struct http_connection *connection)
 {
     if (!http_connection_send_rest(connection))
         return;
+    connection->since_ms = uv_now(connection->server->loop); /* what comes next has all its time */
     if (connection->stage == HTTP_STAGE_LINGER)
         end_sending(connection);
     http_connection_run(connection);

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -359,6 +360,51 @@ Test(http_time, a_client_that_takes_its_answer_bit_by_bit_has_the_time_it_needs)
         cr_assert_lt(now_ms() - since_ms, 5000, "who takes nothing more is let go");
         fixture_step(&fixture);
     }
+    close(fd);
+    fixture_stop(&fixture);
+}
+
+static void slow_to_take(struct http_limits *limits)
+{
+    limits->header_ms = 400;
+    limits->idle_ms = 5000;
+}
+
+/* Takes `bytes` of an answer as fast as it can. */
+static void take(int fd, size_t bytes)
+{
+    static char room[256 * 1024];
+
+    while (bytes > 0) {
+        ssize_t got = recv(fd, room, sizeof(room), MSG_DONTWAIT);
+
+        fixture_step(&fixture);
+        cr_assert(got > 0 || (got < 0 && errno == EAGAIN));
+        if (got > 0)
+            bytes -= (size_t)got < bytes ? (size_t)got : bytes;
+    }
+}
+
+Test(http_time, a_head_has_its_time_from_when_the_answer_before_it_was_taken)
+{
+    CLEANUP(buffer_deinit) struct buffer answer = {0};
+    int64_t since_ms;
+    int fd;
+
+    start_with(slow_to_take);
+    fd = fixture_connect(&fixture);
+    fixture_send(&fixture, fd,
+                 text_of("GET /large HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHo"), 1000);
+    for (since_ms = now_ms(); now_ms() - since_ms < 600; usleep(5000))
+        fixture_step(&fixture);
+
+    take(fd, (size_t)8 * 1024 * 1024);
+    for (since_ms = now_ms(); now_ms() - since_ms < 150; usleep(5000))
+        fixture_step(&fixture);
+    fixture_send(&fixture, fd, text_of("st: a\r\n\r\n"), 1000);
+
+    cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 1000));
+    cr_assert(!contains(&answer, "408"));
     close(fd);
     fixture_stop(&fixture);
 }
