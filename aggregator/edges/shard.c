@@ -289,6 +289,7 @@ static int commit(struct shard *shard, int flush_ms)
 {
     struct account_counts before = shard->tally->ledger.committed_sum;
     int64_t began_ns = monotonic_ns(), began_cpu_ns = thread_cpu_ns();
+    uint32_t uniques = shard->publisher.windows.unique_count;
     int r;
 
     if (shard->tally->pending == 0)
@@ -310,6 +311,8 @@ static int commit(struct shard *shard, int flush_ms)
         if (r != FAULT_RETRY)
             break;
     }
+    if (r) /* a window is read from the store when it is sent, a unique value isn't */
+        shard->publisher.windows.unique_count = uniques;
     if (r)
         return fault_pass(r);
     shard->commit_cpu_ms = (thread_cpu_ns() - began_cpu_ns) / 1000000;
