@@ -485,14 +485,15 @@ static void note_lost(struct publisher *publisher, const struct tally *tally)
     publisher_note_days(publisher, tally, publisher->published->offset);
 }
 
-void publisher_begin(struct publisher *publisher, const struct vault *vault,
-                     const struct tally *tally)
+void publisher_begin(struct publisher *publisher, const struct vault *vault, struct tally *tally)
 {
     const struct account_counts *counts = &tally->ledger.committed_sum;
     struct windows noted;
 
     assert(!publisher->is_sending);
     note_lost(publisher, tally);
+    /* Last, so that all is noted on cuts that the mark is of. */
+    publisher_note_cuts(publisher, tally);
     noted = publisher->windows;
     publisher->windows = publisher->sending;
     publisher->sending = noted;
@@ -573,8 +574,8 @@ static int send_pass(struct publisher *publisher, const struct vault *vault,
     return r ? fault_pass(r) : 0;
 }
 
-int publisher_send(struct publisher *publisher, const struct vault *vault,
-                   const struct tally *tally, int flush_ms)
+int publisher_send(struct publisher *publisher, const struct vault *vault, struct tally *tally,
+                   int flush_ms)
 {
     int r = send_pass(publisher, vault, tally, flush_ms);
 

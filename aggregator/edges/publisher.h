@@ -74,9 +74,9 @@ void publisher_note_cuts(struct publisher *publisher, struct tally *tally);
  * before `next_offset`, which that total is of. A foreign key is nothing. */
 void publisher_note_foreign(struct publisher *publisher, const struct tally *tally, struct text key,
                             int64_t next_offset);
-/* Begins a pass with what is noted, and the mark of what is committed; none is under way. */
-void publisher_begin(struct publisher *publisher, const struct vault *vault,
-                     const struct tally *tally);
+/* Begins a pass with what is noted, and the mark of what is committed and of the catalog as it is
+ * now; none is under way. */
+void publisher_begin(struct publisher *publisher, const struct vault *vault, struct tally *tally);
 /* Is there more to send now? Not while a mark waits for its totals. */
 bool publisher_can_step(const struct publisher *publisher);
 /* Sends some of the pass, in the end its mark: then none is under way. */
@@ -85,4 +85,4 @@ MUST_USE int publisher_step(struct publisher *publisher, const struct vault *vau
 /* Ends the pass and makes another one of all that is noted; each waits that long at most for what
  * Kafka confirms. */
 MUST_USE int publisher_send(struct publisher *publisher, const struct vault *vault,
-                            const struct tally *tally, int flush_ms);
+                            struct tally *tally, int flush_ms);

@@ -651,7 +651,7 @@ static void run(uint64_t seed)
 Test(totals, the_topic_says_what_the_log_does_whatever_happens_to_owners_and_records)
 {
     const char *given = getenv("TOTALS_SEED"); /* others than the usual: the first of as many */
-    uint64_t first = given ? strtoull(given, NULL, 10) : 1;
+    uint64_t first = given ? strtoull(given, NULL, 10) : 4370;
 
     signal(SIGXFSZ, SIG_IGN);
     log_init("totals", LOG_ERROR, LOG_LOGFMT);
