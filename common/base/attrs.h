@@ -17,6 +17,9 @@
 /* In place wherever it is called, for what is asked so often that a call would be felt. */
 #define ALWAYS_INLINE __attribute__((always_inline))
 
+/* What it calls is in place, by which the compiler knows what it is called with. */
+#define FLATTEN __attribute__((flatten, noinline))
+
 /* Seldom called: out of line, so that the way around it stays a predicted branch. */
 #define COLD __attribute__((cold, noinline))
 

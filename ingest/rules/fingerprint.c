@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+/* Up to here XXH3 has no loop. Longer ones are hashed apart, as loops want registers that would be
+ * saved for the others, too. */
+enum { SHORT_BYTES = 128 };
+
 /* The first half of an HMAC-SHA-256. Apart, as what it needs on the stack would be cleared and
  * guarded for the other hash, too. */
 COLD static XXH128_hash_t keyed_hash(const struct fingerprint_key *key, const void *bytes,
@@ -22,10 +26,22 @@ COLD static XXH128_hash_t keyed_hash(const struct fingerprint_key *key, const vo
     return XXH128_hashFromCanonical(&canonical);
 }
 
-static inline XXH128_hash_t hash(const struct fingerprint_key *key, struct text written)
+COLD static XXH128_hash_t hash_long(const struct fingerprint_key *key, struct text written)
+{
+    return XXH3_128bits_withSecret(written.at, written.length, key->secret, sizeof(key->secret));
+}
+
+COLD static uint64_t hash_long_text(const struct fingerprint_key *key, struct text text)
+{
+    return XXH3_64bits_withSecret(text.at, text.length, key->secret, sizeof(key->secret));
+}
+
+FLATTEN static XXH128_hash_t hash(const struct fingerprint_key *key, struct text written)
 {
     if (key->hash == CATALOG_HASH_HMAC)
         return keyed_hash(key, written.at, written.length);
+    if (written.length > SHORT_BYTES)
+        return hash_long(key, written);
     return XXH3_128bits_withSecret(written.at, written.length, key->secret, sizeof(key->secret));
 }
 
@@ -60,8 +76,10 @@ void fingerprint_identity(const struct fingerprint_key *key, struct text written
     store_begin(hash(key, written), identity);
 }
 
-uint64_t fingerprint_text(const struct fingerprint_key *key, struct text text)
+FLATTEN uint64_t fingerprint_text(const struct fingerprint_key *key, struct text text)
 {
+    if (text.length > SHORT_BYTES)
+        return hash_long_text(key, text);
     return XXH3_64bits_withSecret(text.at, text.length, key->secret, sizeof(key->secret));
 }
 
