@@ -142,6 +142,13 @@ static uint16_t number_of(struct usage_writer *writer, const struct usage_part *
     return (uint16_t)(writer->series_count - 1);
 }
 
+/* Its first and its last line: nearly all have no others, but two. */
+static void prefetch_text(const char *at, size_t length)
+{
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + length - 1);
+}
+
 static void prefetch_part(const struct usage_writer *writer, enum usage_writer_step step,
                           const struct usage_part *part)
 {
@@ -156,7 +163,7 @@ static void prefetch_part(const struct usage_writer *writer, enum usage_writer_s
     if (step == USAGE_WRITER_KNOWN)
         __builtin_prefetch(known);
     else if (known->hash == (uint32_t)part->hash)
-        __builtin_prefetch(writer->series.at + known->start);
+        prefetch_text(writer->series.at + known->start, part->series.length);
 }
 
 void usage_writer_prefetch(const struct usage_writer *writer, enum usage_writer_step step,
@@ -271,6 +278,7 @@ static uint16_t add_entry(struct usage_writer *writer, const struct usage_part *
 
     wire_store_u16(at, number);
     put_value(at + USAGE_ENTRY_VALUE, part, writer->layout & USAGE_LAYOUT_WIDE);
+    prefetch_behind(at, 1);
     return number;
 }
 
