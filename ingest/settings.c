@@ -12,7 +12,7 @@ const struct setting ingest_settings[] = {
                 "their way, while ingest is busy taking events in, or while clients that were just "
                 "answered are likely to come again. Otherwise it leaves at once. "
                 "More makes larger batches under load, which cost less to send, read and "
-                "count.",
+                "count. While five of a partition are unacknowledged its next one is kept open.",
         .offset = offsetof(struct ingest_config, linger_ms),
     },
     {

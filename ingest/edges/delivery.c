@@ -126,11 +126,35 @@ static void expect_more(struct delivery *delivery)
     uv_timer_start(&delivery->patience, on_patience_over, PATIENCE_MS, 0);
 }
 
+static int64_t now_ms(const struct delivery *delivery)
+{
+    return (int64_t)uv_now(delivery->loop);
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+    struct delivery *delivery = timer->data;
+    int64_t next;
+
+    uv_update_time(delivery->loop);
+    next = pack_expire(delivery->pack, now_ms(delivery));
+    if (next >= 0)
+        uv_timer_start(timer, on_linger, (uint64_t)next, 0);
+}
+
+static void note_arrival(struct delivery *delivery, int32_t partition)
+{
+    if (pack_arrived(delivery->pack, partition))
+        uv_timer_start(&delivery->linger, on_linger, 0, 0);
+    if (--delivery->on_way == 0)
+        expect_more(delivery);
+}
+
 static void settle(struct parcel *parcel, bool failed)
 {
     count_parcel(parcel, failed);
-    if (parcel->partition >= 0 && --parcel->delivery->on_way == 0)
-        expect_more(parcel->delivery);
+    if (parcel->partition >= 0)
+        note_arrival(parcel->delivery, parcel->partition);
     parcel->delivery->in_flight_bytes -= (int64_t)parcel->bytes;
     parcel->delivery->parcels--;
     for (size_t i = 0; i < parcel->count; i++)
@@ -193,22 +217,6 @@ static void on_finished(void *context, const struct pack_batch *batch)
 }
 
 /* --- time and wakeups --- */
-
-static int64_t now_ms(const struct delivery *delivery)
-{
-    return (int64_t)uv_now(delivery->loop);
-}
-
-static void on_linger(uv_timer_t *timer)
-{
-    struct delivery *delivery = timer->data;
-    int64_t next;
-
-    uv_update_time(delivery->loop);
-    next = pack_expire(delivery->pack, now_ms(delivery));
-    if (next >= 0)
-        uv_timer_start(timer, on_linger, (uint64_t)next, 0);
-}
 
 static void start_linger(struct delivery *delivery)
 {

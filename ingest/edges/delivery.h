@@ -8,10 +8,11 @@
  * Batches leave together. With none on its way, all that are open leave as soon as the loop has
  * nothing else to do; while one is, events gather for the next, until that is acknowledged. A
  * batch that is full or has lingered leaves in any case, so one slow partition holds nothing back
- * for longer. Clients that are answered come again, so behind an acknowledgement batches leave once
- * three quarters of what was under way is there again, or after two milliseconds in which the loop
- * was idle for most of the time: two halves that took turns would be twice as many batches. So an
- * idle system answers fast and a busy one packs densely, by itself.
+ * for longer; but of a partition whose broker is slow no more leave than it takes (pack.h). Clients
+ * that are answered come again, so behind an acknowledgement batches leave once three quarters of
+ * what was under way is there again, or after two milliseconds in which the loop was idle for most
+ * of the time: two halves that took turns would be twice as many batches. So an idle system answers
+ * fast and a busy one packs densely, by itself.
  *
  * Limits     `in_flight_bytes_max` over open and unconfirmed batches: delivery_has_room says
  *            whether more may be taken in.

@@ -6,6 +6,7 @@
 struct slot {
     struct usage_writer *writer; /* made when first needed */
     size_t events, bytes;        /* in it; none: it isn't open */
+    size_t on_way;               /* finished, and not arrived */
     int64_t opened_ms;
     void *cargo;
 };
@@ -58,6 +59,7 @@ static void finish(struct pack *pack, int32_t partition)
     };
 
     pack->bytes -= slot->bytes;
+    slot->on_way++;
     pack->finished(pack->context, &batch);
     usage_writer_reset(slot->writer);
     slot->events = slot->bytes = 0;
@@ -135,7 +137,7 @@ int64_t pack_expire(struct pack *pack, int64_t now_ms)
 
     for (int32_t i = 0; i < pack->partitions && pack->open > 0; i++) {
         int64_t left;
-        if (pack->slots[i].events == 0)
+        if (pack->slots[i].events == 0 || pack->slots[i].on_way >= PACK_ON_WAY_MAX)
             continue;
         left = pack->slots[i].opened_ms + pack->limits.linger_ms - now_ms;
         if (left <= 0)
@@ -144,6 +146,12 @@ int64_t pack_expire(struct pack *pack, int64_t now_ms)
             next = left;
     }
     return next;
+}
+
+bool pack_arrived(struct pack *pack, int32_t partition)
+{
+    assert(pack->slots[partition].on_way > 0);
+    return pack->slots[partition].on_way-- == PACK_ON_WAY_MAX;
 }
 
 void pack_finish(struct pack *pack, int32_t partition)

@@ -274,6 +274,27 @@ Test(delivery, an_event_lingers_no_longer_than_it_may_however_busy_the_loop_is)
     cr_assert_eq(batches(), 2);
 }
 
+Test(delivery, a_partition_with_as_many_batches_on_their_way_as_may_be_keeps_the_next_one_open)
+{
+    struct client clients[PACK_ON_WAY_MAX + 4] = {{.told = 0}}, other = {.told = 0};
+
+    begin_lingering(1000, 5, NEVER_MS);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 3000);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        send_one(&clients[i], 0);
+        turn_without_rest(20);
+    }
+    cr_assert_eq(producer_unconfirmed(producer), PACK_ON_WAY_MAX);
+    send_one(&other, 1);
+    turn_without_rest(20);
+    cr_assert_eq(producer_unconfirmed(producer), PACK_ON_WAY_MAX + 1);
+    rd_kafka_mock_broker_set_rtt(mock.cluster, -1, 0);
+    turn_until(is_settled, NULL);
+    cr_assert_eq(batches(), PACK_ON_WAY_MAX + 2);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        cr_assert_eq(clients[i].told, 1);
+}
+
 Test(delivery, who_waits_for_a_batch_that_was_given_up_hears_that_it_failed)
 {
     struct client lost = {.told = 0};
