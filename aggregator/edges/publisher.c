@@ -97,6 +97,12 @@ static void make_noted_room(struct publisher *publisher, uint32_t count)
     publisher->noted_room = room;
 }
 
+static void forget_noted(struct publisher *publisher)
+{
+    if (publisher->noted)
+        memset(publisher->noted, 0, publisher->noted_room * sizeof(*publisher->noted));
+}
+
 /* Is the minute in another window than the one that the series was noted in last? */
 static bool is_news(struct publisher *publisher, const struct catalog *catalog,
                     const struct tally *tally, int64_t minute, uint32_t id,
@@ -253,6 +259,8 @@ void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
     for (uint32_t line = 0; any && line < tally->series.line_count; line++)
         if (changed[tally->series.series[tally->series.lines[line].first].account])
             note_account(publisher, catalog, tally, line);
+    if (any) /* windows on the old cuts */
+        forget_noted(publisher);
     publisher->catalog_offset = catalog_offset;
     publisher->catalog_accounts = tally->ledger.count;
     catalog_feed_unlock(publisher->feed);
@@ -498,8 +506,7 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault, str
     publisher->windows = publisher->sending;
     publisher->sending = noted;
     publisher->sent = 0;
-    if (publisher->noted)
-        memset(publisher->noted, 0, publisher->noted_room * sizeof(*publisher->noted));
+    forget_noted(publisher);
     publisher->is_sending = true;
     publisher->pass_generation = publisher->published->generation;
     publisher->pass_followed = publisher->followed;

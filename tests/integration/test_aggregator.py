@@ -339,6 +339,33 @@ def test_an_orderly_restart_publishes_no_total_again():
         assert sent()[0] == totals > 0
 
 
+def test_a_day_behind_new_cuts_is_published_though_a_window_on_the_old_ones_reached_into_it():
+    """That window was noted before the cuts changed, for the same pass."""
+    def put_cuts(minute):
+        rig.put_catalog(catalog(rig.bucket) + [subscription(SUBSCRIPTIONS[0], "acme", cuts=[minute])])
+
+    def at(days, hours):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((midnight + days) * 86400 + hours * 3600))
+
+    with ready_rig() as rig:
+        midnight = int(time.time()) // 86400 - 3
+        put_cuts(720)
+        a = rig.aggregator().start(settings=["--publish-interval=5s", "--mark-interval=100ms"])
+        rig.send([event("w-1", time=at(-5, 0), subscription=SUBSCRIPTIONS[0])])
+        marks_reach(rig, 4, 1)
+        rig.send([event("w-2", time=at(0, 13), subscription=SUBSCRIPTIONS[0])])
+        await_ledger(a, 2)
+        put_cuts(0)
+        time.sleep(0.5)  # the catalog is followed
+        for i, time_of_it in enumerate((at(0, 14), at(1, 5))):
+            rig.send([event(f"w-{i + 3}", time=time_of_it, subscription=SUBSCRIPTIONS[0])])
+            await_ledger(a, i + 3)
+        totals = marks_reach(rig, 4, 4)[0]
+        days = {int(key[2]) // 1440 - midnight for key in totals if int(key[2]) % 1440 == 0 and key[1] == "calls"}
+        assert days == {-5, 0, 1}, totals
+        assert a.stop() == 0
+
+
 def test_an_orderly_end_mends_a_total_that_somebody_has_overwritten():
     """By a former owner's that was on its way: the store says afterwards that all is published."""
     def totals():
