@@ -327,8 +327,11 @@ static void on_total(void *context, int64_t offset, const char *why)
 
     (void)why;
     published->unconfirmed--;
-    if (offset >= 0)
+    if (offset >= 0) {
+        if (published->last_total < offset)
+            published->last_total = offset;
         return;
+    }
     published->has_lost = true;
     published->generation++;
 }

@@ -32,6 +32,7 @@ struct published {
     bool has_lost;       /* Kafka has refused a total: the next pass sends it again */
     int64_t unconfirmed; /* totals that Kafka hasn't answered for */
     int64_t followed;    /* in the topic: what others wrote before is mended where it had to be */
+    int64_t last_total;  /* in the topic, confirmed; -1: none */
 };
 
 /* The window that a series was noted in last since the pass began; empty: in none. */

@@ -11,7 +11,13 @@
 #include <time.h>
 #include <xxhash.h>
 
-enum { FLUSH_MS = 10000, COMMIT_ATTEMPTS = 3, SEAL_HELD_IDS = 1000000 };
+enum {
+    FLUSH_MS = 10000,
+    COMMIT_ATTEMPTS = 3,
+    SEAL_HELD_IDS = 1000000,
+    FOLLOW_MS = 1000, /* so long an end waits for its own totals to come back */
+    FOLLOW_PAUSE_NS = 2000000
+};
 
 bool shard_folder(const char *data, const char *bucket, int32_t partition,
                   char path[SHARD_PATH_MAX])
@@ -88,6 +94,7 @@ static void begin_publishing(struct shard *shard, struct published *published)
     published->has_lost = false;
     published->offset = shard->vault.state.published_offset;
     published->followed = shard->vault.state.followed;
+    published->last_total = -1;
     watch(shard);
     publisher_note_cuts(&shard->publisher, shard->tally);
     publisher_note_days(&shard->publisher, shard->tally, shard->vault.state.published_offset);
@@ -478,8 +485,7 @@ static int keep_published(struct shard *shard)
     return vault_commit(&shard->vault, shard->tally);
 }
 
-/* One that isn't ours for long enough to know what others wrote leaves that to the next owner. */
-static int publish_all(struct shard *shard, int flush_ms)
+static int publish_noted(struct shard *shard, int flush_ms)
 {
     int r;
 
@@ -489,6 +495,32 @@ static int publish_all(struct shard *shard, int flush_ms)
     r = publisher_send(&shard->publisher, &shard->vault, shard->tally, flush_ms);
     if (r == 0)
         r = producer_flush(shard->producer, flush_ms);
+    return r ? fault_pass(r) : 0;
+}
+
+/* The next owner reads on from where the last mark's pass began, and that was before all totals of
+ * the pass: once they have been read here, another mark spares them that owner. */
+static int pass_totals(struct shard *shard, int flush_ms)
+{
+    struct publisher *publisher = &shard->publisher;
+    int64_t until_ns = monotonic_ns() + INT64_C(1000000) * FOLLOW_MS;
+
+    if (!shard->setup->peers || publisher->published->last_total < publisher->pass_followed)
+        return 0;
+    while (publisher->followed <= publisher->published->last_total && monotonic_ns() < until_ns) {
+        nanosleep(&(struct timespec){.tv_nsec = FOLLOW_PAUSE_NS}, NULL);
+        take_overwritten(shard);
+    }
+    return publish_noted(shard, flush_ms);
+}
+
+/* One that isn't ours for long enough to know what others wrote leaves that to the next owner. */
+static int publish_all(struct shard *shard, int flush_ms)
+{
+    int r = publish_noted(shard, flush_ms);
+
+    if (r == 0)
+        r = pass_totals(shard, flush_ms);
     if (r == 0)
         r = keep_published(shard);
     return r ? fault_pass(r) : 0;
