@@ -218,6 +218,15 @@ static void go_on(struct aggregator *aggregator)
 
 /* --- readiness and time --- */
 
+/* Marks that a predecessor left on its way out mustn't stand for what isn't loaded yet. */
+static bool has_joined(const struct aggregator *aggregator)
+{
+    for (int64_t i = 0; i < aggregator->config->threads; i++)
+        if (!consume_has_joined(aggregator->threads[i]))
+            return false;
+    return true;
+}
+
 static bool knows_owners(const struct aggregator *aggregator)
 {
     char url[PEERS_URL_MAX];
@@ -248,7 +257,7 @@ static bool is_ready(void *context, struct buffer *reason)
     } else if (!aggregator->is_counting) {
         buffer_add_string(reason, aggregator->wrong[0] ? aggregator->wrong
                                                        : "the topics are being checked");
-    } else if (!knows_owners(aggregator)) {
+    } else if (!has_joined(aggregator) || !knows_owners(aggregator)) {
         buffer_add_string(reason, "not every partition has an owner yet: the group is forming, or "
                                   "its aggregators are restoring");
     }

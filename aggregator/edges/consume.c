@@ -48,6 +48,7 @@ struct consume {
     int64_t tended_ns; /* when the totals last had their time */
     int32_t turn;      /* the partition whose totals come first */
     bool has_waited;   /* since the last poll, for what FAULT_RETRY is about */
+    atomic_bool has_joined;
     int64_t gauges_ms;
     int64_t room_ms;        /* when the ids last had room enough */
     int64_t gauges[GAUGES]; /* this thread's part of each */
@@ -464,6 +465,7 @@ static int round_once(struct consume *consume)
     if (count < 0)
         return wait_on_retry(consume, count);
     consume->has_waited = false;
+    consume->has_joined = consumer_has_joined(consume->consumer);
     for (int i = 0; i < count && !*consume->setup->is_ending; i++) {
         if (bytes >= ROUND_BYTES && !consume->has_waited) {
             bytes = 0;
@@ -550,6 +552,11 @@ struct consume *consume_start(const struct shard_setup *setup, const struct kafk
     if (pthread_create(&consume->thread, NULL, run, consume))
         abort();
     return consume;
+}
+
+bool consume_has_joined(const struct consume *consume)
+{
+    return consume->has_joined;
 }
 
 struct consume *consume_join(struct consume *consume)

@@ -24,5 +24,7 @@ struct consume;
 struct consume *consume_start(const struct shard_setup *setup, const struct kafka_config *config,
                               const struct consume_limits *limits,
                               void (*failed)(void *context, int code), void *context);
+/* Has it got its first partitions, if any, and loaded their stores? From any thread. */
+bool consume_has_joined(const struct consume *consume);
 /* Waits until it has committed and handed over; `setup->is_ending` is set before. */
 struct consume *consume_join(struct consume *consume);

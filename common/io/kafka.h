@@ -105,6 +105,8 @@ struct consumer *consumer_free(struct consumer *consumer);
  */
 MUST_USE int consumer_poll(struct consumer *consumer, struct kafka_message *messages, size_t most,
                            int timeout_ms);
+/* Has a first assignment been carried out, be it of no partition? */
+bool consumer_has_joined(const struct consumer *consumer);
 /* For lag tools only: our own position is the truth. Asynchronous. */
 void consumer_commit(struct consumer *consumer, int32_t partition, int64_t next_offset);
 /* The end as of the last fetch; FAULT_RETRY before the first. */

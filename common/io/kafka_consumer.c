@@ -47,6 +47,7 @@ struct consumer {
     int32_t partition_count;  /* 0 until the first assignment */
     int64_t poll_interval_ms; /* not polled for so long, a member is put out */
     int64_t polled_at_ms;
+    bool has_joined;
     bool closing;
 };
 
@@ -162,7 +163,12 @@ static int carry_out(struct consumer *consumer, const struct rebalance *rebalanc
         r = take_partitions(consumer, rebalance->partitions);
     if (!r)
         r = look_up_committed(consumer, rebalance->partitions);
-    return r ? fault_pass(r) : assign(consumer, rebalance->partitions);
+    if (!r)
+        r = assign(consumer, rebalance->partitions);
+    if (r)
+        return fault_pass(r);
+    consumer->has_joined = true;
+    return 0;
 }
 
 static void drop_first(struct consumer *consumer)
@@ -269,6 +275,11 @@ int consumer_poll(struct consumer *consumer, struct kafka_message *messages, siz
     if (r)
         return fault_pass(r);
     return reader_keep(&consumer->reader, judge, consumer, messages);
+}
+
+bool consumer_has_joined(const struct consumer *consumer)
+{
+    return consumer->has_joined;
 }
 
 void consumer_commit(struct consumer *consumer, int32_t partition, int64_t next_offset)

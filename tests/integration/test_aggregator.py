@@ -454,6 +454,25 @@ def test_a_total_that_was_overwritten_before_a_start_is_mended_before_the_first_
         assert a.stop() == 0
 
 
+def test_it_isnt_ready_by_its_predecessors_marks():
+    """They come while the group is forming: the predecessor is put out only after its session."""
+    with ready_rig() as rig:
+        a = rig.aggregator().start()
+        marks_reach(rig, 4, 0)
+        marks = [r for r in tool("get", rig.brokers, rig.topic("counters")) if r["key"][0] == "M"]
+        a.stop(signal.SIGKILL)
+        a.start(ready=False)
+        wait_for("its address", 20, a.ready.exists)
+        a.url = a.ready.read_text().strip()
+
+        def is_ready():
+            rig.put("counters", [{k: r[k] for k in ("key", "value", "partition")} for r in marks])
+            return a.get("/readyz")[0] == 200
+        wait_for("its readiness", 40, is_ready)
+        assert list(a.metric("tollway_aggregator_partitions")) == [4], "ready before it has loaded its stores"
+        assert a.stop() == 0
+
+
 def test_a_mark_follows_totals_that_kafka_had_refused():
     """None passes before they are sent again, and none of them waits for the next event."""
     def published(totals):
