@@ -147,7 +147,8 @@ void usage_writer_prefetch(const struct usage_writer *writer, enum usage_writer_
                            const struct usage_part *parts, size_t count);
 size_t usage_writer_count(const struct usage_writer *writer); /* events */
 size_t usage_writer_bytes(const struct usage_writer *writer); /* of the finished batch */
-/* The batch; it holds at least one event. Good until the next call. */
+/* The batch; it holds at least one event. Good until the next call; before
+ * anything is added the writer is reset. */
 struct text usage_writer_finish(struct usage_writer *writer);
 void usage_writer_reset(struct usage_writer *writer);
 

@@ -21,7 +21,8 @@ struct series_known {
 };
 
 struct usage_writer {
-    struct buffer events, sequences, entries, series, message;
+    struct buffer message; /* room for the header, and the events; the rest when it is finished */
+    struct buffer sequences, entries, series;
     struct buffer own;  /* series of an event that come as texts */
     unsigned layout;    /* what the header says of it */
     int64_t arrival_ms; /* the first event's */
@@ -47,6 +48,16 @@ static void make_slots(struct usage_writer *writer, size_t count)
     writer->slot_count = count;
 }
 
+/* Room for `size` bytes at the buffer's end, which count as there. What is put together elsewhere
+ * and copied here would wait: bytes that were just stored can't be loaded in larger pieces at once.
+ */
+static uint8_t *append(struct buffer *buffer, size_t size)
+{
+    buffer_reserve(buffer, size);
+    buffer->length += size;
+    return (uint8_t *)buffer->at + buffer->length - size;
+}
+
 struct usage_writer *usage_writer_new(void)
 {
     struct usage_writer *writer = calloc(1, sizeof(*writer));
@@ -54,6 +65,7 @@ struct usage_writer *usage_writer_new(void)
     if (!writer)
         abort();
     make_slots(writer, SLOTS_LEAST);
+    append(&writer->message, USAGE_HEADER_SIZE);
     return writer;
 }
 
@@ -61,7 +73,6 @@ struct usage_writer *usage_writer_free(struct usage_writer *writer)
 {
     if (!writer)
         return NULL;
-    buffer_deinit(&writer->events);
     buffer_deinit(&writer->sequences);
     buffer_deinit(&writer->entries);
     buffer_deinit(&writer->series);
@@ -95,16 +106,6 @@ static void prefetch_behind(const uint8_t *end, size_t lines)
 {
     for (size_t i = 1; i <= lines; i++)
         __builtin_prefetch(end + i * LINE_BYTES, 1);
-}
-
-/* Room for `size` bytes at the buffer's end, which count as there. What is put together elsewhere
- * and copied here would wait: bytes that were just stored can't be loaded in larger pieces at once.
- */
-static uint8_t *append(struct buffer *buffer, size_t size)
-{
-    buffer_reserve(buffer, size);
-    buffer->length += size;
-    return (uint8_t *)buffer->at + buffer->length - size;
 }
 
 static bool is_series(const struct usage_writer *writer, const struct series_known *known,
@@ -285,7 +286,7 @@ static uint16_t add_entry(struct usage_writer *writer, const struct usage_part *
 static void add_event(struct usage_writer *writer, const struct usage_event *event, uint16_t series,
                       size_t entry_count)
 {
-    uint8_t *at = append(&writer->events, USAGE_EVENT_SIZE);
+    uint8_t *at = append(&writer->message, USAGE_EVENT_SIZE);
 
     memcpy(at, event->fingerprint.identity, sizeof(event->fingerprint.identity));
     wire_store_u32(at + USAGE_EVENT_PAYLOAD, event->fingerprint.payload);
@@ -404,28 +405,24 @@ static void put_header(const struct usage_writer *writer, uint8_t header[USAGE_H
 
 struct text usage_writer_finish(struct usage_writer *writer)
 {
-    uint8_t header[USAGE_HEADER_SIZE];
     struct buffer *message = &writer->message;
     uint8_t *start;
 
     assert(writer->event_count > 0);
-
-    put_header(writer, header);
-    buffer_clear(message);
-    buffer_reserve(message, usage_writer_bytes(writer));
-    buffer_add(message, header, sizeof(header));
-    buffer_add_text(message, buffer_text(&writer->events));
+    assert(message->length == USAGE_HEADER_SIZE + writer->event_count * USAGE_EVENT_SIZE);
+    buffer_reserve(message, usage_writer_bytes(writer) - message->length);
     buffer_add_text(message, buffer_text(&writer->sequences));
     buffer_add_text(message, buffer_text(&writer->entries));
     buffer_add_text(message, buffer_text(&writer->series));
     start = (uint8_t *)message->at;
+    put_header(writer, start);
     wire_store_u64(start + USAGE_HEADER_CHECKSUM, usage_checksum(start, message->length));
     return buffer_text(message);
 }
 
 void usage_writer_reset(struct usage_writer *writer)
 {
-    buffer_clear(&writer->events);
+    writer->message.length = USAGE_HEADER_SIZE;
     buffer_clear(&writer->sequences);
     buffer_clear(&writer->entries);
     buffer_clear(&writer->series);
