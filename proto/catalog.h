@@ -70,6 +70,7 @@ struct catalog_meter {
     struct catalog_path value;                                 /* unused for COUNT */
     struct catalog_dimension dimensions[USAGE_DIMENSIONS_MAX]; /* sorted by name */
     size_t dimension_count;
+    size_t series_size;  /* of a series of it, but for subscription, subject, dimensions' values */
     struct instant from; /* eventFrom, or the far past */
 };
 

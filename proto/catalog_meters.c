@@ -5,6 +5,7 @@
  * needs its length twice (as written, and its quoted steps).
  */
 #include "proto/catalog_parts.h"
+#include "proto/usage_series.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -131,6 +132,16 @@ static const char *read_names(const json_t *record, struct meter_room *room)
     return NULL;
 }
 
+static size_t size_of_series(const struct catalog_meter *meter)
+{
+    const struct text none = {NULL, 0};
+    size_t size = usage_series_size(none, meter->slug, none);
+
+    for (size_t i = 0; i < meter->dimension_count; i++)
+        size += usage_text_size(meter->dimensions[i].name) + usage_text_size(none);
+    return size;
+}
+
 static const char *read_record(const json_t *record, struct meter_room *room)
 {
     const char *why = read_names(record, room);
@@ -142,6 +153,8 @@ static const char *read_record(const json_t *record, struct meter_room *room)
     if (!why)
         why =
             catalog_read_time(record, "eventFrom", (struct instant){INT64_MIN}, &room->meter.from);
+    if (!why)
+        room->meter.series_size = size_of_series(&room->meter);
     return why;
 }
 

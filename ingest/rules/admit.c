@@ -335,17 +335,16 @@ static struct text take_dimension(struct weighing *weighing,
     return text;
 }
 
-/* Of all of the meter's; returns the place behind them. */
-static struct text *take_dimensions(struct weighing *weighing, const struct catalog_meter *meter,
-                                    const uint32_t *places, struct text *values, size_t *size)
+static void take_dimensions(struct weighing *weighing, const struct catalog_meter *meter,
+                            const uint32_t *places, struct content_values *taken)
 {
+    taken->size = 0;
     for (size_t i = 0; i < meter->dimension_count; i++) {
         struct text value = take_dimension(weighing, &meter->dimensions[i], places[i]);
 
-        *values++ = value;
-        *size += value.length;
+        taken->values[i] = value;
+        taken->size += value.length;
     }
-    return values;
 }
 
 /* --- the whole --- */
@@ -365,8 +364,6 @@ static void list_meters(const struct admission *admission, struct text type,
 
     places->shape = 0;
     places->meters = catalog_meters_of(admission->catalog, type, &places->meter_count);
-    places->dimension_count = 0;
-    places->series_size = 0;
     places->type_hash = fingerprint_text(&admission->key, type);
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
@@ -378,8 +375,6 @@ static void list_meters(const struct admission *admission, struct text type,
             assert(j == 0 || text_compare(dimension[-1].name, dimension->name) < 0);
             *at++ = JSON_NONE;
         }
-        places->dimension_count += meter->dimension_count;
-        places->series_size += content_size_of_series(meter);
     }
 }
 
@@ -405,48 +400,40 @@ static void find_places(const struct admission *admission, const struct event *e
     places->are_known = places->meter_count > 0;
 }
 
-/* Room for a part of each meter and, behind them, for what their dimensions say. */
-static bool make_room(struct weighing *weighing, struct content *taken)
+/* The part of the event that counts for the meter. What of it is refused has no series. */
+static void take_part(struct weighing *weighing, const struct catalog_meter *meter,
+                      const uint32_t *places, struct usage_part *part)
 {
-    const struct event_places *places = weighing->places;
-    size_t size = places->meter_count * sizeof(*taken->parts) +
-                  places->dimension_count * sizeof(*taken->values);
+    struct content_values values;
 
-    taken->parts = arena_take_unset(weighing->arena, size);
-    if (!taken->parts)
-        return false;
-    taken->values = (struct text *)(taken->parts + places->meter_count);
-    return true;
+    part->aggregation = meter->aggregation;
+    part->value = (union usage_value){.amount = {0}};
+    take_value(weighing, meter, places[0], &part->value);
+    take_dimensions(weighing, meter, places + 1, &values);
+    if (weighing->refusal->code == REFUSAL_NONE)
+        part->series = content_write_series(meter, weighing->subscription->id,
+                                            weighing->event->subject, &values, weighing->arena);
 }
 
-static void take_parts(struct weighing *weighing, struct content *taken)
+/* Returns how many there are. */
+static size_t take_parts(struct weighing *weighing, struct usage_part *parts)
 {
     const struct event_places *places = weighing->places;
-    struct text *values = taken->values;
     const uint32_t *at = places->at;
     size_t count = 0;
 
-    taken->series_size = places->series_size;
-    taken->values_size = 0;
     for (size_t i = 0; i < places->meter_count; i++) {
         const struct catalog_meter *meter = places->meters[i];
-        const uint32_t *own = at;
 
+        if (weighing->time.ns >= meter->from.ns)
+            take_part(weighing, meter, at, &parts[count++]);
         at += 1 + meter->dimension_count;
-        if (weighing->time.ns < meter->from.ns)
-            continue;
-        taken->meters[count] = meter;
-        taken->parts[count].aggregation = meter->aggregation;
-        taken->parts[count].value = (union usage_value){.amount = {0}};
-        take_value(weighing, meter, own[0], &taken->parts[count].value);
-        values = take_dimensions(weighing, meter, own + 1, values, &taken->values_size);
-        count++;
     }
     if (count == 0)
         refuse(weighing->refusal, weighing->arena, REFUSAL_BEFORE_EVENT_FROM, text_of("/time"),
                "the time is before the eventFrom of every meter of this type: such events are not "
                "to be counted");
-    taken->count = count;
+    return count;
 }
 
 static uint8_t flags_of(const struct weighing *weighing)
@@ -458,21 +445,22 @@ static uint8_t flags_of(const struct weighing *weighing)
 /* Of the event whose series were written just before: bytes that were just stored in pieces can't
  * be loaded as wider ones yet, so what was written first is hashed first, behind the next writing.
  */
-static void take_fingerprint(const struct weighing *weighing, const struct content *taken,
-                             struct fingerprint *fingerprint)
+static void take_fingerprint(const struct weighing *weighing, struct usage_part *parts,
+                             size_t count, struct fingerprint *fingerprint)
 {
     const struct fingerprint_key *key = &weighing->admission->key;
     struct text subscription = weighing->is_numbered ? text_of(NULL) : weighing->subscription->id;
     uint8_t bytes[CONTENT_IDENTITY_MAX], payload[CONTENT_PAYLOAD_MAX];
     struct text identity = content_write_identity(weighing->event, subscription, bytes);
 
-    for (size_t i = 0; i < taken->count; i++)
-        taken->parts[i].hash = fingerprint_text(key, taken->parts[i].series);
+    for (size_t i = 0; i < count; i++)
+        parts[i].hash = fingerprint_text(key, parts[i].series);
     fingerprint_identity(key, identity, fingerprint->identity);
     fingerprint->payload = 0;
     if (!weighing->is_numbered)
         fingerprint->payload = fingerprint_payload(
-            key, content_write_payload(taken, weighing->places->type_hash, payload));
+            key, content_write_payload(weighing->event, weighing->places->type_hash, parts, count,
+                                       payload));
 }
 
 static int no_room(struct weighing *weighing)
@@ -482,23 +470,27 @@ static int no_room(struct weighing *weighing)
     return EVENT_REFUSED;
 }
 
-/* Writes down what was taken; EVENT_REFUSED when the arena is full. */
-static int write_down(struct weighing *weighing, int64_t arrival_ms, const struct content *taken,
-                      struct admitted *admitted)
+static bool has_all_series(const struct usage_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_is_absent(parts[i].series))
+            return false;
+    return true;
+}
+
+/* Writes down what was taken. */
+static void write_down(struct weighing *weighing, int64_t arrival_ms, struct usage_part *parts,
+                       struct admitted *admitted)
 {
     const struct event *event = weighing->event;
 
-    if (content_write_series(taken, weighing->subscription->id, weighing->arena))
-        return no_room(weighing);
     admitted->subscription = weighing->subscription;
-    take_fingerprint(weighing, taken, &admitted->event.fingerprint);
+    take_fingerprint(weighing, parts, admitted->part_count, &admitted->event.fingerprint);
     admitted->event.time = weighing->time;
     admitted->event.arrival_ms = arrival_ms;
     admitted->event.sequence = weighing->is_numbered ? event->sequence : 0;
     admitted->event.flags = flags_of(weighing);
-    admitted->parts = taken->parts;
-    admitted->part_count = taken->count;
-    return 0;
+    admitted->parts = parts;
 }
 
 int admit(const struct admission *admission, const struct event *event, int64_t arrival_ms,
@@ -515,7 +507,7 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
         .time = event->time_is_absent ? arrival : event->time,
         .arrival = arrival,
     };
-    struct content taken;
+    struct usage_part *parts;
 
     own.are_known = false;
     if (!event->gateway || !places->are_known)
@@ -529,11 +521,14 @@ int admit(const struct admission *admission, const struct event *event, int64_t 
     }
     weighing.subscription = subscription_of(&weighing);
     check_future(&weighing);
-    taken.event = event;
-    if (!make_room(&weighing, &taken))
+    parts = arena_take_unset(arena, places->meter_count * sizeof(*parts));
+    if (!parts)
         return no_room(&weighing);
-    take_parts(&weighing, &taken);
+    admitted->part_count = take_parts(&weighing, parts);
     if (refusal->code != REFUSAL_NONE)
         return EVENT_REFUSED;
-    return write_down(&weighing, arrival_ms, &taken, admitted);
+    if (!has_all_series(parts, admitted->part_count))
+        return no_room(&weighing);
+    write_down(&weighing, arrival_ms, parts, admitted);
+    return 0;
 }

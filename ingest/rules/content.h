@@ -23,22 +23,17 @@ enum {
 struct text content_write_identity(const struct event *event, struct text subscription,
                                    uint8_t bytes[CONTENT_IDENTITY_MAX]);
 
-/* What an event counts for. */
-struct content {
-    const struct event *event;
-    struct usage_part *parts; /* ascending by the meter's slug */
-    size_t count;
-    const struct catalog_meter *meters[USAGE_METERS_MAX]; /* of each part */
-    struct text *values;                                  /* of their dimensions, part by part */
-    size_t values_size;                                   /* their bytes */
-    size_t series_size; /* content_size_of_series of the meters, or of more */
+/* What an event says of a meter's dimensions. */
+struct content_values {
+    size_t size;                              /* their bytes */
+    struct text values[USAGE_DIMENSIONS_MAX]; /* as many as the meter has dimensions */
 };
-/* How much the meter's series takes, but for subscription, subject and its dimensions' values. */
-size_t content_size_of_series(const struct catalog_meter *meter);
-/* Writes each part's series into the arena, and sets it; its hash isn't set. -1, and none is set,
- * when the arena is full. */
-MUST_USE int content_write_series(const struct content *content, struct text subscription,
-                                  struct arena *arena);
-/* Writes what it says, once its parts have their hashes. */
-struct text content_write_payload(const struct content *content, uint64_t type_hash,
+/* The meter's series as a batch has it; absent when the arena is full. */
+struct text content_write_series(const struct catalog_meter *meter, struct text subscription,
+                                 struct text subject, const struct content_values *values,
+                                 struct arena *arena);
+
+/* Writes what the event says, once its parts, ascending by the meter's slug, have their hashes. */
+struct text content_write_payload(const struct event *event, uint64_t type_hash,
+                                  const struct usage_part *parts, size_t count,
                                   uint8_t bytes[CONTENT_PAYLOAD_MAX]);

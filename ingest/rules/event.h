@@ -30,9 +30,8 @@ struct event_places {
     bool are_known; /* there is at least one meter then */
     uint32_t shape; /* the event's */
     const struct catalog_meter *const *meters;
-    size_t meter_count, dimension_count; /* dimensions of all meters */
-    size_t series_size;                  /* content_size_of_series of all meters */
-    uint64_t type_hash;                  /* fingerprint_text of the type */
+    size_t meter_count;
+    uint64_t type_hash;            /* fingerprint_text of the type */
     uint32_t at[EVENT_PLACES_MAX]; /* of each meter its value, then its dimensions: event_place */
 };
 
