@@ -21,6 +21,7 @@ void publisher_deinit(struct publisher *publisher)
 {
     windows_deinit(&publisher->windows);
     windows_deinit(&publisher->sending);
+    windows_deinit(&publisher->whole);
     free(publisher->noted);
     buffer_deinit(&publisher->key);
     buffer_deinit(&publisher->value);
@@ -286,17 +287,23 @@ static int64_t minute_in(struct text *rest)
     return digits.length ? strtoll(digits.at, NULL, 10) : 0;
 }
 
-/* A meter's series are a group for each aggregation that it had. */
+/* A meter's series are a group for each aggregation that it had. Of one that was overwritten, many
+ * windows were: all are noted with the first. */
 static void note_meter(struct publisher *publisher, const struct registry *registry,
                        struct usage_series named, struct changed_window window)
 {
     for (int i = 0; i <= AGGREGATION_UNIQUE_COUNT; i++) {
-        uint32_t group, id;
+        uint32_t group, id, before = publisher->whole.count;
 
         named.aggregation = (enum aggregation)i;
-        group = registry_group(registry, &named);
-        for (id = group == INDEX_NONE ? INDEX_NONE : registry->groups[group].first;
-             id != INDEX_NONE; id = registry->series[id].next_in_group) {
+        group = window.line = registry_group(registry, &named);
+        if (group == INDEX_NONE)
+            continue;
+        windows_add(&publisher->whole, window);
+        if (publisher->whole.count == before)
+            continue;
+        for (id = registry->groups[group].first; id != INDEX_NONE;
+             id = registry->series[id].next_in_group) {
             window.line = registry->series[id].line;
             windows_add(&publisher->windows, window);
         }
@@ -508,6 +515,7 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault, str
     noted = publisher->windows;
     publisher->windows = publisher->sending;
     publisher->sending = noted;
+    windows_deinit(&publisher->whole);
     publisher->sent = 0;
     forget_noted(publisher);
     publisher->is_sending = true;

@@ -50,6 +50,7 @@ struct publisher {
     uint32_t catalog_accounts;   /* whose cuts were looked at then */
     struct windows windows;      /* noted since the pass began */
     struct windows sending;      /* of the pass */
+    struct windows whole;        /* noted of a whole group since then: `line` is that */
     int64_t followed;            /* what is noted mends all before; or PEERS_CATCHING_UP */
     struct counters_mark mark;   /* of the pass */
     int64_t pass_followed;
