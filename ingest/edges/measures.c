@@ -31,9 +31,12 @@ static const struct metric table[MEASURE_COUNT] = {
     [MEASURE_DELIVERY_FAILURES] = {"tollway_ingest_delivery_failures_total",
                                    "Messages that Kafka didn't take: their senders were told.",
                                    METRIC_COUNTER, NULL, NULL},
-    [MEASURE_REQUEST_SECONDS] = {"tollway_ingest_request_seconds",
-                                 "From a whole request to its answer: packing and Kafka included.",
-                                 METRIC_HISTOGRAM, NULL, NULL},
+    [MEASURE_REQUEST_SECONDS] =
+        {"tollway_ingest_request_seconds",
+         "From a whole request to its answer, packing and Kafka included, by the "
+         "clock of the loop's turns: what is refused in the turn that reads "
+         "it takes 0.",
+         METRIC_HISTOGRAM, NULL, NULL},
     [MEASURE_IN_FLIGHT_BYTES] = {"tollway_ingest_in_flight_bytes",
                                  "Bytes accepted and not acknowledged yet; at queue-bytes new "
                                  "requests are answered 503.",
