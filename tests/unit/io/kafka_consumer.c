@@ -234,6 +234,41 @@ Test(consumer, an_owner_that_is_not_ready_is_asked_again)
     consumer_free(member.consumer);
 }
 
+static int times_loaded;
+
+static int on_assigned_after_a_load(void *context, int32_t partition, int64_t *offset)
+{
+    static const struct timespec load = {.tv_sec = 8};
+
+    times_loaded++;
+    if (partition == 0)
+        nanosleep(&load, NULL);
+    return on_assigned(context, partition, offset);
+}
+
+/* librdkafka doesn't count the time before an assignment is carried out; else it would load for
+ * ever: the group takes the partitions away, and gives them back. */
+Test(consumer, an_owner_may_load_for_longer_than_a_member_may_go_without_polling)
+{
+    static const struct consumer_ops slow = {on_assigned_after_a_load, on_revoked};
+    struct member member = {0};
+    FILE *properties = fopen(mock.properties, "a");
+
+    fprintf(properties, "max.poll.interval.ms=6000\n");
+    cr_assert_eq(fclose(properties), 0);
+    fill_partitions(0, 10);
+    cr_assert_eq(consumer_new(&mock.config, "g", "t", &slow, &member, &member.consumer), 0);
+    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(10) && now_ms() < until;)
+        cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
+    for (int64_t until = now_ms() + 1000; now_ms() < until;)
+        cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
+
+    cr_assert(all_at(10));
+    cr_assert_eq(times_loaded, PARTITIONS);
+    cr_assert_eq(member.revocations, 0);
+    consumer_free(member.consumer);
+}
+
 /* --- follower --- */
 
 Test(follower, has_caught_up_when_it_has_read_what_was_there_at_its_start)
