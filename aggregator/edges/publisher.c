@@ -597,8 +597,8 @@ int publisher_send(struct publisher *publisher, const struct vault *vault, struc
 {
     int r = send_pass(publisher, vault, tally, flush_ms);
 
-    if (r)
-        return fault_pass(r);
+    if (r || publisher->published->has_lost)
+        return r ? fault_pass(r) : 0;
     publisher_begin(publisher, vault, tally);
     return send_pass(publisher, vault, tally, flush_ms);
 }

@@ -85,6 +85,7 @@ bool publisher_can_step(const struct publisher *publisher);
 MUST_USE int publisher_step(struct publisher *publisher, const struct vault *vault,
                             const struct tally *tally);
 /* Ends the pass and makes another one of all that is noted; each waits that long at most for what
- * Kafka confirms. */
+ * Kafka confirms. Of what Kafka refuses, totals that others had overwritten are no longer noted:
+ * then there is no other pass, and the next owner looks for them. */
 MUST_USE int publisher_send(struct publisher *publisher, const struct vault *vault,
                             struct tally *tally, int flush_ms);

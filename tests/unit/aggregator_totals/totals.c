@@ -67,18 +67,14 @@ static void name_line(int line, struct usage_series *series)
     };
 }
 
-static void add_event(struct usage_writer *writer)
+static void add_event(struct usage_writer *writer, int line, int64_t minute, int64_t units)
 {
     struct seen *seen = &events[event_count++];
     struct usage_event event = {.flags = 0};
     union usage_value value = {.amount = {0}};
     struct usage_series series;
 
-    *seen = (struct seen){.offset = message_count,
-                          .minute = (FIRST_DAY + random_below(DAYS)) * MINUTES_A_DAY +
-                                    random_below(4) * 360,
-                          .units = random_below(5),
-                          .line = (int)random_below(LINES)};
+    *seen = (struct seen){.offset = message_count, .minute = minute, .units = units, .line = line};
     memcpy(event.fingerprint.identity, &event_count, sizeof(event_count));
     event.time = instant_from_minute(seen->minute);
     event.arrival_ms = (int64_t)(FIRST_DAY + DAYS) * MINUTES_A_DAY * 60000;
@@ -90,18 +86,35 @@ static void add_event(struct usage_writer *writer)
     cr_assert_eq(usage_writer_add(writer, &event, &series, &value, 1), 0);
 }
 
-static void write_message(void)
+static void end_message(struct usage_writer *writer)
 {
-    struct usage_writer *writer = usage_writer_new();
-    struct text bytes;
+    struct text bytes = usage_writer_finish(writer);
 
-    for (int64_t i = random_below(3); i >= 0; i--)
-        add_event(writer);
-    bytes = usage_writer_finish(writer);
     messages[message_count].bytes = malloc(bytes.length);
     memcpy(messages[message_count].bytes, bytes.at, bytes.length);
     messages[message_count++].length = bytes.length;
     usage_writer_free(writer);
+}
+
+static void write_message(void)
+{
+    struct usage_writer *writer = usage_writer_new();
+
+    for (int64_t i = random_below(3); i >= 0; i--) {
+        int64_t minute = (FIRST_DAY + random_below(DAYS)) * MINUTES_A_DAY + random_below(4) * 360;
+        int64_t units = random_below(5);
+
+        add_event(writer, (int)random_below(LINES), minute, units);
+    }
+    end_message(writer);
+}
+
+static void write_event(int line, int64_t day, int64_t units)
+{
+    struct usage_writer *writer = usage_writer_new();
+
+    add_event(writer, line, (FIRST_DAY + day) * MINUTES_A_DAY, units);
+    end_message(writer);
 }
 
 struct sum {
@@ -270,6 +283,7 @@ struct producer {
     struct outgoing queue[QUEUE_MAX];
     size_t count;
     bool is_refusing;
+    bool is_refusing_all; /* until it is flushed once */
 };
 
 /* What follows `counters` for a process. */
@@ -329,7 +343,8 @@ static void deliver(struct producer *producer, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct outgoing *message = &producer->queue[i];
-        bool is_refused = producer->is_refusing && random_below(8) == 0;
+        bool is_refused =
+            producer->is_refusing_all || (producer->is_refusing && random_below(8) == 0);
 
         if (!is_refused)
             append(message);
@@ -385,6 +400,7 @@ int producer_flush(struct producer *producer, int timeout_ms)
     if (producer->is_refusing && random_below(4) == 0)
         return fault(FAULT_RETRY, "Kafka is away");
     deliver(producer, producer->count);
+    producer->is_refusing_all = false;
     return 0;
 }
 
@@ -622,7 +638,7 @@ static void tear_down(struct process *process)
     *process = (struct process){.shard = NULL};
 }
 
-static void run(uint64_t seed)
+static void begin(uint64_t seed)
 {
     state = seed;
     event_count = 0;
@@ -632,6 +648,20 @@ static void run(uint64_t seed)
     set_up(&processes[0], 0);
     set_up(&processes[1], 1);
     start(&processes[0]);
+}
+
+static void end(void)
+{
+    come_to_rest();
+    tear_down(&processes[0]);
+    tear_down(&processes[1]);
+    for (int64_t i = 0; i < message_count; i++)
+        free(messages[i].bytes);
+}
+
+static void run(uint64_t seed)
+{
+    begin(seed);
     for (int i = 0; i < STEPS; i++) {
         struct process *process = &processes[random_below(2)];
 
@@ -641,26 +671,75 @@ static void run(uint64_t seed)
         if (random_below(60) == 0)
             come_to_rest();
     }
-    come_to_rest();
-    tear_down(&processes[0]);
-    tear_down(&processes[1]);
-    for (int64_t i = 0; i < message_count; i++)
-        free(messages[i].bytes);
+    end();
 }
+
+static void open_all(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    log_init("totals", LOG_ERROR, LOG_LOGFMT);
+    topic = calloc(RECORDS_MAX, sizeof(*topic));
+    reader = usage_reader_new();
+    metrics = measures_new();
+}
+
+static void close_all(void)
+{
+    metrics_free(metrics);
+    usage_reader_free(reader);
+    free(topic);
+}
+
+TestSuite(totals, .init = open_all, .fini = close_all);
 
 Test(totals, the_topic_says_what_the_log_does_whatever_happens_to_owners_and_records)
 {
     const char *given = getenv("TOTALS_SEED"); /* others than the usual: the first of as many */
     uint64_t first = given ? strtoull(given, NULL, 10) : 4370;
 
-    signal(SIGXFSZ, SIG_IGN);
-    log_init("totals", LOG_ERROR, LOG_LOGFMT);
-    topic = calloc(RECORDS_MAX, sizeof(*topic));
-    reader = usage_reader_new();
-    metrics = measures_new();
     for (uint64_t seed = first; seed < first + SEEDS; seed++)
         run(seed);
-    metrics_free(metrics);
-    usage_reader_free(reader);
-    free(topic);
+}
+
+/* All that is there is counted, and confirmed. */
+static void publish_all(struct process *process)
+{
+    take_some(process, MESSAGES_MAX);
+    commit(process);
+    for (int i = 0; i < 2; i++) {
+        process->peers.visible = record_count;
+        now_ms += 60000;
+        tend(process);
+        deliver(process->producer, process->producer->count);
+        tend(process);
+        deliver(process->producer, process->producer->count);
+    }
+    cr_assert_eq(process->published.offset, message_count);
+}
+
+Test(totals, an_orderly_end_vouches_for_no_mended_total_that_kafka_has_refused)
+{
+    struct process *process = &processes[0];
+    struct record late;
+
+    begin(1);
+    write_event(0, 0, 1);
+    publish_all(process);
+    late = topic[0];
+    cr_assert_not(late.is_mark);
+    write_event(0, 0, 1);
+    publish_all(process);
+    (void)snprintf(late.writer, sizeof(late.writer), "another");
+    topic[record_count++] = late;
+    process->peers.visible = record_count;
+    now_ms += 60000;
+    tend(process); /* it is on its way again */
+    cr_assert_gt(process->producer->count, 0);
+    write_event(2, 1, 1);
+    take_some(process, 1);
+    process->producer->is_refusing_all = true;
+    cr_assert_eq(shard_settle(process->shard, now_ms, 1000), 0);
+    kill_process(process);
+    start(process);
+    end();
 }
