@@ -128,6 +128,7 @@ static int connect_follower(struct peers *peers)
                          &peers->follower);
         if (r != FAULT_RETRY)
             break;
+        log_fault(LOG_WARN, "counters_not_read"); /* no mark before it is */
         pause_ms(RETRY_MS);
     }
     free(offsets);
