@@ -121,6 +121,11 @@ int64_t catalog_epoch(const struct catalog *catalog); /* the last seen; 0 before
 /* Of CATALOG_CUTS: the subscription's cuts, ascending minutes of the UTC day, at least one; NULL
  * when it isn't known. */
 const uint16_t *catalog_cuts(const struct catalog *catalog, struct text id, size_t *count);
+/* Counts the changes of anybody's cuts, those of new subscriptions and of removed ones included. */
+uint64_t catalog_cuts_changes(const struct catalog *catalog);
+/* Whose change that was, from 0: one of the last CATALOG_CUTS_RECENT. Good until the next one. */
+enum { CATALOG_CUTS_RECENT = 1024 };
+struct text catalog_cuts_changed(const struct catalog *catalog, uint64_t change);
 /* What cuts are known by; never 0. */
 uint64_t catalog_cuts_hash(const uint16_t *cuts, size_t count);
 /* Those that are known by it, whoever has or had them; NULL when nobody. They are few, and stay in

@@ -29,6 +29,8 @@ void catalog_cuts_init(struct catalog_cuts *cuts)
 
 void catalog_cuts_deinit(struct catalog_cuts *cuts)
 {
+    for (size_t i = 0; i < CATALOG_CUTS_RECENT; i++)
+        free(cuts->changed[i]);
     free(cuts->rows);
     free(cuts->sets);
     catalog_slab_deinit(&cuts->texts);
@@ -63,15 +65,26 @@ static uint32_t keep_set(struct catalog_cuts *cuts, const struct catalog_reading
     return number;
 }
 
+static void note_change(struct catalog_cuts *cuts, struct text id)
+{
+    char **place = &cuts->changed[cuts->changes++ % CATALOG_CUTS_RECENT];
+
+    free(*place);
+    *place = text_copy(id);
+}
+
 void catalog_cuts_take(struct catalog_cuts *cuts, const struct catalog_reading *reading)
 {
     uint32_t number = catalog_map_find(&cuts->by_id, reading->id);
     uint32_t set = keep_set(cuts, reading);
 
     if (number != CATALOG_MAP_NONE) {
+        if (cuts->rows[number].set != set)
+            note_change(cuts, reading->id);
         cuts->rows[number].set = set;
         return;
     }
+    note_change(cuts, reading->id);
     number = cuts->row_count;
     cuts->rows = grown(cuts->rows, number, &cuts->row_room, sizeof(*cuts->rows));
     cuts->rows[number] = (struct catalog_cut_row){
@@ -91,6 +104,7 @@ void catalog_cuts_remove(struct catalog_cuts *cuts, struct text id)
 
     if (number == CATALOG_MAP_NONE)
         return;
+    note_change(cuts, id);
     gone = id_of(cuts, number);
     catalog_map_remove(&cuts->by_id, id);
     cuts->row_count--;
@@ -113,6 +127,16 @@ const uint16_t *catalog_cuts(const struct catalog *catalog, struct text id, size
     uint32_t number = catalog_map_find(&cuts->by_id, id);
 
     return number == CATALOG_MAP_NONE ? NULL : cuts_of(cuts, cuts->rows[number].set, count);
+}
+
+uint64_t catalog_cuts_changes(const struct catalog *catalog)
+{
+    return catalog->cuts.changes;
+}
+
+struct text catalog_cuts_changed(const struct catalog *catalog, uint64_t change)
+{
+    return text_of(catalog->cuts.changed[change % CATALOG_CUTS_RECENT]);
 }
 
 uint64_t catalog_cuts_hash(const uint16_t *cuts, size_t count)

@@ -76,6 +76,8 @@ struct catalog_cuts {
     uint32_t set_count, set_room;
     struct catalog_slab texts;
     struct catalog_map by_id, by_set;
+    uint64_t changes;
+    char *changed[CATALOG_CUTS_RECENT]; /* whose they were, one after the other, again and again */
 };
 
 void catalog_cuts_init(struct catalog_cuts *cuts);

@@ -242,28 +242,51 @@ static bool take_cuts(struct publisher *publisher, const struct catalog *catalog
     return true;
 }
 
+static void note_row(bool **rows, uint32_t row, uint32_t count)
+{
+    if (!*rows)
+        *rows = calloc(count, sizeof(**rows));
+    if (!*rows)
+        abort();
+    (*rows)[row] = true;
+}
+
+/* By row, whose cuts have changed; NULL when nobody's. Rows are looked at whose subscriptions the
+ * catalog says, or all when it has forgotten some, and those that are new. */
+static bool *take_changed_cuts(struct publisher *publisher, const struct catalog *catalog,
+                               struct tally *tally)
+{
+    uint64_t changes = catalog_cuts_changes(catalog);
+    bool is_followed = publisher->catalog_offset >= 0 &&
+                       changes - publisher->catalog_changes <= CATALOG_CUTS_RECENT;
+    uint32_t count = tally->ledger.count, row = is_followed ? publisher->catalog_accounts : 0;
+    bool *changed = NULL;
+
+    for (; row < count; row++)
+        if (take_cuts(publisher, catalog, tally, row))
+            note_row(&changed, row, count);
+    for (uint64_t i = publisher->catalog_changes; is_followed && i < changes; i++) {
+        row = ledger_find(&tally->ledger, catalog_cuts_changed(catalog, i));
+        if (row != INDEX_NONE && take_cuts(publisher, catalog, tally, row))
+            note_row(&changed, row, count);
+    }
+    publisher->catalog_changes = changes;
+    publisher->catalog_accounts = count;
+    return changed;
+}
+
 void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
 {
     int64_t catalog_offset;
     const struct catalog *catalog = catalog_feed_lock(publisher->feed, &catalog_offset);
-    bool is_new = catalog_offset != publisher->catalog_offset, any = false;
-    uint32_t first = is_new ? 0 : publisher->catalog_accounts;
-    bool *changed = NULL;
+    bool *changed = take_changed_cuts(publisher, catalog, tally);
 
-    if (is_new)
-        changed = calloc(tally->ledger.count + 1, sizeof(*changed));
-    if (is_new && !changed)
-        abort();
-    for (uint32_t i = first; i < tally->ledger.count; i++)
-        if (take_cuts(publisher, catalog, tally, i) && changed)
-            any = changed[i] = true;
-    for (uint32_t line = 0; any && line < tally->series.line_count; line++)
+    for (uint32_t line = 0; changed && line < tally->series.line_count; line++)
         if (changed[tally->series.series[tally->series.lines[line].first].account])
             note_account(publisher, catalog, tally, line);
-    if (any) /* windows on the old cuts */
+    if (changed) /* windows on the old cuts */
         forget_noted(publisher);
     publisher->catalog_offset = catalog_offset;
-    publisher->catalog_accounts = tally->ledger.count;
     catalog_feed_unlock(publisher->feed);
     free(changed);
 }

@@ -47,6 +47,7 @@ struct publisher {
     const char *writer;          /* borrowed; what it signs its records with: peers.h */
     struct published *published; /* borrowed */
     int64_t catalog_offset;      /* whose cuts `windows` are on */
+    uint64_t catalog_changes;    /* of cuts, then */
     uint32_t catalog_accounts;   /* whose cuts were looked at then */
     struct windows windows;      /* noted since the pass began */
     struct windows sending;      /* of the pass */

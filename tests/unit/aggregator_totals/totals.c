@@ -148,6 +148,7 @@ static struct sum sum_of(int line, int64_t from, int64_t to, int64_t next_offset
 
 static uint16_t cuts[CUTS_MAX][2]; /* of each of its states: midnight, and another one */
 static int64_t cuts_now;
+static uint64_t cut_changes;
 
 const struct catalog *catalog_feed_lock(struct catalog_feed *feed, int64_t *next_offset)
 {
@@ -185,10 +186,26 @@ const uint16_t *catalog_cuts_known(const struct catalog *catalog, uint64_t hash,
     return NULL;
 }
 
+uint64_t catalog_cuts_changes(const struct catalog *catalog)
+{
+    (void)catalog;
+    return cut_changes;
+}
+
+struct text catalog_cuts_changed(const struct catalog *catalog, uint64_t change)
+{
+    (void)catalog;
+    cr_assert_lt(cut_changes - 1 - change, CATALOG_CUTS_RECENT);
+    return text_of(change % 2 ? "sub-b" : "sub-a");
+}
+
+/* Everybody's, one after the other; now and then among more than the catalog keeps. */
 static void change_cuts(void)
 {
-    if (cuts_now + 1 < CUTS_MAX)
-        cuts[++cuts_now][1] = (uint16_t)(360 * (1 + random_below(3)));
+    if (cuts_now + 1 == CUTS_MAX)
+        return;
+    cuts[++cuts_now][1] = (uint16_t)(360 * (1 + random_below(3)));
+    cut_changes += random_below(4) ? 2 : CATALOG_CUTS_RECENT;
 }
 
 /* --- the topic --- */

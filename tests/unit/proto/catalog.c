@@ -580,6 +580,38 @@ static void cut_many(int first, int end)
 }
 
 /* Whichever row takes the place of the one that goes, and is then followed by others. */
+static void assert_changed(uint64_t change, const char *id)
+{
+    cr_assert_eq(catalog_cuts_changes(catalog), change + 1);
+    cr_assert(text_is(catalog_cuts_changed(catalog, change), id));
+}
+
+Test(catalog_cuts, say_whose_have_changed_last)
+{
+    char id[32];
+
+    cr_assert_eq(catalog_cuts_changes(catalog), 0);
+    cr_assert_eq(cut_on("a", "[7]"), 0, "%s", reason);
+    assert_changed(0, "a");
+    cr_assert_eq(cut_on("b", "[7]"), 0);
+    assert_changed(1, "b");
+    cr_assert_eq(cut_on("a", "[7]"), 0);
+    assert_changed(1, "b");
+    cr_assert_eq(cut_on("a", "[8]"), 0);
+    assert_changed(2, "a");
+    cr_assert_eq(apply("subscription/b", NULL), 0);
+    assert_changed(3, "b");
+    cr_assert_eq(apply("subscription/b", NULL), 0);
+    assert_changed(3, "b");
+
+    cut_many(0, CATALOG_CUTS_RECENT);
+    cr_assert_eq(catalog_cuts_changes(catalog), 4 + CATALOG_CUTS_RECENT);
+    for (int i = 0; i < CATALOG_CUTS_RECENT; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        cr_assert(text_is(catalog_cuts_changed(catalog, 4 + (uint64_t)i), id));
+    }
+}
+
 Test(catalog_cuts, of_a_subscription_that_is_gone_are_not_known)
 {
     enum { GONE_FROM = 30, GONE_TO = 60, FIRST = 100, ALL = 200 };
