@@ -32,6 +32,7 @@ struct peer_slot {
 
 struct peers {
     struct peers_self self;
+    struct kafka_config config;
     void (*failed)(void *context, int code);
     void *context;
     char topic[TOPIC_NAME_MAX];
@@ -124,7 +125,7 @@ static int connect_follower(struct peers *peers)
         offsets[i] = peers->slots[i].followed;
     pthread_mutex_unlock(&peers->mutex);
     while (!peers->is_ending) {
-        r = follower_new(peers->self.config, peers->topic, offsets, (size_t)peers->partitions,
+        r = follower_new(&peers->config, peers->topic, offsets, (size_t)peers->partitions,
                          &peers->follower);
         if (r != FAULT_RETRY)
             break;
@@ -198,6 +199,8 @@ struct peers *peers_new(const struct peers_self *self, void (*failed)(void *cont
     if (!peers)
         abort();
     peers->self = *self;
+    peers->config = *self->config;
+    peers->config.is_hurrying = false; /* small records take four times their bytes */
     peers->failed = failed;
     peers->context = context;
     peers->partitions = owned_partitions(self->owned);
