@@ -503,7 +503,8 @@ static int publish_noted(struct shard *shard, int flush_ms)
 static int pass_totals(struct shard *shard, int flush_ms)
 {
     struct publisher *publisher = &shard->publisher;
-    int64_t until_ns = monotonic_ns() + INT64_C(1000000) * FOLLOW_MS;
+    int64_t until_ns =
+        monotonic_ns() + INT64_C(1000000) * (flush_ms < FOLLOW_MS ? flush_ms : FOLLOW_MS);
 
     if (!shard->setup->peers || publisher->published->last_total < publisher->pass_followed)
         return 0;

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -365,7 +366,8 @@ static void deliver(struct producer *producer, size_t count)
 
         if (!is_refused)
             append(message);
-        message->delivered(message->context, is_refused ? -1 : 0, is_refused ? "too large" : NULL);
+        message->delivered(message->context, is_refused ? -1 : record_count - 1,
+                           is_refused ? "too large" : NULL);
     }
     producer->count -= count;
     memmove(producer->queue, producer->queue + count, producer->count * sizeof(*producer->queue));
@@ -536,7 +538,7 @@ static void take_over(void)
         stop(next);
     if (random_below(3) > 0 && former->shard) {
         if (random_below(2))
-            (void)!shard_settle(former->shard, now_ms, 1000);
+            (void)!shard_settle(former->shard, now_ms, 4);
         stop(former);
     }
     start(next);
@@ -545,7 +547,7 @@ static void take_over(void)
 static void restart(struct process *process)
 {
     if (random_below(2)) {
-        (void)!shard_settle(process->shard, now_ms, 1000);
+        (void)!shard_settle(process->shard, now_ms, 4);
         stop(process);
     }
     kill_process(process);
@@ -755,7 +757,26 @@ Test(totals, an_orderly_end_vouches_for_no_mended_total_that_kafka_has_refused)
     write_event(2, 1, 1);
     take_some(process, 1);
     process->producer->is_refusing_all = true;
-    cr_assert_eq(shard_settle(process->shard, now_ms, 1000), 0);
+    cr_assert_eq(shard_settle(process->shard, now_ms, 4), 0);
+    kill_process(process);
+    start(process);
+    end();
+}
+
+Test(totals, an_end_that_has_no_time_left_waits_for_nothing)
+{
+    struct process *process = &processes[0];
+    struct timespec began, ended;
+
+    begin(1);
+    publish_all(process);
+    write_event(0, 0, 1);
+    take_some(process, 1);
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    cr_assert_eq(shard_settle(process->shard, now_ms, 0), 0);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    cr_assert_lt((ended.tv_sec - began.tv_sec) * 1000 + (ended.tv_nsec - began.tv_nsec) / 1000000,
+                 900);
     kill_process(process);
     start(process);
     end();
