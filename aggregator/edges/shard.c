@@ -476,12 +476,13 @@ int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns)
  * that again. */
 static int keep_published(struct shard *shard)
 {
+    const struct published *published = shard->publisher.published;
     struct vault_state *state = &shard->vault.state;
 
-    if (shard->publisher.published->offset <= state->published_offset)
+    if (published->offset <= state->published_offset && published->followed <= state->followed)
         return 0;
-    state->published_offset = shard->publisher.published->offset;
-    state->followed = shard->publisher.published->followed;
+    state->published_offset = published->offset;
+    state->followed = published->followed;
     return vault_commit(&shard->vault, shard->tally);
 }
 
