@@ -473,13 +473,14 @@ int shard_tend(struct shard *shard, int64_t now_ms, int64_t until_ns)
 }
 
 /* Takes down in the store what Kafka has confirmed, so that whoever opens it next needn't publish
- * that again. */
+ * that again, or read it. A partition that never had an event gets no state for that. */
 static int keep_published(struct shard *shard)
 {
     const struct published *published = shard->publisher.published;
     struct vault_state *state = &shard->vault.state;
 
-    if (published->offset <= state->published_offset && published->followed <= state->followed)
+    if (published->offset <= state->published_offset &&
+        (state->next_offset == 0 || published->followed <= state->followed))
         return 0;
     state->published_offset = published->offset;
     state->followed = published->followed;
