@@ -14,7 +14,7 @@
 
 enum { POLL_MS = 100, RETRY_MS = 500, RECORDS_MAX = 1000 };
 
-enum { TOPIC_BEGINNING = -2, TOPIC_END = -1 };
+enum { TOPIC_END = -1 };
 
 struct overwritten {
     struct overwritten *next;
