@@ -205,14 +205,13 @@ static int compute_credit(struct amending *it)
         .source = {it->txn, old->id, it->subject.cuts, it->subject.cut_count, &it->arena},
         .at = it->effect.at};
     struct invoice_sources sources = {.usage_of = usage_of, .context = &until};
-    bool is_billed = instant_compare(it->billed, it->effect.at) >= 0;
     int r = read_position(it);
 
     if (r)
         return fault_pass(r);
     r = it->effect.kind == TIMING_IMMEDIATE && !is_downgrade(it)
-            ? credit_compute(old, it->effect.at, is_billed, &sources, &it->arena, &it->credit)
-            : credit_carry(old, it->effect.at, is_billed, &it->arena, &it->credit);
+            ? credit_compute(old, it->effect.at, it->billed, &sources, &it->arena, &it->credit)
+            : credit_carry(old, it->effect.at, it->billed, &it->arena, &it->credit);
     if (r > 0)
         (void)change_refuse(&it->made->refusal, "credit_has_no_room",
                             "the credit for the old plan's fees has no room");

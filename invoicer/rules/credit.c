@@ -12,7 +12,7 @@
 struct computing {
     const struct subscription *old;
     struct instant at;
-    bool is_billed;
+    bool is_paid_ahead; /* the running billing period's fees are billed, to its end */
     size_t phase;
     const struct invoice_sources *sources;
     struct arena *arena;
@@ -24,7 +24,10 @@ static const struct phase *phase_of(const struct computing *it)
     return &it->old->plan->phases[it->phase];
 }
 
-/* Whether the card is a flat fee that was paid for a period which `at` cuts short; its period. */
+/*
+ * Whether the card is a flat fee that was paid for a period which `at` cuts short; its period. One
+ * that begins at `at` itself was paid only if all of the running billing period was.
+ */
 static bool is_cut(const struct computing *it, const struct rate_card *card,
                    struct card_period *period)
 {
@@ -33,7 +36,7 @@ static bool is_cut(const struct computing *it, const struct rate_card *card,
         return false;
     if (!periods_card_at(it->old, it->phase, card, it->at, period))
         return false;
-    return it->is_billed || instant_compare(period->window.from, it->at) < 0;
+    return it->is_paid_ahead || instant_compare(period->window.from, it->at) < 0;
 }
 
 /* What the fee came to, less its discounts. */
@@ -68,16 +71,39 @@ static struct credit_charge *charge_of(struct credit *credit, struct window peri
     return &credit->charges[credit->charge_count++];
 }
 
+static int add_to_charge(struct computing *it, struct window period, struct money price)
+{
+    struct credit_charge *charge = charge_of(it->credit, period);
+
+    return money_add(charge->price, price, &charge->price) ? CREDIT_OVERFLOW : 0;
+}
+
+/* The periods behind the card's running one whose fees the same invoice billed, as one charge. */
+static int add_ahead(struct computing *it, const struct rate_card *card, struct card_period period,
+                     struct money price)
+{
+    struct instant end = periods_at(it->old, it->at).window.to;
+    struct window ahead = {period.window.to, period.window.to};
+    struct money sum = {0};
+
+    while (instant_compare(period.window.to, end) < 0 &&
+           periods_card_next(it->old, it->phase, card, &period, &period)) {
+        ahead.to = period.window.to;
+        if (money_add(sum, price, &sum))
+            return CREDIT_OVERFLOW;
+    }
+    return sum.minor ? add_to_charge(it, ahead, sum) : 0;
+}
+
 static int add_charges(struct computing *it)
 {
     const struct phase *phase = phase_of(it);
 
     it->credit->charges =
-        arena_take(it->arena, (phase->card_count + 1) * sizeof(*it->credit->charges));
+        arena_take(it->arena, (2 * phase->card_count + 1) * sizeof(*it->credit->charges));
     if (!it->credit->charges)
         return CREDIT_NO_MEMORY;
     for (size_t i = 0; i < phase->card_count; i++) {
-        struct credit_charge *charge;
         struct card_period period;
         struct money price;
         int r;
@@ -85,11 +111,12 @@ static int add_charges(struct computing *it)
         if (!is_cut(it, &phase->cards[i], &period))
             continue;
         r = price_of(it, &phase->cards[i], &price);
+        if (r == 0)
+            r = add_to_charge(it, period.window, price);
+        if (r == 0 && it->is_paid_ahead)
+            r = add_ahead(it, &phase->cards[i], period, price);
         if (r)
             return r;
-        charge = charge_of(it->credit, period.window);
-        if (money_add(charge->price, price, &charge->price))
-            return CREDIT_OVERFLOW;
     }
     return 0;
 }
@@ -134,7 +161,13 @@ static int add_uses(struct computing *it)
     return 0;
 }
 
-/* Every charge by the same uses. */
+/* Of what hasn't begun nothing is used up, whatever was used of the running quota. */
+static size_t uses_of(struct window period, struct instant at, size_t count)
+{
+    return instant_compare(period.from, at) > 0 ? 0 : count;
+}
+
+/* Every charge that has begun by the same uses. */
 static int prorate(struct computing *it)
 {
     struct credit *credit = it->credit;
@@ -146,8 +179,9 @@ static int prorate(struct computing *it)
         uses[i] = credit->uses[i].use;
     for (size_t i = 0; i < credit->charge_count; i++) {
         struct credit_charge *charge = &credit->charges[i];
-        struct proration_question question = {credit->mode, charge->price, charge->period,
-                                              credit->at,   uses,          credit->use_count};
+        struct proration_question question = {
+            credit->mode, charge->price, charge->period,
+            credit->at,   uses,          uses_of(charge->period, credit->at, credit->use_count)};
         struct proration prorated;
 
         if (proration_of(&question, &prorated)) /* no second long: nothing comes back */
@@ -172,7 +206,7 @@ static bool has_phase(const struct subscription *old, struct instant at, size_t 
 
 bool credit_needs_usage(const struct subscription *old, struct instant at)
 {
-    struct computing it = {.old = old, .at = at, .is_billed = true};
+    struct computing it = {.old = old, .at = at, .is_paid_ahead = true};
     bool has_charge = false, has_quota = false;
     struct card_period period;
 
@@ -186,18 +220,29 @@ bool credit_needs_usage(const struct subscription *old, struct instant at)
 }
 
 /* Whether the subscription bills the boundary though it ends at `at`. */
-static bool is_kept(const struct billing_boundary *boundary, struct instant at, bool is_billed)
+static bool is_kept(const struct billing_boundary *boundary, struct instant at,
+                    struct instant billed)
 {
-    int order = instant_compare(boundary->at, at);
+    return instant_compare(boundary->at, at) < 0 || instant_compare(boundary->at, billed) <= 0;
+}
 
-    return order < 0 || (order == 0 && is_billed);
+/* The fees of a boundary; one that isn't billed yet will find its period ended by `at`. */
+static struct billing_boundary fees_of(const struct billing_boundary *boundary, struct instant at,
+                                       struct instant billed)
+{
+    struct billing_boundary fees = {
+        .at = boundary->at, .ended = {.phase = PERIODS_NONE}, .begins = boundary->begins};
+
+    if (instant_compare(boundary->at, billed) > 0 && instant_compare(at, fees.begins.window.to) < 0)
+        fees.begins.window.to = at;
+    return fees;
 }
 
 /*
  * Each boundary before `at` uses what its invoice does, whether it is issued yet or not: how much
  * follows from the plan alone.
  */
-int credit_carry(const struct subscription *old, struct instant at, bool is_billed,
+int credit_carry(const struct subscription *old, struct instant at, struct instant billed,
                  struct arena *arena, struct credit *credit)
 {
     struct credit carried = {.plan = old->plan, .at = at, .mode = old->plan->proration};
@@ -205,10 +250,9 @@ int credit_carry(const struct subscription *old, struct instant at, bool is_bill
     struct billing_boundary boundary;
     bool found = old->credit.minor > 0 && periods_first(old, &boundary);
 
-    while (found && is_kept(&boundary, at, is_billed) &&
+    while (found && is_kept(&boundary, at, billed) &&
            money_compare(sources.credit_used, old->credit) < 0) {
-        struct billing_boundary begins = {
-            .at = boundary.at, .ended = {.phase = PERIODS_NONE}, .begins = boundary.begins};
+        struct billing_boundary begins = fees_of(&boundary, at, billed);
         struct invoice invoice;
         int r = invoice_build(old, &begins, &sources, arena, &invoice);
 
@@ -225,18 +269,16 @@ int credit_carry(const struct subscription *old, struct instant at, bool is_bill
     return 0;
 }
 
-int credit_compute(const struct subscription *old, struct instant at, bool is_billed,
+int credit_compute(const struct subscription *old, struct instant at, struct instant billed,
                    const struct invoice_sources *sources, struct arena *arena,
                    struct credit *credit)
 {
     struct credit computed;
-    struct computing it = {.old = old,
-                           .at = at,
-                           .is_billed = is_billed,
-                           .sources = sources,
-                           .arena = arena,
-                           .credit = &computed};
-    int r = credit_carry(old, at, is_billed, arena, &computed);
+    struct computing it = {
+        .old = old, .at = at, .sources = sources, .arena = arena, .credit = &computed};
+    int r = credit_carry(old, at, billed, arena, &computed);
+
+    it.is_paid_ahead = instant_compare(periods_at(old, at).window.from, billed) <= 0;
 
     if (r == 0 && computed.mode != PRORATION_NONE && has_phase(old, at, &it.phase)) {
         r = add_charges(&it);
@@ -353,6 +395,7 @@ struct verifying {
     const json_t *record;
     const struct currency *currency;
     struct proration_question question;
+    size_t use_count;
     struct credit_fault *fault;
 };
 
@@ -380,7 +423,7 @@ static int read_uses(struct verifying *it, struct proration_use *uses)
             return malformed(it, "a use's usage or quota isn't an amount");
     }
     it->question.uses = uses;
-    it->question.use_count = json_array_size(json_object_get(it->record, "uses"));
+    it->use_count = json_array_size(json_object_get(it->record, "uses"));
     return 0;
 }
 
@@ -397,8 +440,10 @@ static int verify_charge(struct verifying *it, const json_t *charge, struct mone
         return malformed(it, "a charge's price or credit isn't an amount of the currency");
     if (instant_parse(shape_text(period, "from"), &it->question.period.from) ||
         instant_parse(shape_text(period, "to"), &it->question.period.to) ||
-        decimal_parse(shape_text(charge, "ratio"), &ratio) ||
-        proration_of(&it->question, &prorated))
+        decimal_parse(shape_text(charge, "ratio"), &ratio))
+        return malformed(it, "a charge's period or ratio can't be read");
+    it->question.use_count = uses_of(it->question.period, it->question.at, it->use_count);
+    if (proration_of(&it->question, &prorated))
         return malformed(it, "a charge's period ends at or before its start");
     if (money_compare(credit, prorated.credit) != 0 ||
         decimal_compare(ratio, prorated.ratio) != 0) {

@@ -3,7 +3,8 @@
  *
  * product.md 3.7. Computed once, at the switch: for each flat fee in advance of the old plan's
  * running period, proration.h says what share is used up, by time and by the largest share of any
- * quota. What the old subscription had left of a credit of its own is carried over. The record
+ * quota. Of a fee that recurs faster than its plan, and so was billed for periods to come, those
+ * come back whole. What the old subscription had left of a credit of its own is carried over. The record
  * holds every input, so that anyone can compute it again, and the invoices of the new subscription
  * use it up (invoice.h).
  *
@@ -12,7 +13,8 @@
  *    "uses":[{"featureKey","period":{"from","to"},"usage","quota"}],
  *    "position":{"partition","nextOffset"}}
  *
- * Fees with the same period are one charge, rounded once. A fee that is charged once in a phase
+ * Fees with the same period are one charge, rounded once; so are the periods of a fee that haven't
+ * begun. A fee that is charged once in a phase
  * isn't for a period and gives nothing back.
  *
  * Units      Money in the plan's currency.
@@ -66,15 +68,16 @@ enum credit_outcome {
 bool credit_needs_usage(const struct subscription *old, struct instant at);
 
 /*
- * For a switch at `at`, which lies within the old subscription's term. `sources` gives its usage;
- * a fee that begins at `at` itself counts only when it `is_billed` already.
+ * For a switch at `at`, which lies within the old subscription's term. `sources` gives its usage; a
+ * fee that begins at `at` or later counts only when it is billed already: when its boundary isn't
+ * behind `billed`, the last one that was, or the far past.
  */
-MUST_USE int credit_compute(const struct subscription *old, struct instant at, bool is_billed,
+MUST_USE int credit_compute(const struct subscription *old, struct instant at, struct instant billed,
                             const struct invoice_sources *sources, struct arena *arena,
                             struct credit *credit);
 /* What is left of the subscription's own credit for boundaries from `at` on, and nothing else: for
  * a change that isn't immediate. */
-MUST_USE int credit_carry(const struct subscription *old, struct instant at, bool is_billed,
+MUST_USE int credit_carry(const struct subscription *old, struct instant at, struct instant billed,
                           struct arena *arena, struct credit *credit);
 /* The record, new. */
 json_t *credit_write(const struct credit *credit, const struct invoice_position *position);

@@ -85,12 +85,14 @@ static const struct given table[] = {
      false, "11.00", NULL},
 };
 
-static struct credit compute(struct billing *billing, const char *at, bool is_billed)
+/* `billed`: the last boundary that is; NULL: none. */
+static struct credit compute(struct billing *billing, const char *at, const char *billed)
 {
+    struct instant until = billed ? billing_instant(billed) : (struct instant){INT64_MIN};
     struct invoice_sources sources = billing_sources(billing);
     struct credit credit;
 
-    cr_assert_eq(credit_compute(&billing->subscription, billing_instant(at), is_billed, &sources,
+    cr_assert_eq(credit_compute(&billing->subscription, billing_instant(at), until, &sources,
                                 &billing->arena, &credit),
                  0);
     return credit;
@@ -106,13 +108,53 @@ Test(credit, is_for_what_is_neither_gone_by_nor_consumed)
 
         billing_init(&billing, given->plan, given->subscription);
         billing_count(&billing, "api", "2026-04-03", given->used);
-        credit = compute(&billing, given->at, given->is_billed);
+        credit = compute(&billing, given->at, given->is_billed ? given->at : NULL);
 
         cr_expect_str_eq(billing_money(&billing, credit.amount), given->credit, "%s: %s",
                          given->name, billing_money(&billing, credit.amount));
         if (credit.charge_count)
             (void)decimal_format(credit.charges[0].ratio, ratio);
         cr_expect_str_eq(ratio, given->ratio ? given->ratio : "", "%s: %s", given->name, ratio);
+        billing_deinit(&billing);
+    }
+}
+
+/* A yearly plan bills twelve monthly fees at once. */
+Test(credit, is_for_all_fees_that_were_paid_ahead)
+{
+    static const char yearly[] =
+        "{'key':'starter','version':1,'currency':'USD','billingCadence':'P1Y','phases':[{'key':"
+        "'default','rateCards':[" FLAT("base", "10", "P1M") "," FLAT("more", "1", "P1M") "," METERED(
+            "10000", "") "]}]}";
+    static const char own[] = SUBSCRIPTION(",'credit':{'amount':'200','currency':'USD'}");
+    static const struct {
+        const char *subscription, *at, *billed, *used, *credit;
+    } cases[] = {
+        {SUBSCRIPTION(""), "2026-04-16T00:00:00Z", "2026-04-01T00:00:00Z", "0", "126.50"},
+        {SUBSCRIPTION(""), "2026-04-16T00:00:00Z", "2026-04-01T00:00:00Z", "7000", "124.30"},
+        {SUBSCRIPTION(""), "2026-05-01T00:00:00Z", "2026-04-01T00:00:00Z", "7000", "121.00"},
+        {SUBSCRIPTION(""), "2027-03-16T12:00:00Z", "2026-04-01T00:00:00Z", "7000", "5.50"},
+        {SUBSCRIPTION(""), "2026-04-16T00:00:00Z", NULL, "7000", "3.30"},
+        {SUBSCRIPTION(""), "2026-05-01T00:00:00Z", NULL, "7000", "0.00"},
+        {own, "2026-05-16T12:00:00Z", "2026-04-01T00:00:00Z", "0", "183.50"}, /* 68 + 5.50 + 110 */
+        {own, "2026-05-16T12:00:00Z", NULL, "0", "183.50"},                   /* 178 + 5.50 */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct invoice_position position = {2, 99};
+        struct credit_fault fault;
+        struct billing billing;
+        struct credit credit;
+        json_t *record;
+
+        billing_init(&billing, yearly, cases[i].subscription);
+        billing_count(&billing, "api", "2026-04-03", cases[i].used);
+        credit = compute(&billing, cases[i].at, cases[i].billed);
+        cr_expect_str_eq(billing_money(&billing, credit.amount), cases[i].credit, "%zu: %s", i,
+                         billing_money(&billing, credit.amount));
+        record = credit_write(&credit, &position);
+        cr_expect_eq(credit_verify(record, &fault), 0, "%zu: %s", i, fault.detail);
+        json_decref(record);
         billing_deinit(&billing);
     }
 }
@@ -127,7 +169,7 @@ Test(credit, the_record_can_be_computed_again_and_shows_a_changed_cent)
 
     billing_init(&billing, starter, SUBSCRIPTION(""));
     billing_count(&billing, "api", "2026-04-03", "7000");
-    credit = compute(&billing, "2026-04-16T00:00:00Z", false);
+    credit = compute(&billing, "2026-04-16T00:00:00Z", NULL);
     record = credit_write(&credit, &position);
     charge = json_array_get(json_object_get(record, "charges"), 0);
 
