@@ -4,9 +4,9 @@
  * product.md 3.7. Computed once, at the switch: for each flat fee in advance of the old plan's
  * running period, proration.h says what share is used up, by time and by the largest share of any
  * quota. Of a fee that recurs faster than its plan, and so was billed for periods to come, those
- * come back whole. What the old subscription had left of a credit of its own is carried over. The record
- * holds every input, so that anyone can compute it again, and the invoices of the new subscription
- * use it up (invoice.h).
+ * come back whole. What the old subscription had left of a credit of its own is carried over. The
+ * record holds every input, so that anyone can compute it again, and the invoices of the new
+ * subscription use it up (invoice.h).
  *
  *   {"amount","currency","at","mode","carried","plan":{"key","version"},
  *    "charges":[{"period":{"from","to"},"price","ratio","credit"}],
@@ -72,9 +72,9 @@ bool credit_needs_usage(const struct subscription *old, struct instant at);
  * fee that begins at `at` or later counts only when it is billed already: when its boundary isn't
  * behind `billed`, the last one that was, or the far past.
  */
-MUST_USE int credit_compute(const struct subscription *old, struct instant at, struct instant billed,
-                            const struct invoice_sources *sources, struct arena *arena,
-                            struct credit *credit);
+MUST_USE int credit_compute(const struct subscription *old, struct instant at,
+                            struct instant billed, const struct invoice_sources *sources,
+                            struct arena *arena, struct credit *credit);
 /* What is left of the subscription's own credit for boundaries from `at` on, and nothing else: for
  * a change that isn't immediate. */
 MUST_USE int credit_carry(const struct subscription *old, struct instant at, struct instant billed,

@@ -124,8 +124,8 @@ Test(credit, is_for_all_fees_that_were_paid_ahead)
 {
     static const char yearly[] =
         "{'key':'starter','version':1,'currency':'USD','billingCadence':'P1Y','phases':[{'key':"
-        "'default','rateCards':[" FLAT("base", "10", "P1M") "," FLAT("more", "1", "P1M") "," METERED(
-            "10000", "") "]}]}";
+        "'default','rateCards':[" FLAT("base", "10", "P1M") "," FLAT(
+            "more", "1", "P1M") "," METERED("10000", "") "]}]}";
     static const char own[] = SUBSCRIPTION(",'credit':{'amount':'200','currency':'USD'}");
     static const struct {
         const char *subscription, *at, *billed, *used, *credit;
