@@ -11,20 +11,20 @@
 #include <string.h>
 
 static const struct member credit_members[] = {
-    {"amount", SHAPE_AMOUNT, true},   {"currency", SHAPE_CURRENCY, true},
+    {"amount", SHAPE_SUM, true},      {"currency", SHAPE_CURRENCY, true},
     {"at", SHAPE_TIME, true},         {"mode", SHAPE_TEXT, true},
-    {"carried", SHAPE_AMOUNT, false}, {"charges", SHAPE_ARRAY, false},
+    {"carried", SHAPE_SUM, false},    {"charges", SHAPE_ARRAY, false},
     {"uses", SHAPE_ARRAY, false},     {"plan", SHAPE_OBJECT, false},
     {"position", SHAPE_OBJECT, false}};
 
 static const struct member charge_members[] = {{"period", SHAPE_OBJECT, true},
-                                               {"price", SHAPE_AMOUNT, true},
+                                               {"price", SHAPE_SUM, true},
                                                {"ratio", SHAPE_AMOUNT, true},
-                                               {"credit", SHAPE_AMOUNT, true}};
+                                               {"credit", SHAPE_SUM, true}};
 
 static const struct member use_members[] = {{"featureKey", SHAPE_KEY, true},
                                             {"period", SHAPE_OBJECT, true},
-                                            {"usage", SHAPE_AMOUNT, true},
+                                            {"usage", SHAPE_SUM, true},
                                             {"quota", SHAPE_AMOUNT, true}};
 
 static const struct member period_members[] = {{"from", SHAPE_TIME, true},

@@ -128,15 +128,15 @@ static bool check_time(const struct checked *it, enum shape_kind kind)
 static bool check_amount(const struct checked *it, enum shape_kind kind)
 {
     char text[DECIMAL_TEXT_MAX];
+    struct text spelled = text_from(json_string_value(it->value), json_string_length(it->value));
     struct decimal amount;
     int r;
 
-    if (json_is_integer(it->value))
+    if (json_is_integer(it->value)) {
         snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(it->value));
-    r = json_is_integer(it->value)
-            ? decimal_parse(text_of(text), &amount)
-            : decimal_parse(text_from(json_string_value(it->value), json_string_length(it->value)),
-                            &amount);
+        spelled = text_of(text);
+    }
+    r = kind == SHAPE_SUM ? decimal_parse_sum(spelled, &amount) : decimal_parse(spelled, &amount);
     if (r == DECIMAL_TOO_PRECISE)
         return refuse(it, "value_too_precise", "has more than 12 decimals");
     if (r == DECIMAL_TOO_LARGE)
@@ -226,6 +226,7 @@ static bool check_kind(const struct checked *it, enum shape_kind kind)
         return json_is_object(it->value) ? check_map(it)
                                          : refuse(it, "invalid_type", "isn't an object of strings");
     case SHAPE_AMOUNT:
+    case SHAPE_SUM:
     case SHAPE_PERCENT:
         return json_is_string(it->value) || json_is_integer(it->value)
                    ? check_amount(it, kind)

@@ -27,6 +27,7 @@ enum shape_kind {
     SHAPE_INSTANT,     /* RFC 3339 */
     SHAPE_DURATION,    /* ISO 8601, positive */
     SHAPE_AMOUNT,      /* decimal string or integer, not negative */
+    SHAPE_SUM,         /* the same of any size: what amounts add up to */
     SHAPE_PERCENT,     /* the same, 0 to 100 */
     SHAPE_CURRENCY,    /* ISO 4217: three capitals, of those in use */
     SHAPE_SWITCH,      /* true or false */
