@@ -116,6 +116,20 @@ static void check_cadence(struct catalog_check *check, const struct pointer *whe
             text.at, plan_cadence.at);
 }
 
+/* In whichever currency. */
+static bool has_flat_price(const json_t *card)
+{
+    const char *currency;
+    json_t *price;
+
+    json_object_foreach(json_object_get(card, "prices"), currency, price)
+    {
+        if (is(price, "type", "flat"))
+            return true;
+    }
+    return is(json_object_get(card, "price"), "type", "flat");
+}
+
 static void check_discounts(struct catalog_check *check, const struct pointer *where,
                             const json_t *card)
 {
@@ -123,14 +137,13 @@ static void check_discounts(struct catalog_check *check, const struct pointer *w
     struct pointer usage_place = pointer_member(&place, "usage");
     json_t *discounts = json_object_get(card, "discounts");
     json_t *usage = json_object_get(discounts, "usage");
-    const json_t *price = json_object_get(card, "price");
 
     if (!discounts || !shape_check(check->issues, &place, discounts, discount_members,
                                    ARRAY_LEN(discount_members)))
         return;
     if (usage &&
         shape_check(check->issues, &usage_place, usage, usage_members, ARRAY_LEN(usage_members)) &&
-        is(price, "type", "flat"))
+        has_flat_price(card))
         issue_add(check->issues, &usage_place, "usage_discount_with_flat_price",
                   "a flat price has no usage to take off from");
 }
