@@ -2,11 +2,13 @@
  * bench_ingest.c - what one event costs ingest, stage by stage, on one core.
  *
  *   build/bin/bench-ingest [--events N] [--rounds N] [--subscriptions N] [--stage NAME]
+ *                          [--shapes N]
  *
  * Events of some 340 bytes as JSON: scanned, read as CloudEvents, weighed against a catalog,
  * packed; each stage includes those before it. `gateway` takes the same events in batches of 100 as
  * a gateway packs them, all the way. What comes out is checked against the events once, before
- * anything is measured. Prints the median round's CPU time. For instructions of a stage:
+ * anything is measured. With --shapes, JSON events take turns in having one of N shapes: none has
+ * that of the event before. Prints the median round's CPU time. For instructions of a stage:
  *
  *   valgrind --tool=callgrind --toggle-collect=stage_admit \
  *            build/bin/bench-ingest --stage admit --rounds 1 --events 5000
@@ -25,7 +27,7 @@
 #include <time.h>
 #include <zlib.h>
 
-enum { EVENT_ROOM = 512, ROUNDS_MAX = 99, PARTITIONS = 8, BATCH = 100 };
+enum { EVENT_ROOM = 512, ROUNDS_MAX = 99, PARTITIONS = 8, BATCH = 100, SHAPES_MAX = 100 };
 
 /* Functions of their own, whatever the optimizer thinks, so that callgrind finds them. */
 #define STAGE __attribute__((noinline)) static void
@@ -37,7 +39,7 @@ static const unsigned statuses[] = {200, 201, 404, 500};
 struct bench {
     char *events; /* EVENT_ROOM apart */
     struct text *texts;
-    size_t count, subscriptions;
+    size_t count, subscriptions, shapes;
     struct buffer *batches; /* as a gateway packs them */
     struct catalog *catalog;
     struct admission admission;
@@ -140,15 +142,15 @@ static void make_json(struct bench *bench)
         int length;
 
         instant_format(instant_from_ms(facts.time_ms), time);
-        length =
-            snprintf(at, EVENT_ROOM,
-                     "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":"
-                     "\"monetization-policy\",\"type\":\"request\",\"subject\":\"%s\","
-                     "\"subscription\":\"%s\",\"time\":\"%s\",\"datacontenttype\":"
-                     "\"application/json\",\"data\":{\"value\":%u.%u,\"path\":\"%s\","
-                     "\"method\":\"%s\",\"status\":%u,\"bytes\":%u}}",
-                     facts.id, facts.subject, facts.subscription, time, facts.value / 10,
-                     facts.value % 10, facts.path, methods[r % 4], statuses[r / 4 % 4], r % 100000);
+        length = snprintf(at, EVENT_ROOM,
+                          "{%*s\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":"
+                          "\"monetization-policy\",\"type\":\"request\",\"subject\":\"%s\","
+                          "\"subscription\":\"%s\",\"time\":\"%s\",\"datacontenttype\":"
+                          "\"application/json\",\"data\":{\"value\":%u.%u,\"path\":\"%s\","
+                          "\"method\":\"%s\",\"status\":%u,\"bytes\":%u}}",
+                          (int)(i % bench->shapes), "", facts.id, facts.subject, facts.subscription,
+                          time, facts.value / 10, facts.value % 10, facts.path, methods[r % 4],
+                          statuses[r / 4 % 4], r % 100000);
         bench->texts[i] = text_from(at, (size_t)length);
     }
 }
@@ -467,18 +469,17 @@ static void measure(struct bench *bench, const struct stage *stage, size_t round
 }
 
 struct choice {
-    size_t events, rounds, subscriptions;
+    size_t events, rounds, subscriptions, shapes;
     const char *stage; /* NULL: all */
 };
 
 static struct choice choose(int argc, char **argv)
 {
-    static const struct option options[] = {{"events", required_argument, NULL, 'e'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"subscriptions", required_argument, NULL, 's'},
-                                            {"stage", required_argument, NULL, 't'},
-                                            {0}};
-    struct choice choice = {.events = 100000, .rounds = 9, .subscriptions = 1000};
+    static const struct option options[] = {
+        {"events", required_argument, NULL, 'e'},        {"rounds", required_argument, NULL, 'r'},
+        {"subscriptions", required_argument, NULL, 's'}, {"stage", required_argument, NULL, 't'},
+        {"shapes", required_argument, NULL, 'p'},        {0}};
+    struct choice choice = {.events = 100000, .rounds = 9, .subscriptions = 1000, .shapes = 1};
     int letter;
 
     while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -489,14 +490,16 @@ static struct choice choose(int argc, char **argv)
             choice.rounds = number;
         else if (letter == 's')
             choice.subscriptions = number;
+        else if (letter == 'p')
+            choice.shapes = number;
         else if (letter == 't')
             choice.stage = optarg;
         else
             exit(64);
     }
     if (choice.events == 0 || choice.rounds == 0 || choice.rounds > ROUNDS_MAX ||
-        choice.subscriptions == 0)
-        fail("wants 100 events or more, 1 to 99 rounds, 1 subscription or more");
+        choice.subscriptions == 0 || choice.shapes == 0 || choice.shapes > SHAPES_MAX)
+        fail("wants 100 events or more, 1 to 99 rounds, 1 subscription or more, 1 to 100 shapes");
     return choice;
 }
 
@@ -520,7 +523,8 @@ static void make(struct bench *bench)
 int main(int argc, char **argv)
 {
     struct choice choice = choose(argc, argv);
-    struct bench bench = {.count = choice.events, .subscriptions = choice.subscriptions};
+    struct bench bench = {
+        .count = choice.events, .subscriptions = choice.subscriptions, .shapes = choice.shapes};
     size_t bytes = 0, taken = 0;
 
     make(&bench);

@@ -16,7 +16,7 @@ import urllib.parse
 from decimal import Decimal
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "build" / "bin"
+BIN = ROOT / "build-tuned" / "bin"
 HOME = ROOT / "build" / "bench"
 PARTITIONS = 4
 ROWS_MAX, NAMES_MAX = 100_000, 1000  # of a query's answer; of the subscriptions that it may ask for

@@ -48,3 +48,18 @@ if(TOLLWAY_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 endif()
+# A build along a profile: `write` makes programs that note in profile/ of the build folder which ways
+# they go, `use` compiles along it. What no program went through is compiled as usual. scripts/build tuned
+# does both; docs/decisions/tuned-build.md.
+set(TOLLWAY_PROFILE "" CACHE STRING "write or use")
+set(TOLLWAY_PROFILE_FOLDER ${CMAKE_BINARY_DIR}/profile)
+if(TOLLWAY_PROFILE STREQUAL "write")
+  add_compile_options(-fprofile-generate=${TOLLWAY_PROFILE_FOLDER} -fprofile-update=prefer-atomic)
+  add_link_options(-fprofile-generate=${TOLLWAY_PROFILE_FOLDER})
+elseif(TOLLWAY_PROFILE STREQUAL "use")
+  add_compile_options(-fprofile-use=${TOLLWAY_PROFILE_FOLDER} -fprofile-partial-training)
+  add_link_options(-fprofile-use=${TOLLWAY_PROFILE_FOLDER})
+endif()
+if(TOLLWAY_PROFILE) # its guesses about what isn't initialised are worse, too: the release build warns
+  target_compile_options(tollway_warnings INTERFACE -Wno-error)
+endif()
