@@ -284,8 +284,10 @@ void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
     for (uint32_t line = 0; changed && line < tally->series.line_count; line++)
         if (changed[tally->series.series[tally->series.lines[line].first].account])
             note_account(publisher, catalog, tally, line);
-    if (changed) /* windows on the old cuts */
+    if (changed) { /* windows on the old cuts */
         forget_noted(publisher);
+        publisher->mixed_passes = 2;
+    }
     publisher->catalog_offset = catalog_offset;
     catalog_feed_unlock(publisher->feed);
     free(changed);
@@ -345,8 +347,10 @@ void publisher_note_foreign(struct publisher *publisher, const struct tally *tal
     window.from = minute_in(&rest);
     window.to = minute_in(&rest);
     if (window.from < window.to && window.to - window.from <= MINUTES_A_DAY &&
-        has_changed(tally, window.from, window.to, next_offset))
+        has_changed(tally, window.from, window.to, next_offset)) {
         note_meter(publisher, &tally->series, named, window);
+        publisher->mixed_passes = 2;
+    }
 }
 
 /* --- sending --- */
@@ -398,6 +402,16 @@ static int send_total(struct publisher *publisher, int32_t partition,
     return r ? fault_pass(r) : 0;
 }
 
+/* Of a window that hasn't changed since the pass began a total isn't newer than the pass's mark: a
+ * close takes it for what that mark says. One on earlier cuts isn't noted when it changes. */
+static int64_t state_of(const struct publisher *publisher, const struct vault *vault,
+                        const struct changed_window *window)
+{
+    return publisher->mixed_passes > 0 || windows_hold(&publisher->windows, window)
+               ? vault->state.next_offset
+               : publisher->mark.next_offset;
+}
+
 static void name_window(struct publisher *publisher, const struct vault *vault,
                         const struct tally *tally, struct changed_window window,
                         struct counters_total *record)
@@ -415,7 +429,7 @@ static void name_window(struct publisher *publisher, const struct vault *vault,
                                       .from_minute = window.from,
                                       .to_minute = window.to,
                                       .total = {.aggregation = series.aggregation},
-                                      .next_offset = vault->state.next_offset};
+                                      .next_offset = state_of(publisher, vault, &window)};
 }
 
 static int send_unique(struct publisher *publisher, const struct tally *tally,
@@ -535,6 +549,7 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault, str
     note_lost(publisher, tally);
     /* Last, so that all is noted on cuts that the mark is of. */
     publisher_note_cuts(publisher, tally);
+    publisher->mixed_passes -= publisher->mixed_passes > 0;
     noted = publisher->windows;
     publisher->windows = publisher->sending;
     publisher->sending = noted;

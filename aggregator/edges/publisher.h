@@ -10,7 +10,7 @@
  *
  * Publishing goes in passes, and a pass in steps between which the partition is counted on: what is
  * noted meanwhile belongs to the next pass. A pass begins with the mark that it ends with; its
- * totals may be newer than that, which a reader takes. The mark waits until Kafka has confirmed the
+ * totals may be newer than that, and say so. The mark waits until Kafka has confirmed the
  * totals. When one was refused the pass ends without a mark, and the next one sends all that
  * changed behind the last confirmed mark.
  *
@@ -56,6 +56,7 @@ struct publisher {
     struct counters_mark mark;   /* of the pass */
     int64_t pass_followed;
     uint32_t sent;              /* of its windows */
+    uint32_t mixed_passes;      /* from the one on that is sent: with windows on earlier cuts */
     bool is_sending;            /* a pass is under way */
     uint32_t pass_generation;   /* of `published` when it began */
     struct noted_window *noted; /* by series */

@@ -75,6 +75,11 @@ void windows_add(struct windows *windows, struct changed_window window)
     add(windows, &window, hash_of(&window));
 }
 
+bool windows_hold(const struct windows *windows, const struct changed_window *window)
+{
+    return index_find(&windows->by_key, hash_of(window), equal, windows, window) != INDEX_NONE;
+}
+
 void windows_add_all(struct windows *windows, const struct changed_window *added, size_t count)
 {
     uint64_t hashes[WINDOWS_TOGETHER];

@@ -40,6 +40,7 @@ void windows_add(struct windows *windows, struct changed_window window);
 /* Adds at most WINDOWS_TOGETHER, looked for together: that hides most of memory's latency. */
 void windows_add_all(struct windows *windows, const struct changed_window *added, size_t count);
 void windows_make_room(struct windows *windows, uint32_t count); /* for so many in all */
+bool windows_hold(const struct windows *windows, const struct changed_window *window);
 void windows_add_unique(struct windows *windows, const struct changed_unique *unique);
 
 /* Is it time for a pass, that long after the last one began? Few windows go out at once. Many wait,

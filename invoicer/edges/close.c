@@ -486,9 +486,9 @@ static int put_close(struct run *run, const struct close_request *request, int32
 
     assert(ends);
     topic_name(TOPIC_USAGE, request->bucket, usage);
-    r = topic_ends(&request->kafka, usage, ends, (size_t)partitions);
-    if (!r)
-        r = engine_begin(run->engine, &txn);
+    r = engine_begin(run->engine, &txn);
+    if (!r) /* in here: no total that the store holds is newer than these ends */
+        r = topic_ends(&request->kafka, usage, ends, (size_t)partitions);
     if (!r)
         r = close_none_is_under_way(txn);
     if (!r)

@@ -189,7 +189,8 @@ int close_record_begin(struct store_txn *txn, const struct close_request *reques
     if (!r)
         r = put(txn, id, object, sequence);
     if (!r)
-        r = mirror_freeze(txn, targets, (size_t)partitions, catalog_next);
+        r = mirror_freeze(txn, targets, (size_t)partitions, catalog_next,
+                          instant_minute(request->at) - request->interval_ms / 60000);
     json_decref(object);
     return r ? fault_pass(r) : 0;
 }

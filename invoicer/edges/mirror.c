@@ -34,6 +34,7 @@ struct held {
     struct buffer records;
     size_t ready;     /* bytes up to the last mark */
     int64_t position; /* behind the last mark, when ready > 0 */
+    int64_t newest;   /* under a freeze: the state that the newest total that it bills is of */
     bool is_stopped;  /* stands at its target: what follows is read again later */
 };
 
@@ -46,6 +47,7 @@ struct mirror {
     int32_t partitions;
     int64_t *targets; /* of the freeze; -1: none */
     int64_t catalog_target;
+    int64_t until_minute; /* the freeze bills windows that end there or before */
 };
 
 struct mirror *mirror_new(const struct kafka_config *kafka, const char *bucket, struct store *store)
@@ -110,17 +112,62 @@ int mirror_partitions(struct store_txn *txn, const char *bucket, int32_t *partit
     return 0;
 }
 
-static int read_targets(struct mirror *mirror, struct store_txn *txn)
+/* A total may be newer than the mark behind it: what is billed isn't the usage before that mark. */
+static void note_newest(struct mirror *mirror, int32_t partition,
+                        const struct counters_total *total)
 {
-    char name[32];
-    int r = 0;
+    struct held *held = &mirror->held[partition];
 
-    for (int32_t i = 0; !r && i < mirror->partitions; i++) {
-        name_of("freeze", i, name);
-        r = books_number(txn, name, -1, &mirror->targets[i]);
+    if (mirror->targets[partition] >= 0 && total->to_minute <= mirror->until_minute &&
+        total->next_offset > held->newest)
+        held->newest = total->next_offset;
+}
+
+/* The held record at `at`; returns where the next one is. */
+static size_t next_held(const struct held *held, size_t at, struct text *key, struct text *value)
+{
+    const char *record = held->records.at + at;
+    uint32_t lengths[2];
+
+    memcpy(lengths, record, sizeof(lengths));
+    *key = text_from(record + sizeof(lengths), lengths[0]);
+    *value = text_from(record + sizeof(lengths) + lengths[0], lengths[1]);
+    return at + sizeof(lengths) + lengths[0] + lengths[1];
+}
+
+static void find_newest(struct mirror *mirror, int32_t partition)
+{
+    struct held *held = &mirror->held[partition];
+    struct counters_total total;
+    struct counters_mark mark;
+    struct text key, value;
+    const char *reason;
+
+    held->newest = 0;
+    for (size_t at = 0; at < held->records.length;) {
+        at = next_held(held, at, &key, &value);
+        if (counters_decode(key, value, &total, &mark, &reason) == COUNTERS_TOTAL)
+            note_newest(mirror, partition, &total);
     }
+}
+
+/* A freeze may have begun or ended since. */
+static int read_freeze(struct mirror *mirror, struct store_txn *txn)
+{
+    int64_t until_minute = mirror->until_minute;
+    char name[32];
+    int r = books_number(txn, "freeze/until", 0, &mirror->until_minute);
+
     if (!r)
         r = books_number(txn, "freeze/catalog", 0, &mirror->catalog_target);
+    for (int32_t i = 0; !r && i < mirror->partitions; i++) {
+        bool was_frozen = mirror->targets[i] >= 0 && until_minute == mirror->until_minute;
+
+        name_of("freeze", i, name);
+        r = books_number(txn, name, -1, &mirror->targets[i]);
+        if (!r && !was_frozen)
+            find_newest(mirror, i);
+    }
     return r ? fault_pass(r) : 0;
 }
 
@@ -148,7 +195,7 @@ static int start_following(struct mirror *mirror)
         r = books_number(txn, position, -2, &offsets[i]);
     }
     if (!r)
-        r = read_targets(mirror, txn);
+        r = read_freeze(mirror, txn);
     store_abort(&txn);
     topic_name(TOPIC_COUNTERS, mirror->bucket, name);
     if (!r)
@@ -267,21 +314,31 @@ int mirror_take(struct store_txn *txn, struct text key, struct text value)
     return r ? fault_pass(r) : 0;
 }
 
+/* The mark at which a freeze holds the partition has to pass the totals that are billed, too. */
+static int raise_target(const struct mirror *mirror, struct store_txn *txn, int32_t partition)
+{
+    char name[32];
+    int r;
+
+    if (mirror->targets[partition] < 0 ||
+        mirror->held[partition].newest <= mirror->targets[partition])
+        return 0;
+    name_of("freeze", partition, name);
+    r = books_set_number(txn, name, mirror->held[partition].newest);
+    return r ? fault_pass(r) : 0;
+}
+
 /* The held records up to the last mark; without one, all of them, and the partition is ahead. */
 static int apply_held(struct store_txn *txn, struct held *held, int32_t partition, size_t bytes,
                       bool is_ahead)
 {
     char position[32], ahead[32];
+    struct text key, value;
     int r = 0;
 
     for (size_t at = 0; !r && at < bytes;) {
-        uint32_t lengths[2];
-        const char *record = held->records.at + at + sizeof(lengths);
-
-        memcpy(lengths, held->records.at + at, sizeof(lengths));
-        r = mirror_take(txn, text_from(record, lengths[0]),
-                        text_from(record + lengths[0], lengths[1]));
-        at += sizeof(lengths) + lengths[0] + lengths[1];
+        at = next_held(held, at, &key, &value);
+        r = mirror_take(txn, key, value);
     }
     name_of("position/counters", partition, position);
     name_of("ahead", partition, ahead);
@@ -305,28 +362,18 @@ static bool is_reached(const struct mirror *mirror, const struct counters_mark *
            mark->catalog_offset >= mirror->catalog_target;
 }
 
-/* A freeze that was begun meanwhile holds what stands at its target already. */
-static int is_held_back(struct mirror *mirror, struct store_txn *txn, int32_t partition)
+static int stands(const struct mirror *mirror, struct store_txn *txn, int32_t partition)
 {
     struct counters_mark mark;
-    char name[32];
-    int r;
+    int r = mirror_mark(txn, partition, &mark);
 
-    name_of("freeze", partition, name);
-    r = books_number(txn, name, -1, &mirror->targets[partition]);
-    if (!r)
-        r = books_number(txn, "freeze/catalog", 0, &mirror->catalog_target);
-    if (!r)
-        r = mirror_mark(txn, partition, &mark);
-    if (r < 0)
-        return fault_pass(r);
-    return r == 0 && is_reached(mirror, &mark);
+    return r < 0 ? fault_pass(r) : r == 0 && is_reached(mirror, &mark);
 }
 
 static int apply_one(struct mirror *mirror, struct store_txn *txn, int32_t partition)
 {
     struct held *held = &mirror->held[partition];
-    int r = is_held_back(mirror, txn, partition);
+    int r = stands(mirror, txn, partition);
 
     if (r < 0)
         return fault_pass(r);
@@ -338,6 +385,8 @@ static int apply_one(struct mirror *mirror, struct store_txn *txn, int32_t parti
     }
     r = apply_held(txn, held, partition, held->ready ? held->ready : held->records.length,
                    is_ahead(held));
+    if (!r)
+        r = raise_target(mirror, txn, partition);
     return r ? fault_pass(r) : 0;
 }
 
@@ -346,6 +395,9 @@ static int apply_all(struct mirror *mirror)
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     int r = store_begin(mirror->store, STORE_WRITE, &txn);
 
+    /* A freeze that was begun meanwhile holds what stands at its target already. */
+    if (!r)
+        r = read_freeze(mirror, txn);
     for (int32_t i = 0; !r && i < mirror->partitions; i++) {
         struct held *held = &mirror->held[i];
 
@@ -393,9 +445,12 @@ static void hold(struct mirror *mirror, const struct kafka_message *message)
     buffer_add_text(&held->records, message->value);
     if (r == COUNTERS_MARK || held->ready == 0)
         held->position = message->offset + 1;
+    if (r == COUNTERS_TOTAL)
+        note_newest(mirror, message->partition, &total);
     if (r == COUNTERS_MARK) {
         held->ready = held->records.length;
-        held->is_stopped = mark.partition == message->partition && is_reached(mirror, &mark);
+        held->is_stopped = mark.partition == message->partition && is_reached(mirror, &mark) &&
+                           mark.next_offset >= held->newest;
     }
 }
 
@@ -411,12 +466,11 @@ static bool has_ready(const struct mirror *mirror)
 static int heed_freeze(struct mirror *mirror)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
-    struct counters_mark mark;
     bool was_stopped = false;
     int r = store_begin(mirror->store, STORE_READ, &txn);
 
     if (!r)
-        r = read_targets(mirror, txn);
+        r = read_freeze(mirror, txn);
     for (int32_t i = 0; !r && i < mirror->partitions; i++) {
         struct held *held = &mirror->held[i];
 
@@ -424,8 +478,8 @@ static int heed_freeze(struct mirror *mirror)
             was_stopped = was_stopped || held->is_stopped;
             continue;
         }
-        r = mirror_mark(txn, i, &mark);
-        if (r == 0 && is_reached(mirror, &mark) && !held->ready) {
+        r = stands(mirror, txn, i);
+        if (r > 0 && !held->ready) {
             held->is_stopped = true;
             buffer_clear(&held->records);
         }
@@ -471,10 +525,10 @@ bool mirror_is_caught_up(const struct mirror *mirror)
 }
 
 int mirror_freeze(struct store_txn *txn, const int64_t *targets, size_t count,
-                  int64_t catalog_target)
+                  int64_t catalog_target, int64_t until_minute)
 {
     char name[32];
-    int r = 0;
+    int r = books_set_number(txn, "freeze/until", until_minute);
 
     for (size_t i = 0; !r && i < count; i++) {
         name_of("freeze", (int32_t)i, name);

@@ -2,12 +2,12 @@
  * mirror.h - the totals of <bucket>.counters, kept in the store up to a mark of each partition.
  *
  * A partition's records are applied up to a mark in one transaction with the mark and the position:
- * so the store holds exactly the usage before the mark's next offset, of every partition at any
- * time.
+ * so the store holds all usage before the mark's next offset, of every partition at any time. A
+ * window that changed while it was published may hold more.
  *
  * While a close is under way (close.h) a partition stands still at its first mark that has passed
- * the close's target: what is billed from can be read again, after any crash, until the close is
- * done.
+ * the close's target and no window that is billed holds more: that is exactly the usage before the
+ * mark. It can be read again, after any crash, until the close is done.
  *
  * In TOTALS: subscription 0 meter 0, then from and to of the billing window (8 bytes each, sorted
  * as numbers), 16 bytes of the dimensions' hash, and 16 of the unique value; to struct
@@ -42,10 +42,11 @@ enum mirror_outcome { MIRROR_NONE = 1 };
  * one. */
 MUST_USE int mirror_mark(struct store_txn *txn, int32_t partition, struct counters_mark *mark);
 
-/* From here on every partition stops at its first mark that has passed its target and, of the
- * catalog, `catalog_target`; it goes on after the thaw. */
+/* From here on every partition stops at its first mark that has passed its target, the totals of
+ * windows that end by `until_minute` and, of the catalog, `catalog_target`; it goes on after the
+ * thaw. */
 MUST_USE int mirror_freeze(struct store_txn *txn, const int64_t *targets, size_t count,
-                           int64_t catalog_target);
+                           int64_t catalog_target, int64_t until_minute);
 MUST_USE int mirror_thaw(struct store_txn *txn);
 /* How far the freeze has come. */
 struct mirror_progress {

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from ingest_rig import tool  # noqa: E402
-from invoicer_rig import Rig, catalog, get, given, is_ready, ulid, wait_for  # noqa: E402
+from invoicer_rig import Rig, catalog, get, given, is_ready, minute, ulid, wait_for  # noqa: E402
 
 PAYG, PRO, FREE = ulid(1), ulid(2), ulid(3)
 FEBRUARY, MARCH = "2026-02-01T01:00:00Z", "2026-03-01T01:00:00Z"
@@ -301,6 +301,25 @@ def a_fenced_record_does_not_outlive_the_valid_one(rig):
         process.wait(20)
 
 
+def a_close_stands_at_a_mark_that_no_billed_total_is_newer_than(brokers):
+    """Totals are read after their mark was taken: an event that came in between would be billed, and an audit up to the
+    mark would not find it."""
+    rig = Rig(brokers, 1)
+    january, february = (minute(f"2026-0{month}-01T00:00:00") for month in (1, 2))
+    try:
+        rig.apply(catalog(1))
+        rig.write("usage 0 2")
+        rig.run("close", "--at", FEBRUARY, "--wait", "2s", status=75)
+        rig.write("usage 0 1", f"total 0 {PAYG} api {january} {january + 1440} 150 3", "mark 0 2 1000000")
+        rig.run("close", "--at", FEBRUARY, "--wait", "3s", status=75)
+        rig.write("usage 0 1", f"total 0 {PAYG} api {february} {february + 1440} 7 4", "mark 0 3 1000000")
+        closed = close(rig, FEBRUARY)
+        assert totals(closed) == {f"{PAYG}-20260201T0000Z": "1.50"}, closed
+        assert closed["invoices"][0]["position"]["nextOffset"] == 3, closed
+    finally:
+        rig.end()
+
+
 def write(rig, name):
     path = rig.folder / f"{name}.json"
     path.write_text(json.dumps({"customers": [{"key": "sleeper", "name": name}]}))
@@ -327,6 +346,9 @@ def main():
             print("passed:", test.__name__.replace("_", " "), flush=True)
     finally:
         rig.end()
+    for test in (a_close_stands_at_a_mark_that_no_billed_total_is_newer_than,):
+        test(brokers)
+        print("passed:", test.__name__.replace("_", " "), flush=True)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,10 @@ class Rig:
                       f"total {of} {subscription} api {at} {at + 1440} {quantity} {self.next[of]}"]
         if mark:
             lines += [f"mark {p} {self.next[p]} 1000000" for p in range(self.partitions)]
+        self.write(*lines)
+
+    def write(self, *lines):
+        """By tests/support/counters_writer.c."""
         subprocess.run([BIN / "counters-writer", self.brokers, self.bucket], input="\n".join(lines) + "\n",
                        text=True, check=True, timeout=60)
 

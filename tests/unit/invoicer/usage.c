@@ -201,7 +201,7 @@ Test(mirror, a_freeze_is_reached_when_every_partition_has_passed_offset_and_cata
 
     shelf_open(&shelf);
     memset(mark.digest, '0', sizeof(mark.digest) - 1);
-    cr_assert_eq(mirror_freeze(shelf.txn, targets, 2, 3), 0);
+    cr_assert_eq(mirror_freeze(shelf.txn, targets, 2, 3, 0), 0);
     for (int step = 0; step < 3; step++) {
         mark.partition = step == 2;
         mark.next_offset += step == 1;
