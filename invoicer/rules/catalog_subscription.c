@@ -256,15 +256,21 @@ static void check_chain(struct catalog_check *check, const struct pointer *where
                   shape_string(next, "activeFrom"));
 }
 
+/* What is deleted never begins: with a term it would be billed, and could never be ended. */
 static void check_term(struct catalog_check *check, const struct pointer *where,
                        const json_t *subscription)
 {
     struct pointer place = pointer_member(where, "activeTo");
+    struct pointer deleted = pointer_member(where, "deletedAt");
+    bool is_deleted = json_object_get(subscription, "deletedAt");
     int64_t from = minute_of(subscription, "activeFrom", INT64_MIN);
     int64_t to = minute_of(subscription, "activeTo", INT64_MAX);
 
-    if (to < from || (to == from && !json_object_get(subscription, "deletedAt")))
+    if (to < from || (to == from && !is_deleted))
         issue_add(check->issues, &place, "invalid_term", "activeTo lies at or before activeFrom");
+    if (to > from && is_deleted)
+        issue_add(check->issues, &deleted, "invalid_term",
+                  "a deleted subscription has activeFrom as its activeTo, or it would be billed");
 }
 
 static bool differs(const json_t *old, const json_t *now, const char *member)
