@@ -19,7 +19,7 @@ enum { MESSAGES_AT_ONCE = 1000, POLL_MS = 1000, SILENT_POLLS_MAX = 30 };
 struct check {
     size_t invoice;
     const json_t *line, *window; /* window: NULL for the line's own */
-    const struct audit_want *want;
+    struct audit_want *want;
 };
 
 struct audit {
@@ -303,13 +303,13 @@ static void compare_quantity(struct audit *audit, const struct check *check,
     char text[DECIMAL_TEXT_MAX];
 
     audit->report->quantities++;
-    if (!want->has_overflow && decimal_parse_sum(text_of(stated), &quantity) == 0 &&
+    if (!want->found.has_overflow && decimal_parse_sum(text_of(stated), &quantity) == 0 &&
         decimal_compare(quantity, found) == 0)
         return;
     (void)decimal_format(found, text);
     note(audit, audit->invoices[check->invoice], check->line,
          check->window ? string_of(check->window, "from") : "quantity", stated,
-         want->has_overflow ? "too large" : text);
+         want->found.has_overflow ? "too large" : text);
 }
 
 static void compare_details(struct audit *audit, const json_t *invoice, const json_t *line,
@@ -377,19 +377,14 @@ static void compare_line(struct audit *audit, const json_t *invoice, const json_
     const struct currency *currency = currency_find(text_of(string_of(invoice, "currency")));
     struct audit_counted counted = {.quantity = {0}};
     struct audit_rating rating = {0};
-    struct decimal *none = NULL;
 
     audit->report->lines++;
     if (has_usage(line)) {
-        const struct audit_want *want = audit->checks[*check].want;
-        struct audit_want answered = *want;
+        struct audit_want *want = audit->checks[*check].want;
 
-        counted.quantity = audit_want_answer(&answered);
-        counted.events = want->events;
+        counted.quantity = audit_want_answer(want);
+        counted.events = want->found.events;
         counted.values = want->values;
-        if (!counted.values && matrix_of(line))
-            counted.values = none = calloc(
-                json_array_size(json_object_get(matrix_of(line), "values")) + 1, sizeof(*none));
         do
             (*check)++;
         while (*check < audit->check_count && audit->checks[*check].line == line);
@@ -399,7 +394,6 @@ static void compare_line(struct audit *audit, const json_t *invoice, const json_
     compare_details(audit, invoice, line, &rating);
     compare_sums(audit, invoice, line, &rating, sums);
     audit_rating_deinit(&rating);
-    free(none);
 }
 
 static void compare_invoice(struct audit *audit, const json_t *invoice, size_t *check)

@@ -5,6 +5,7 @@
 
 #include "common/base/partition.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,22 +142,63 @@ static bool is_wanted(const struct audit_want *want, struct text meter, struct i
            text_equal(want->meter, meter);
 }
 
-static void add_to(struct audit_want *want, struct decimal *sum, struct decimal amount)
+static void add_amount(struct audit_sum *found, struct decimal amount)
 {
-    if (decimal_add(*sum, amount, sum))
-        want->has_overflow = true;
+    if (decimal_add(found->sum, amount, &found->sum))
+        found->has_overflow = true;
 }
 
-static void add_unique(struct audit_want *want, const uint8_t unique[16])
+static void add_unique(struct audit_sum *found, const uint8_t unique[16])
 {
-    if (want->unique_count == want->unique_room) {
-        want->unique_room = want->unique_room ? want->unique_room * 2 : 64;
-        want->uniques = realloc(want->uniques, want->unique_room * sizeof(*want->uniques));
-        if (!want->uniques)
+    if (found->unique_count == found->unique_room) {
+        found->unique_room = found->unique_room ? found->unique_room * 2 : 64;
+        found->uniques = realloc(found->uniques, found->unique_room * sizeof(*found->uniques));
+        if (!found->uniques)
             abort();
     }
-    memcpy(want->uniques[want->unique_count++], unique, 16);
+    memcpy(found->uniques[found->unique_count++], unique, 16);
 }
+
+static bool is_later(const struct audit_sum *found, struct instant time, struct decimal amount)
+{
+    int order = instant_compare(time, found->latest_at);
+
+    return order > 0 || (order == 0 && decimal_compare(amount, found->latest) > 0);
+}
+
+static void add_value(struct audit_sum *found, enum aggregation aggregation,
+                      const struct usage_entry *entry, struct instant time)
+{
+    struct decimal amount =
+        aggregation == AGGREGATION_COUNT ? decimal_from_int(1) : entry->value.amount;
+
+    found->aggregation = aggregation;
+    if (aggregation == AGGREGATION_UNIQUE_COUNT) {
+        add_unique(found, entry->value.unique);
+        found->is_found = true;
+        return;
+    }
+    add_amount(found, amount);
+    if (!found->is_found || decimal_compare(amount, found->least) < 0)
+        found->least = amount;
+    if (!found->is_found || decimal_compare(amount, found->most) > 0)
+        found->most = amount;
+    if (!found->is_found || is_later(found, time, amount)) {
+        found->latest = amount;
+        found->latest_at = time;
+    }
+    found->events++;
+    found->is_found = true;
+}
+
+/* --- matrices --- */
+
+/* A combination of a matrix's dimensions. */
+struct cell {
+    struct buffer dimensions; /* their values, each behind its length; -1: missing */
+    size_t value;             /* of the price that matches; behind the last one: none does */
+    struct audit_sum found;
+};
 
 static struct text dimension_of(const struct usage_series *series, const char *name)
 {
@@ -180,48 +222,71 @@ static bool matches(const json_t *value, const struct usage_series *series)
     return true;
 }
 
-static void add_value(struct audit_want *want, const struct usage_series *series,
-                      struct decimal amount)
+static size_t value_count(const struct audit_want *want)
+{
+    return json_array_size(json_object_get(want->matrix, "values"));
+}
+
+static size_t value_of(const struct audit_want *want, const struct usage_series *series)
 {
     const json_t *values = json_object_get(want->matrix, "values");
-    size_t count = json_array_size(values), at = 0;
+    size_t at = 0;
 
-    if (!want->values)
-        want->values = calloc(count + 1, sizeof(*want->values));
-    if (!want->values)
-        abort();
-    while (at < count && !matches(json_array_get(values, at), series))
+    while (at < value_count(want) && !matches(json_array_get(values, at), series))
         at++;
-    add_to(want, &want->values[at], amount);
+    return at;
+}
+
+static void write_dimensions(const struct audit_want *want, const struct usage_series *series,
+                             struct buffer *dimensions)
+{
+    json_t *name;
+    size_t i;
+
+    json_array_foreach(json_object_get(want->matrix, "dimensions"), i, name)
+    {
+        struct text value = dimension_of(series, json_string_value(name));
+
+        buffer_printf(dimensions, "%lld:", text_is_absent(value) ? -1LL : (long long)value.length);
+        buffer_add_text(dimensions, value);
+    }
+}
+
+static int by_dimensions(const void *a, const void *b)
+{
+    const struct cell *x = a, *y = b;
+
+    return text_compare(buffer_text(&x->dimensions), buffer_text(&y->dimensions));
+}
+
+/* The sum of the series' dimensions, which may be new. */
+static struct audit_sum *cell_of(struct audit_want *want, const struct usage_series *series)
+{
+    struct cell probe = {.value = 0};
+    struct cell *const *there, *made;
+
+    write_dimensions(want, series, &probe.dimensions);
+    there = tfind(&probe, &want->cells, by_dimensions);
+    if (there) {
+        buffer_deinit(&probe.dimensions);
+        return &(*there)->found;
+    }
+    made = malloc(sizeof(*made));
+    if (!made)
+        abort();
+    *made = probe;
+    made->value = value_of(want, series);
+    if (!tsearch(made, &want->cells, by_dimensions))
+        abort();
+    return &made->found;
 }
 
 static void add_entry(struct audit_want *want, const struct usage_series *series,
                       const struct usage_entry *entry, struct instant time)
 {
-    bool is_count = series->aggregation == AGGREGATION_COUNT;
-    struct decimal amount = is_count ? decimal_from_int(1) : entry->value.amount;
-
-    want->aggregation = series->aggregation;
-    if (series->aggregation == AGGREGATION_UNIQUE_COUNT) {
-        add_unique(want, entry->value.unique);
-        want->is_found = true;
-        return;
-    }
+    add_value(&want->found, series->aggregation, entry, time);
     if (want->matrix)
-        add_value(want, series, amount);
-    add_to(want, &want->sum, amount);
-    if (!want->is_found || decimal_compare(amount, want->least) < 0)
-        want->least = amount;
-    if (!want->is_found || decimal_compare(amount, want->most) > 0)
-        want->most = amount;
-    if (!want->is_found || instant_compare(time, want->latest_at) > 0 ||
-        (instant_compare(time, want->latest_at) == 0 &&
-         decimal_compare(amount, want->latest) > 0)) {
-        want->latest = amount;
-        want->latest_at = time;
-    }
-    want->events++;
-    want->is_found = true;
+        add_value(cell_of(want, series), series->aggregation, entry, time);
 }
 
 /* The first want of a subscription; `count` when there is none. */
@@ -313,14 +378,14 @@ static int by_bytes(const void *a, const void *b)
     return memcmp(a, b, 16);
 }
 
-static int64_t distinct(struct audit_want *want)
+static int64_t distinct(struct audit_sum *sum)
 {
     int64_t found = 0;
 
-    if (want->unique_count)
-        qsort(want->uniques, want->unique_count, sizeof(*want->uniques), by_bytes);
-    for (size_t i = 0; i < want->unique_count; i++)
-        found += i == 0 || memcmp(want->uniques[i - 1], want->uniques[i], 16) != 0;
+    if (sum->unique_count)
+        qsort(sum->uniques, sum->unique_count, sizeof(*sum->uniques), by_bytes);
+    for (size_t i = 0; i < sum->unique_count; i++)
+        found += i == 0 || memcmp(sum->uniques[i - 1], sum->uniques[i], 16) != 0;
     return found;
 }
 
@@ -329,28 +394,67 @@ uint64_t audit_count_late(const struct audit_count *count)
     return count->late;
 }
 
-struct decimal audit_want_answer(struct audit_want *want)
+static struct decimal answer_of(struct audit_sum *found)
 {
-    switch (want->aggregation) {
+    switch (found->aggregation) {
     case AGGREGATION_COUNT:
     case AGGREGATION_SUM:
-        return want->sum;
+        return found->sum;
     case AGGREGATION_MIN:
-        return want->least;
+        return found->least;
     case AGGREGATION_MAX:
-        return want->most;
+        return found->most;
     case AGGREGATION_LATEST:
-        return want->latest;
+        return found->latest;
     case AGGREGATION_AVG:
-        return want->events ? decimal_divide_rounded(want->sum, want->events) : want->sum;
+        return found->events ? decimal_divide_rounded(found->sum, found->events) : found->sum;
     case AGGREGATION_UNIQUE_COUNT:
-        return decimal_from_int(distinct(want));
+        return decimal_from_int(distinct(found));
     }
-    return want->sum;
+    return found->sum;
+}
+
+/* An inner node is met three times. */
+static void add_cell(const void *node, VISIT visit, void *context)
+{
+    struct cell *cell = *(struct cell *const *)node;
+    struct audit_want *want = context;
+
+    if (visit != postorder && visit != leaf)
+        return;
+    if (decimal_add(want->values[cell->value], answer_of(&cell->found), &want->values[cell->value]))
+        want->found.has_overflow = true;
+}
+
+struct decimal audit_want_answer(struct audit_want *want)
+{
+    struct decimal sum = {0};
+
+    if (!want->matrix)
+        return answer_of(&want->found);
+    free(want->values);
+    want->values = calloc(value_count(want) + 1, sizeof(*want->values));
+    if (!want->values)
+        abort();
+    twalk_r(want->cells, add_cell, want);
+    for (size_t i = 0; i <= value_count(want); i++)
+        if (decimal_add(sum, want->values[i], &sum))
+            want->found.has_overflow = true;
+    return sum;
+}
+
+static void free_cell(void *node)
+{
+    struct cell *cell = node;
+
+    buffer_deinit(&cell->dimensions);
+    free(cell->found.uniques);
+    free(cell);
 }
 
 void audit_want_deinit(struct audit_want *want)
 {
-    free(want->uniques);
+    tdestroy(want->cells, free_cell);
+    free(want->found.uniques);
     free(want->values);
 }

@@ -14,6 +14,18 @@
 #include "invoicer/rules/audit_rate.h"
 #include "proto/usage.h"
 
+/* What was found of some events. */
+struct audit_sum {
+    bool is_found;
+    enum aggregation aggregation;
+    struct decimal sum, least, most, latest;
+    struct instant latest_at;
+    uint64_t events;
+    uint8_t (*uniques)[16]; /* unsorted, with repetitions */
+    size_t unique_count, unique_room;
+    bool has_overflow;
+};
+
 /* A quantity that is asked for: of a meter, of events within [from, to) before an offset. */
 struct audit_want {
     struct text subscription, meter;
@@ -23,16 +35,9 @@ struct audit_want {
     const json_t *matrix; /* a matrix price, by whose values it is asked for too; NULL */
     size_t about;         /* the caller's: wants are sorted */
 
-    /* What was found. */
-    bool is_found;
-    enum aggregation aggregation;
-    struct decimal sum, least, most, latest;
-    struct instant latest_at;
-    uint64_t events;
-    uint8_t (*uniques)[16]; /* unsorted, with repetitions */
-    size_t unique_count, unique_room;
-    struct decimal *values; /* of the matrix: each value's, then the others' */
-    bool has_overflow;
+    struct audit_sum found; /* of a matrix: of all events, whatever their dimensions */
+    void *cells;            /* of a matrix: a tree of what each combination of dimensions has */
+    struct decimal *values; /* once it is answered: of each value, then the others' */
 };
 
 struct audit_count;
@@ -47,6 +52,7 @@ void audit_count_take(struct audit_count *count, int32_t partition, int64_t offs
 /* Events that were older than the horizon at their arrival. */
 uint64_t audit_count_late(const struct audit_count *count);
 
-/* The answer of what was found: sum, count, least, … */
+/* The answer of what was found: sum, count, least, … Of a matrix each combination of its dimensions
+ * has one of its own, and a quantity is their sum. */
 struct decimal audit_want_answer(struct audit_want *want);
 void audit_want_deinit(struct audit_want *want);

@@ -212,14 +212,15 @@ struct log {
     int64_t offset;
 };
 
-static void add_event(struct log *log, const char *id, const char *at, int64_t late_ms,
-                      const char *amount, enum aggregation aggregation)
+/* `region` NULL: the event has none. */
+static void add_event_of(struct log *log, const char *id, const char *at, int64_t late_ms,
+                         const char *amount, enum aggregation aggregation, const char *region)
 {
     struct usage_series series = {.aggregation = aggregation,
                                   .subscription = text_of("S"),
                                   .meter = text_of("api"),
-                                  .dimension_count = 1,
-                                  .dimensions = {{text_of("region"), text_of("eu")}}};
+                                  .dimension_count = region != NULL,
+                                  .dimensions = {{text_of("region"), text_of(region)}}};
     union usage_value value = {.amount = {0}};
     struct usage_event event = {.arrival_ms = 0};
     struct usage_batch batch;
@@ -236,6 +237,12 @@ static void add_event(struct log *log, const char *id, const char *at, int64_t l
     cr_assert_eq(usage_writer_add(log->writer, &event, &series, &value, 1), 0);
     cr_assert_eq(usage_decode(log->reader, usage_writer_finish(log->writer), &batch, &reason), 0);
     audit_count_take(log->count, 0, log->offset++, &batch);
+}
+
+static void add_event(struct log *log, const char *id, const char *at, int64_t late_ms,
+                      const char *amount, enum aggregation aggregation)
+{
+    add_event_of(log, id, at, late_ms, amount, aggregation, "eu");
 }
 
 static struct audit_want want_of(const char *from, const char *to, int64_t next_offset)
@@ -263,13 +270,17 @@ static void log_end(struct log *log)
     (void)audit_count_free(log->count);
 }
 
-static void assert_answer(struct audit_want *want, const char *expected)
+static void assert_decimal(struct decimal found, const char *expected)
 {
     char text[DECIMAL_TEXT_MAX];
 
-    (void)decimal_format(audit_want_answer(want), text);
+    (void)decimal_format(found, text);
     cr_assert_str_eq(text, expected);
-    audit_want_deinit(want);
+}
+
+static void assert_answer(struct audit_want *want, const char *expected)
+{
+    assert_decimal(audit_want_answer(want), expected);
 }
 
 Test(audit, an_event_counts_once_in_its_period_and_before_the_position)
@@ -289,6 +300,8 @@ Test(audit, an_event_counts_once_in_its_period_and_before_the_position)
               AGGREGATION_SUM); /* late */
     assert_answer(&wants[in_order ? 0 : 1], "27");
     assert_answer(&wants[in_order ? 1 : 0], "3");
+    audit_want_deinit(&wants[0]);
+    audit_want_deinit(&wants[1]);
     log_end(&log);
 }
 
@@ -311,26 +324,46 @@ Test(audit, each_aggregation_has_its_answer)
         add_event(&log, "c", "2026-01-03T00:00:00Z", 0, "5", cases[i].aggregation);
         add_event(&log, "d", "2026-01-04T00:00:00Z", 0, "2", cases[i].aggregation);
         assert_answer(&want, cases[i].answer);
+        audit_want_deinit(&want);
         log_end(&log);
     }
 }
 
+/* As usage_cells.c: each combination of dimensions is aggregated by itself. */
 Test(audit, a_matrix_is_counted_by_its_values)
 {
-    struct audit_want want = want_of("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", 100);
+    static const struct {
+        enum aggregation aggregation;
+        const char *us, *eu, *others, *all;
+    } cases[] = {
+        {AGGREGATION_SUM, "0", "12", "14", "26"},  {AGGREGATION_COUNT, "0", "2", "4", "6"},
+        {AGGREGATION_MAX, "0", "7", "8", "15"},    {AGGREGATION_AVG, "0", "6", "7", "13"},
+        {AGGREGATION_LATEST, "0", "7", "8", "15"}, {AGGREGATION_UNIQUE_COUNT, "0", "2", "4", "6"}};
     json_t *price =
         json_loads("{\"type\":\"matrix\",\"dimensions\":[\"region\"],\"values\":["
                    "{\"match\":{\"region\":\"us\"},\"amount\":\"1\"},"
                    "{\"match\":{\"region\":\"eu\"},\"amount\":\"2\"}],\"amount\":\"3\"}",
                    0, NULL);
-    struct log log;
 
-    want.matrix = price;
-    log = log_of(&want, 1);
-    add_event(&log, "a", "2026-01-02T00:00:00Z", 0, "7", AGGREGATION_SUM);
-    cr_assert(decimal_compare(want.values[1], decimal_from_int(7)) == 0);
-    cr_assert(want.values[0].units == 0 && want.values[2].units == 0);
-    assert_answer(&want, "7");
-    log_end(&log);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct audit_want want = want_of("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", 100);
+        enum aggregation aggregation = cases[i].aggregation;
+        struct log log;
+
+        want.matrix = price;
+        log = log_of(&want, 1);
+        add_event_of(&log, "a", "2026-01-02T00:00:00Z", 0, "5", aggregation, "eu");
+        add_event_of(&log, "b", "2026-01-03T00:00:00Z", 0, "7", aggregation, "eu");
+        add_event_of(&log, "c", "2026-01-02T00:00:00Z", 0, "4", aggregation, "asia");
+        add_event_of(&log, "d", "2026-01-03T00:00:00Z", 0, "5", aggregation, "asia");
+        add_event_of(&log, "e", "2026-01-02T00:00:00Z", 0, "2", aggregation, NULL);
+        add_event_of(&log, "f", "2026-01-03T00:00:00Z", 0, "3", aggregation, NULL);
+        assert_answer(&want, cases[i].all);
+        assert_decimal(want.values[0], cases[i].us);
+        assert_decimal(want.values[1], cases[i].eu);
+        assert_decimal(want.values[2], cases[i].others);
+        audit_want_deinit(&want);
+        log_end(&log);
+    }
     json_decref(price);
 }
