@@ -326,6 +326,19 @@ static struct job *job_new(struct http_request *http, enum change_action action)
     return job;
 }
 
+/* Answers with the first of the issues; the job is gone. */
+static bool refuse_shape(struct job *job, struct issues *issues)
+{
+    const struct issue *issue = issues->count ? &issues->at[0] : NULL;
+
+    http_answer_problem(job->http, 400, issue ? issue->code : "invalid_json",
+                        issue ? issue->message : "the body isn't a JSON object",
+                        issue ? issue->pointer : NULL);
+    issues_deinit(issues);
+    job_free(job);
+    return false;
+}
+
 /* The body's members; false: the request is answered and the job gone. */
 static bool read_body(struct job *job, const struct member *members, size_t count)
 {
@@ -335,16 +348,10 @@ static bool read_body(struct job *job, const struct member *members, size_t coun
 
     job->body = body.length ? json_loadb(body.at, body.length, JSON_REJECT_DUPLICATES, NULL)
                             : json_object();
-    if (job->body && shape_check(&issues, &root, job->body, members, count) && !issues.errors) {
-        issues_deinit(&issues);
-        return true;
-    }
-    http_answer_problem(job->http, 400, issues.count ? issues.at[0].code : "invalid_json",
-                        issues.count ? issues.at[0].message : "the body isn't a JSON object",
-                        issues.count ? issues.at[0].pointer : NULL);
+    if (!job->body || !shape_check(&issues, &root, job->body, members, count) || issues.errors)
+        return refuse_shape(job, &issues);
     issues_deinit(&issues);
-    job_free(job);
-    return false;
+    return true;
 }
 
 static bool read_timing(struct job *job)
@@ -361,17 +368,25 @@ static bool read_timing(struct job *job)
     return false;
 }
 
+/* A version that isn't one mustn't pass for none: the newest may cost something else. */
 static bool read_plan(struct job *job)
 {
+    static const struct member members[] = {{"key", SHAPE_KEY, true},
+                                            {"version", SHAPE_COUNT, false}};
+    struct pointer root = pointer_root(), place = pointer_member(&root, "plan");
+    struct pointer version_place = pointer_member(&place, "version");
     json_t *plan = json_object_get(job->body, "plan");
+    const json_t *version = json_object_get(plan, "version");
+    struct issues issues = {.count = 0};
 
+    if (json_is_integer(version) && json_integer_value(version) == 0)
+        issue_add(&issues, &version_place, "plan_version_not_found", "versions begin with 1");
+    if (!shape_check(&issues, &place, plan, members, ARRAY_LEN(members)) || issues.errors)
+        return refuse_shape(job, &issues);
     job->request.plan = shape_text(plan, "key");
     job->request.version = json_integer_value(json_object_get(plan, "version"));
-    if (job->request.plan.length && job->request.version >= 0)
-        return true;
-    http_answer_problem(job->http, 400, "missing_member", "plan.key is missing", "/plan/key");
-    job_free(job);
-    return false;
+    issues_deinit(&issues);
+    return true;
 }
 
 /* Name, description and metadata go into the next one as they are. */

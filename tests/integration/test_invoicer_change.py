@@ -215,6 +215,9 @@ def the_same_goes_over_http(rig, address):
             (400, "unknown_member", "POST", FREE + "/change", {**body, "until": "x"}),
             (400, "missing_member", "POST", FREE + "/change", {}),
             (400, "invalid_timing", "POST", FREE + "/change", {**body, "timing": "soon"}),
+            (400, "invalid_type", "POST", LATER + "/change", {"plan": {"key": "starter", "version": "1"}}),
+            (400, "unknown_member", "POST", LATER + "/change", {"plan": {"key": "starter", "versions": 1}}),
+            (400, "plan_version_not_found", "POST", LATER + "/change", {"plan": {"key": "starter", "version": 0}}),
             (400, "plan_not_found", "POST", LATER + "/change", {"plan": {"key": "nothing"}})):
         status_code, answer = ask(method, path, sent)
         assert status_code == wanted and code in (None, answer["code"]), (path, status_code, answer)
