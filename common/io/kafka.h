@@ -122,6 +122,7 @@ struct follower *follower_free(struct follower *follower);
 MUST_USE int follower_poll(struct follower *follower, struct kafka_message *messages, size_t most,
                            int timeout_ms);                  /* as consumer_poll */
 bool follower_is_caught_up(const struct follower *follower); /* with the ends seen at its start */
+bool follower_has_read(const struct follower *follower, int32_t partition); /* up to that end */
 
 /* --- topics --- */
 struct topic_spec {

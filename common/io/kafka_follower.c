@@ -65,6 +65,11 @@ bool follower_is_caught_up(const struct follower *follower)
     return follower->behind == 0;
 }
 
+bool follower_has_read(const struct follower *follower, int32_t partition)
+{
+    return follower->partitions[partition].caught_up;
+}
+
 /* --- start --- */
 
 /* What the topic holds now; a position of ours outside it means that it isn't the topic we knew. */

@@ -36,6 +36,8 @@ struct held {
     int64_t position; /* behind the last mark, when ready > 0 */
     int64_t newest;   /* under a freeze: the state that the newest total that it bills is of */
     bool is_stopped;  /* stands at its target: what follows is read again later */
+    bool is_behind;   /* hasn't read what stood in the topic when it began to follow */
+    bool is_partial;  /* what the last mark vouches for may stand behind it alone */
 };
 
 struct mirror {
@@ -171,6 +173,21 @@ static int read_freeze(struct mirror *mirror, struct store_txn *txn)
     return r ? fault_pass(r) : 0;
 }
 
+/* Compaction leaves the last record of a key: a total that was written again has gone from where it
+ * stood before the mark that needs it. So the first mark to trust is one that nothing but what came
+ * after the beginning can stand behind. */
+static void notice_ends(struct mirror *mirror)
+{
+    for (int32_t i = 0; i < mirror->partitions; i++) {
+        struct held *held = &mirror->held[i];
+
+        if (!held->is_behind || !follower_has_read(mirror->follower, i))
+            continue;
+        held->is_behind = false;
+        held->is_partial = held->is_partial && held->ready < held->records.length;
+    }
+}
+
 static int start_following(struct mirror *mirror)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
@@ -191,6 +208,7 @@ static int start_following(struct mirror *mirror)
     for (int32_t i = 0; !r && i < partitions; i++) {
         char position[32];
 
+        mirror->held[i].is_behind = true;
         name_of("position/counters", i, position);
         r = books_number(txn, position, -2, &offsets[i]);
     }
@@ -200,6 +218,8 @@ static int start_following(struct mirror *mirror)
     topic_name(TOPIC_COUNTERS, mirror->bucket, name);
     if (!r)
         r = follower_new(&mirror->kafka, name, offsets, (size_t)partitions, &mirror->follower);
+    if (!r)
+        notice_ends(mirror);
     free(offsets);
     return r ? fault_pass(r) : 0;
 }
@@ -328,7 +348,8 @@ static int raise_target(const struct mirror *mirror, struct store_txn *txn, int3
     return r ? fault_pass(r) : 0;
 }
 
-/* The held records up to the last mark; without one, all of them, and the partition is ahead. */
+/* The held records up to the last mark; without one, all of them, and the partition is ahead, as it
+ * is at a mark that can't be trusted. */
 static int apply_held(struct store_txn *txn, struct held *held, int32_t partition, size_t bytes,
                       bool is_ahead)
 {
@@ -384,7 +405,7 @@ static int apply_one(struct mirror *mirror, struct store_txn *txn, int32_t parti
         return 0;
     }
     r = apply_held(txn, held, partition, held->ready ? held->ready : held->records.length,
-                   is_ahead(held));
+                   is_ahead(held) || held->is_partial);
     if (!r)
         r = raise_target(mirror, txn, partition);
     return r ? fault_pass(r) : 0;
@@ -449,8 +470,9 @@ static void hold(struct mirror *mirror, const struct kafka_message *message)
         note_newest(mirror, message->partition, &total);
     if (r == COUNTERS_MARK) {
         held->ready = held->records.length;
-        held->is_stopped = mark.partition == message->partition && is_reached(mirror, &mark) &&
-                           mark.next_offset >= held->newest;
+        held->is_partial = held->is_behind;
+        held->is_stopped = !held->is_behind && mark.partition == message->partition &&
+                           is_reached(mirror, &mark) && mark.next_offset >= held->newest;
     }
 }
 
@@ -508,6 +530,7 @@ int mirror_step(struct mirror *mirror, int timeout_ms)
     for (int i = 0; i < count; i++)
         if (messages[i].partition >= 0 && messages[i].partition < mirror->partitions)
             hold(mirror, &messages[i]);
+    notice_ends(mirror);
     if (!has_ready(mirror))
         return count;
     r = FAULT_RETRY;

@@ -5,6 +5,9 @@
  * so the store holds all usage before the mark's next offset, of every partition at any time. A
  * window that changed while it was published may hold more.
  *
+ * A topic that is read once more may lack what was there: compaction keeps the last record of a key
+ * alone. A mark counts once what was there at the beginning is read and no total stands behind it.
+ *
  * While a close is under way (close.h) a partition stands still at its first mark that has passed
  * the close's target and no window that is billed holds more: that is exactly the usage before the
  * mark. It can be read again, after any crash, until the close is done.
@@ -38,8 +41,8 @@ bool mirror_is_caught_up(const struct mirror *mirror);
 MUST_USE int mirror_partitions(struct store_txn *txn, const char *bucket, int32_t *partitions);
 
 enum mirror_outcome { MIRROR_NONE = 1 };
-/* The mark at which a partition stands; MIRROR_NONE before the first, or amid a stretch without
- * one. */
+/* The mark at which a partition stands; MIRROR_NONE before the first, amid a stretch without one,
+ * or while what it vouches for may be missing. */
 MUST_USE int mirror_mark(struct store_txn *txn, int32_t partition, struct counters_mark *mark);
 
 /* From here on every partition stops at its first mark that has passed its target, the totals of

@@ -320,6 +320,21 @@ def a_close_stands_at_a_mark_that_no_billed_total_is_newer_than(brokers):
         rig.end()
 
 
+def a_close_bills_no_total_that_is_missing_before_a_mark(brokers):
+    """Compaction leaves each key's last record: who reads the topic anew doesn't find before a mark what was written again
+    behind it."""
+    rig = Rig(brokers, 1)
+    january = minute("2026-01-01T00:00:00")
+    try:
+        rig.apply(catalog(1))
+        rig.write("usage 0 1", "mark 0 1 1000000", f"total 0 {PAYG} api {january} {january + 1440} 150 1")
+        rig.run("close", "--at", FEBRUARY, "--wait", "3s", status=75)
+        rig.write("mark 0 1 1000000")
+        assert totals(close(rig, FEBRUARY)) == {f"{PAYG}-20260201T0000Z": "1.50"}
+    finally:
+        rig.end()
+
+
 def write(rig, name):
     path = rig.folder / f"{name}.json"
     path.write_text(json.dumps({"customers": [{"key": "sleeper", "name": name}]}))
@@ -346,7 +361,8 @@ def main():
             print("passed:", test.__name__.replace("_", " "), flush=True)
     finally:
         rig.end()
-    for test in (a_close_stands_at_a_mark_that_no_billed_total_is_newer_than,):
+    for test in (a_close_stands_at_a_mark_that_no_billed_total_is_newer_than,
+                 a_close_bills_no_total_that_is_missing_before_a_mark):
         test(brokers)
         print("passed:", test.__name__.replace("_", " "), flush=True)
 
