@@ -388,15 +388,20 @@ int shard_free_ids(struct shard *shard, int64_t bytes, bool *freed)
 
 /* --- in between --- */
 
-/* Notes what others have overwritten; all of it again that may be among what Kafka has refused. */
+/* Notes what others have overwritten; all of it again that may be among what Kafka has refused.
+ * While that is read no pass begins: what is refused meanwhile was sent before, and is read. */
 static void take_overwritten(struct shard *shard)
 {
+    const struct published *published = shard->publisher.published;
     struct peers_overwritten taken;
 
     if (!shard->setup->peers)
         return;
-    if (shard->publisher.published->has_lost && shard->publisher.followed != PEERS_CATCHING_UP)
+    if (published->has_lost && shard->watched != published->generation &&
+        shard->publisher.followed != PEERS_CATCHING_UP)
         watch(shard);
+    if (shard->publisher.followed == PEERS_CATCHING_UP)
+        shard->watched = published->generation;
     while (peers_take_overwritten(shard->setup->peers, shard->partition, &taken,
                                   &shard->publisher.followed)) {
         publisher_note_foreign(&shard->publisher, shard->tally, text_of(taken.key),

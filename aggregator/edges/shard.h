@@ -48,6 +48,7 @@ struct shard {
     struct tally *tally;
     struct publisher publisher;
     char writer[PEERS_WRITER_BYTES];
+    uint32_t watched; /* what of `published` was refused by then is looked for again */
     struct reject reject;
     struct producer *producer;
     bool has_asides;                   /* sent since the last flush */

@@ -216,3 +216,34 @@ Test(totals, only_a_window_that_changes_while_it_is_published_is_newer_than_the_
                      topic[i].total.from_minute == FIRST_DAY * MINUTES_A_DAY ? 2 : 3);
     end_world();
 }
+
+Test(totals, what_was_refused_is_looked_for_once)
+{
+    struct process *process = &processes[0];
+    unsigned before;
+
+    begin_world(1);
+    process->setup.publish_ms = 10;
+    for (int i = 0; i < 12; i++)
+        write_event(i % 4, i / 4, 1);
+    take_some(process, 12);
+    commit(process);
+    now_ms += 60000;
+    tend(process);
+    process->producer->is_refusing_all = true;
+    deliver(process->producer, process->producer->count);
+    for (int i = 0; i < 12; i++)
+        write_event(i % 4, i / 4, 2);
+    take_some(process, 12);
+    commit(process); /* more than a pass is worth its while for just now */
+    before = writers;
+    for (int i = 0; i < 5; i++) {
+        process->peers.visible = record_count;
+        now_ms += i ? 1 : 10;
+        tend(process);
+    }
+    cr_assert_eq(process->producer->count, 0);
+    cr_assert_eq(writers, before + 1);
+    process->producer->is_refusing_all = false;
+    end_world();
+}

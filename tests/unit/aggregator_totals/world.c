@@ -274,7 +274,7 @@ static struct usage_reader *reader;
 static struct metrics *metrics;
 static atomic_bool is_ending;
 int64_t now_ms;
-static unsigned writers;
+unsigned writers;
 static bool was_alone; /* since its owner opened it nobody else had the partition */
 
 static void append(const struct outgoing *message)

@@ -57,6 +57,7 @@ extern struct record *topic;
 extern int64_t record_count;
 extern struct process processes[2], *owner;
 extern int64_t now_ms;
+extern unsigned writers; /* so many times a process has begun to follow */
 
 int64_t random_below(int64_t below);
 void write_message(void);
