@@ -139,13 +139,12 @@ static int connect_follower(struct peers *peers)
 /* What has been read; nothing of it counts when the topic is to be followed anew. */
 static void note_all(struct peers *peers, const struct kafka_message *records, int count)
 {
-    bool is_caught_up = follower_is_caught_up(peers->follower);
-
     pthread_mutex_lock(&peers->mutex);
     for (int i = 0; i < count && !peers->has_to_go_back; i++)
         note(peers, &records[i]);
-    for (int32_t i = 0; is_caught_up && !peers->has_to_go_back && i < peers->partitions; i++)
-        peers->slots[i].is_catching_up = false;
+    for (int32_t i = 0; i < peers->partitions && !peers->has_to_go_back; i++)
+        if (follower_has_read(peers->follower, i))
+            peers->slots[i].is_catching_up = false;
     pthread_mutex_unlock(&peers->mutex);
 }
 
