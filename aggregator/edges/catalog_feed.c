@@ -1,6 +1,7 @@
 #include "aggregator/edges/catalog_feed.h"
 
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/log.h"
 
 #include <pthread.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { POLL_MS = 100, RETRY_MS = 500 };
 
@@ -20,13 +20,6 @@ struct catalog_feed {
     struct catalog_follow *follow;
     atomic_bool is_ending;
 };
-
-static void sleep_ms(long ms)
-{
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    nanosleep(&time, NULL);
-}
 
 /* False when we aren't let in, or the process ends. */
 static bool connect_follow(struct catalog_feed *feed)
@@ -43,7 +36,7 @@ static bool connect_follow(struct catalog_feed *feed)
             feed->failed(feed->context, r);
             return false;
         }
-        sleep_ms(RETRY_MS);
+        pause_ms(RETRY_MS);
     }
     return false;
 }

@@ -3,6 +3,7 @@
 #include "aggregator/edges/measures.h"
 #include "aggregator/rules/pace.h"
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/log.h"
 
 #include <assert.h>
@@ -65,13 +66,6 @@ static int64_t monotonic_ns(void)
 static int64_t monotonic_ms(void)
 {
     return monotonic_ns() / 1000000;
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    nanosleep(&time, NULL);
 }
 
 /* FAULT_RETRY waits a little and is then as good as done; other faults are forwarded. */

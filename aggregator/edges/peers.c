@@ -1,6 +1,7 @@
 #include "aggregator/edges/peers.h"
 
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/log.h"
 #include "proto/counters.h"
 #include "proto/topics.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { POLL_MS = 100, RETRY_MS = 500, RECORDS_MAX = 1000 };
 
@@ -102,13 +102,6 @@ static void note(struct peers *peers, const struct kafka_message *record)
         note_overwritten(peers, record, total.next_offset);
         break;
     }
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec pause = {.tv_nsec = ms * 1000000L};
-
-    nanosleep(&pause, NULL);
 }
 
 static int connect_follower(struct peers *peers)

@@ -3,6 +3,7 @@
 #include "aggregator/edges/measures.h"
 #include "aggregator/edges/restore.h"
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/log.h"
 
 #include <assert.h>
@@ -16,7 +17,7 @@ enum {
     COMMIT_ATTEMPTS = 3,
     SEAL_HELD_IDS = 1000000,
     FOLLOW_MS = 1000, /* so long an end waits for its own totals to come back */
-    FOLLOW_PAUSE_NS = 2000000
+    FOLLOW_PAUSE_MS = 2
 };
 
 bool shard_folder(const char *data, const char *bucket, int32_t partition,
@@ -516,7 +517,7 @@ static int pass_totals(struct shard *shard, int flush_ms)
     if (!shard->setup->peers || publisher->published->last_total < publisher->pass_followed)
         return 0;
     while (publisher->followed <= publisher->published->last_total && monotonic_ns() < until_ns) {
-        nanosleep(&(struct timespec){.tv_nsec = FOLLOW_PAUSE_NS}, NULL);
+        pause_ms(FOLLOW_PAUSE_MS);
         take_overwritten(shard);
     }
     return publish_noted(shard, flush_ms);

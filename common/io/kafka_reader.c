@@ -1,4 +1,5 @@
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/kafka_parts.h"
 
 #include <assert.h>
@@ -7,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { ENDING_SECONDS_MAX = 5, ENDING_STEP_MS = 5 };
 
@@ -119,7 +119,6 @@ static void *end_client(void *context)
 static void end_in_time(rd_kafka_t *client)
 {
     struct ending *ending = calloc(1, sizeof(*ending));
-    const struct timespec step = {.tv_nsec = ENDING_STEP_MS * 1000000};
     pthread_t thread;
 
     assert(ending);
@@ -135,7 +134,7 @@ static void end_in_time(rd_kafka_t *client)
     /* Not sem_timedwait: its clock may be set back meanwhile. */
     for (int ms = 0; ms < ENDING_SECONDS_MAX * 1000 && sem_trywait(&ending->over);
          ms += ENDING_STEP_MS)
-        nanosleep(&step, NULL);
+        pause_ms(ENDING_STEP_MS);
     let_go_of_ending(ending);
 }
 

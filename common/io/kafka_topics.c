@@ -1,4 +1,5 @@
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/kafka_parts.h"
 
 #include <assert.h>
@@ -6,7 +7,6 @@
 #include <string.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
     TOPICS_MAX = 64,
@@ -195,7 +195,7 @@ static int await_leaders(rd_kafka_t *client, const struct topic_spec *specs, siz
         rd_kafka_metadata_destroy(metadata);
         if (led)
             return 0;
-        usleep(LEADER_STEP_MS * 1000);
+        pause_ms(LEADER_STEP_MS);
     }
     return fault(FAULT_RETRY, "the new topics have no leaders after %d ms", LEADER_WAIT_MS_MAX);
 }

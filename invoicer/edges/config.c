@@ -1,10 +1,10 @@
 #include "invoicer/edges/config.h"
 
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/log.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { OPEN_RETRY_MS = 200 };
 
@@ -41,7 +41,7 @@ int config_engine(const struct invoicer_config *config, enum engine_role role,
     int r = engine_open(&wanted, engine);
 
     while (r == FAULT_RETRY && waited < config->wait_ms) {
-        usleep(OPEN_RETRY_MS * 1000);
+        pause_ms(OPEN_RETRY_MS);
         waited += OPEN_RETRY_MS;
         r = engine_open(&wanted, engine);
     }

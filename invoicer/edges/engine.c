@@ -1,6 +1,7 @@
 #include "invoicer/edges/engine.h"
 
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/base/instant.h"
 #include "common/io/log.h"
 #include "invoicer/edges/books.h"
@@ -185,19 +186,12 @@ void engine_drop(struct engine **engine)
     *engine = engine_close(*engine);
 }
 
-static void sleep_ms(int ms)
-{
-    struct timespec time = {ms / 1000, (ms % 1000) * 1000000L};
-
-    nanosleep(&time, NULL);
-}
-
 /* Another process moves the store; should it end, this one goes on in its place. */
 static int step_shared(struct engine *engine, int timeout_ms)
 {
     int r;
 
-    sleep_ms(timeout_ms < SHARED_STEP_MS ? timeout_ms : SHARED_STEP_MS);
+    pause_ms(timeout_ms < SHARED_STEP_MS ? timeout_ms : SHARED_STEP_MS);
     r = try_lock(engine);
     if (!r && engine_is_owner(engine))
         r = start_parts(engine);
@@ -355,7 +349,7 @@ int engine_until(struct engine *engine, const char *what, engine_state *is_there
                          (long long)engine->config.wait_ms / 1000);
         r = engine_step(engine, 20);
         if (r == FAULT_RETRY)
-            sleep_ms(100); /* the broker is away: the deadline decides */
+            pause_ms(100); /* the broker is away: the deadline decides */
         else if (r)
             return fault_pass(r);
     }

@@ -5,6 +5,7 @@
  * stays in the outbox for the next start.
  */
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/heap.h"
 #include "common/io/http.h"
 #include "common/io/log.h"
@@ -112,7 +113,7 @@ static void *run_engine(void *context)
         if (r == FAULT_RETRY) {
             if (!was_ill)
                 log_fault(LOG_WARN, "engine_retries");
-            usleep(RETRY_MS * 1000);
+            pause_ms(RETRY_MS);
         } else if (r) {
             log_fault(LOG_ERROR, "engine_stopped");
             atomic_store(&serve->fault, r);
@@ -264,7 +265,7 @@ static int open_patiently(const struct invoicer_config *config, struct engine **
     while (r && r != FAULT_DENIED && waited < config->wait_ms) {
         if (waited == 0)
             log_fault(LOG_WARN, "start_waits");
-        usleep(RETRY_MS * 1000);
+        pause_ms(RETRY_MS);
         waited += RETRY_MS;
         r = config_engine(config, ENGINE_ACTS, engine);
     }
