@@ -3,6 +3,8 @@
  */
 #include "invoicer/rules/periods.h"
 
+#include "common/base/civil.h"
+
 #include <assert.h>
 
 static const struct instant FAR_FUTURE = {INT64_MAX};
@@ -121,6 +123,23 @@ struct billing_period periods_at(const struct subscription *subscription, struct
     return billing_period_at(subscription, at);
 }
 
+enum { LEAP_MONTHS = 8 * 12 }; /* within which there is a 29 February */
+
+/* Of the boundaries up to the phase's start the one that lies latest in its month: counted from
+ * it, no other loses more days than it does already. */
+static struct instant least_clipped(const struct recurrence *recurrence)
+{
+    struct instant found = recurrence_boundary(recurrence, 0);
+
+    for (int64_t back = 1; back * recurrence->cadence.months <= LEAP_MONTHS; back++) {
+        struct instant boundary = recurrence_boundary(recurrence, -back);
+
+        if (civil_from_day(instant_day(boundary)).day > civil_from_day(instant_day(found)).day)
+            found = boundary;
+    }
+    return found;
+}
+
 struct instant periods_anchor(const struct subscription *subscription, size_t phase)
 {
     struct recurrence recurrence = recurrence_of(subscription, phase, subscription->plan->cadence);
@@ -129,7 +148,7 @@ struct instant periods_anchor(const struct subscription *subscription, size_t ph
     /* Whole cadences after the anchor: the same boundaries, on the anchor's own day. */
     if (recurrence.months == 0 || (cadence && recurrence.months % cadence == 0))
         return recurrence.anchor;
-    return phase_start(subscription, phase);
+    return cadence ? least_clipped(&recurrence) : phase_start(subscription, phase);
 }
 
 bool periods_first(const struct subscription *subscription, struct billing_boundary *boundary)

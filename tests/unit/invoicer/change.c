@@ -157,6 +157,41 @@ Test(change, an_anchor_keeps_the_boundaries_of_the_phase)
     billing_deinit(&billing);
 }
 
+/* Quarters and years that begin in a short February: 31 May and 29 February come all the same. */
+Test(change, an_anchor_keeps_the_day_that_a_phase_lost_in_a_short_month)
+{
+    static const char card[] = "'rateCards':[{'type':'flat_fee','key':'base'}]}";
+    static const char *const cadences[] = {"P3M", "P1Y"};
+
+    for (size_t i = 0; i < ARRAY_LEN(cadences); i++) {
+        struct billing_boundary old, new;
+        struct billing before, after;
+        char one[256], two[512];
+
+        (void)snprintf(one, sizeof(one),
+                       "{'key':'pro','version':1,'currency':'USD','billingCadence':'%s',"
+                       "'phases':[{'key':'default',%s]}",
+                       cadences[i], card);
+        (void)snprintf(two, sizeof(two),
+                       "{'key':'pro','version':1,'currency':'USD','billingCadence':'%s','phases':"
+                       "[{'key':'trial','duration':'P1M',%s,{'key':'default',%s]}",
+                       cadences[i], card, card);
+        billing_init(&before, two, running);
+        billing_init(&after, one, running);
+        after.subscription.active_from = billing_instant("2026-04-10T00:00:00Z");
+        after.subscription.anchor = periods_anchor(&before.subscription, 1);
+        cr_assert(periods_last_due(&before.subscription, after.subscription.active_from, &old));
+        cr_assert(periods_first(&after.subscription, &new));
+        for (int boundary = 0; boundary < 40; boundary++) {
+            cr_assert(periods_next(&before.subscription, &old, &old));
+            cr_assert(periods_next(&after.subscription, &new, &new));
+            cr_assert_str_eq(billing_text(new.at), billing_text(old.at), "%s", cadences[i]);
+        }
+        billing_deinit(&before);
+        billing_deinit(&after);
+    }
+}
+
 Test(change, identifiers_sort_by_the_time_of_their_making)
 {
     const uint8_t none[ULID_RANDOM_BYTES] = {0};
