@@ -6,6 +6,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/mirror.h"
 #include "invoicer/rules/audit_count.h"
+#include "invoicer/rules/audit_credit.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -370,6 +371,28 @@ static void compare_sums(struct audit *audit, const json_t *invoice, const json_
     sums->total += found.total;
 }
 
+/* Invoices are in the order of their ids: a subscription's in that of their boundaries. */
+struct credit_use {
+    const char *subscription;
+    struct money used; /* by its invoices so far */
+};
+
+static void compare_credit(struct audit *audit, const json_t *invoice,
+                           const struct currency *currency, struct credit_use *use)
+{
+    const char *subscription = string_of(invoice, "subscription");
+    struct audit_credit_difference difference;
+    char text[MONEY_TEXT_MAX];
+
+    if (!use->subscription || strcmp(use->subscription, subscription) != 0)
+        *use = (struct credit_use){.subscription = subscription};
+    if (audit_credit(invoice, currency, audit->request->invoice ? NULL : &use->used, &difference)) {
+        (void)money_format(difference.found, currency, text);
+        note(audit, invoice, difference.line, difference.what, difference.stated, text);
+    }
+    use->used.minor += audit_credit_used(invoice, currency).minor;
+}
+
 /* The checks of a line stand together, its own first. */
 static void compare_line(struct audit *audit, const json_t *invoice, const json_t *line,
                          size_t *check, struct audit_detail *sums)
@@ -396,19 +419,22 @@ static void compare_line(struct audit *audit, const json_t *invoice, const json_
     audit_rating_deinit(&rating);
 }
 
-static void compare_invoice(struct audit *audit, const json_t *invoice, size_t *check)
+static void compare_invoice(struct audit *audit, const json_t *invoice, size_t *check,
+                            struct credit_use *use)
 {
+    const struct currency *currency = currency_find(text_of(string_of(invoice, "currency")));
     struct audit_detail sums = {0};
     json_t *line;
     size_t i;
 
     audit->report->invoices++;
-    if (!currency_find(text_of(string_of(invoice, "currency")))) {
+    if (!currency) {
         note(audit, invoice, NULL, "currency", string_of(invoice, "currency"), "no currency");
         return;
     }
     json_array_foreach(json_object_get(invoice, "lines"), i, line)
         compare_line(audit, invoice, line, check, &sums);
+    compare_credit(audit, invoice, currency, use);
     compare_money(audit, invoice, NULL, "amount", sums.amount);
     compare_money(audit, invoice, NULL, "discountTotal", sums.discount);
     compare_money(audit, invoice, NULL, "total", sums.total);
@@ -416,6 +442,7 @@ static void compare_invoice(struct audit *audit, const json_t *invoice, size_t *
 
 static void compare_all(struct audit *audit)
 {
+    struct credit_use use = {.subscription = NULL};
     size_t check = 0;
 
     for (size_t i = 0; i < audit->check_count; i++) {
@@ -425,7 +452,7 @@ static void compare_all(struct audit *audit)
         compare_quantity(audit, &audit->checks[want->about], want);
     }
     for (size_t i = 0; i < audit->invoice_count; i++)
-        compare_invoice(audit, audit->invoices[i], &check);
+        compare_invoice(audit, audit->invoices[i], &check, &use);
 }
 
 int audits_horizons(struct store_txn *txn, int32_t partitions, int64_t *horizons_ms,

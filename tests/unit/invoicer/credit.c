@@ -1,6 +1,7 @@
 /*
  * credit.c - what comes back of an old plan's fees, and how the new plan's invoices use it up.
  */
+#include "invoicer/rules/audit_credit.h"
 #include "invoicer/rules/credit.h"
 #include "invoicer/rules/invoice_digest.h"
 #include "invoicer/rules/invoice_read.h"
@@ -254,6 +255,64 @@ Test(credit, pays_for_no_usage_and_no_fee_in_arrears)
                                                           ":'3','paymentTerm':"
                                                           "'in_arrears'}}",
         "9", expected, ARRAY_LEN(expected));
+}
+
+static json_t *invoice_of(struct billing *billing, size_t boundary, struct money *used_before)
+{
+    struct invoice_sources sources = billing_sources(billing);
+    struct billing_boundary at = billing_boundary_at(billing, boundary);
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+    struct invoice invoice;
+
+    sources.credit_used = *used_before;
+    cr_assert_eq(invoice_build(&billing->subscription, &at, &sources, &billing->arena, &invoice),
+                 0);
+    used_before->minor += invoice.credit.used.minor;
+    render_json(&invoice, &text);
+    return json_loadb(text.at, text.length, 0, NULL);
+}
+
+static void assert_seen(const json_t *invoice, json_t *object, const char *what, const char *wrong)
+{
+    const struct currency *currency = currency_find(text_of("USD"));
+    struct audit_credit_difference difference;
+    json_t *right = json_incref(json_object_get(object, what));
+
+    json_object_set_new(object, what, json_string(wrong));
+    cr_expect_eq(audit_credit(invoice, currency, NULL, &difference), AUDIT_CREDIT_DIFFERS, "%s",
+                 what);
+    json_object_set_new(object, what, right);
+    cr_assert_eq(audit_credit(invoice, currency, NULL, &difference), 0);
+}
+
+Test(credit, is_audited_to_the_cent)
+{
+    const struct currency *currency = currency_find(text_of("USD"));
+    struct money none = {0}, used = {0}, before;
+    struct audit_credit_difference difference;
+    struct billing billing;
+    json_t *invoice, *lines;
+
+    billing_init(
+        &billing,
+        PLAN("", FLAT("a", "1", "P1M") "," FLAT("b", "1", "P1M") "," FLAT("c", "1.01", "P1M")),
+        SUBSCRIPTION(",'credit':{'amount':'4','currency':'USD'}"));
+    for (size_t i = 0; i < 3; i++) {
+        before = used;
+        invoice = invoice_of(&billing, i, &used);
+        cr_assert_eq(audit_credit(invoice, currency, &before, &difference), 0, "%zu %s", i,
+                     difference.what);
+        if (i == 1) {
+            lines = json_object_get(invoice, "lines");
+            cr_expect_eq(audit_credit(invoice, currency, &none, &difference), AUDIT_CREDIT_DIFFERS);
+            assert_seen(invoice, json_object_get(invoice, "credit"), "used", "0.98");
+            assert_seen(invoice, json_object_get(invoice, "credit"), "remaining", "0.01");
+            assert_seen(invoice, json_array_get(lines, 0), "credit", "0.34");
+            assert_seen(invoice, json_array_get(lines, 2), "credit", "0.32");
+        }
+        json_decref(invoice);
+    }
+    billing_deinit(&billing);
 }
 
 Test(credit, stands_in_every_rendering_and_in_the_digest)
