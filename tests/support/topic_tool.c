@@ -7,8 +7,8 @@
  *   topic-tool usage BROKERS TOPIC           each event of the usage batches as a line
  *   topic-tool create BROKERS BUCKET:COUNT   the bucket's topics, with so many partitions
  *
- * Reads from the beginning to the end that the topic had when it began. Ends with 0, or 1 and a
- * line that says why.
+ * Reads from the beginning to the end that the topic had when it began, which it asks for until the
+ * broker knows it. Ends with 0, or 1 and a line that says why.
  */
 #include "common/base/fault.h"
 #include "common/io/kafka.h"
@@ -19,8 +19,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { HEADERS_MAX = 64, RECORDS_MAX = 100, FLUSH_MS = 20000, POLL_MS = 100 };
+enum {
+    HEADERS_MAX = 64,
+    RECORDS_MAX = 100,
+    FLUSH_MS = 20000,
+    POLL_MS = 100,
+    OPEN_SECONDS_MAX = 20,
+    AGAIN_MS = 200,
+};
 
 static int complain(const char *what)
 {
@@ -227,12 +235,25 @@ static void print_usage(const struct kafka_message *record)
     usage_reader_free(reader);
 }
 
+/* A broker that has just been started doesn't lead its partitions yet. */
+static int follow(const struct kafka_config *config, const char *topic, struct follower **follower)
+{
+    const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000};
+    time_t until = time(NULL) + OPEN_SECONDS_MAX;
+    int r;
+
+    while ((r = follower_new(config, topic, NULL, 0, follower)) == FAULT_RETRY &&
+           time(NULL) < until)
+        nanosleep(&pause, NULL);
+    return r;
+}
+
 static int get(const struct kafka_config *config, const char *topic,
                void (*print)(const struct kafka_message *record))
 {
     struct kafka_message records[RECORDS_MAX];
     struct follower *follower;
-    int r = follower_new(config, topic, NULL, 0, &follower);
+    int r = follow(config, topic, &follower);
 
     if (r)
         return complain(topic);
