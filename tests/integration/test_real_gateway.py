@@ -20,6 +20,7 @@ import tempfile
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from ports import free_port  # noqa: E402
 from stack import (ROOT, Stack, brokers_or_skip, check_equal, program_or_skip, skip,  # noqa: E402
                    wait_until)
 
@@ -48,12 +49,6 @@ request = function()
     return wrk.format(call[1], call[2], {["X-Api-Key"] = keys[n % #keys + 1]})
 end
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def configured(name, changes):

@@ -4,13 +4,14 @@ import http.client
 import json
 import os
 import pathlib
-import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+
+from ports import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TOLLWAY_BUILD", ROOT / "build"))
@@ -36,18 +37,6 @@ def await_that(what, question, seconds=60, step=0.1):
         check(time.monotonic() < until, f"after {seconds} s: still not {what}")
         time.sleep(step)
     return answer
-
-
-def free_port():
-    """Below the range from which outgoing connections take theirs: it stays free over a restart."""
-    while True:
-        port = random.SystemRandom().randrange(12000, 20000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 class Kafka:
