@@ -4,7 +4,7 @@
 Each case runs a broker, ingest and one or two aggregators of its own. With TOLLWAY_BROKERS set, all
 but the case that needs a broker that forgets run on that real Kafka, topics checked.
 """
-# limit: 600
+# limit: 900
 import os
 import pathlib
 import random

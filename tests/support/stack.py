@@ -27,7 +27,7 @@ def skip(why):
 
 
 def brokers_or_skip():
-    """tests/run starts a Kafka for every test that mentions TOLLWAY_TEST_BROKERS."""
+    """tests/run starts a Kafka when a test mentions TOLLWAY_TEST_BROKERS."""
     brokers = os.environ.get("TOLLWAY_TEST_BROKERS")
     if not brokers:
         skip("TOLLWAY_TEST_BROKERS is unset: run it with tests/run")
