@@ -9,10 +9,13 @@
 
 #include "common/base/instant.h"
 #include "invoicer/rules/cuts.h"
+#include "invoicer/rules/periods.h"
 #include "invoicer/rules/plan_life.h"
 #include "proto/catalog.h"
 
 #include <string.h>
+
+enum { PLAN_BYTES_MAX = 64 * 1024 * 1024 };
 
 static const struct member customer_members[] = {
     {"key", SHAPE_ID, true},
@@ -280,6 +283,28 @@ static bool differs(const json_t *old, const json_t *now, const char *member)
     return a != b && (!a || !b || !json_equal((json_t *)a, (json_t *)b));
 }
 
+/* Whether an end at the boundary that was billed last would leave something in arrears out. */
+static bool owes(const struct catalog_check *check, const json_t *old, int64_t billed)
+{
+    const json_t *named = json_object_get(old, "plan");
+    const json_t *record =
+        catalog_state_plan(check->state, shape_string(named, "key"),
+                           json_integer_value(json_object_get(named, "version")));
+    struct subscription subscription;
+    struct price_issue issue;
+    struct arena arena;
+    struct plan plan;
+    bool found;
+
+    arena_init(&arena, PLAN_BYTES_MAX);
+    found = record &&
+            plan_read_in(record, shape_text(old, "currency"), &arena, &plan, &issue) == 0 &&
+            subscription_read(old, &plan, &arena, &subscription, &issue) == 0 &&
+            periods_owes(&subscription, instant_from_minute(billed));
+    arena_deinit(&arena);
+    return found;
+}
+
 static void check_billed(struct catalog_check *check, const struct pointer *where,
                          const json_t *subscription)
 {
@@ -308,6 +333,11 @@ static void check_billed(struct catalog_check *check, const struct pointer *wher
     else if (minute_of(subscription, "activeTo", INT64_MAX) < billed)
         issue_add(check->issues, &end, "subscription_billed",
                   "activeTo lies before what subscription %s has been invoiced for", id);
+    else if (minute_of(subscription, "activeTo", INT64_MAX) == billed && owes(check, old, billed))
+        issue_add(check->issues, &end, "subscription_billed",
+                  "subscription %s has been invoiced up to %s, and what is billed in arrears for "
+                  "longer would be left out: let it end a minute later",
+                  id, shape_string(subscription, "activeTo"));
 }
 
 void catalog_check_subscription(struct catalog_check *check, const struct pointer *where,

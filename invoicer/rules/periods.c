@@ -235,3 +235,24 @@ bool periods_card_next(const struct subscription *subscription, size_t phase,
 {
     return periods_card_at(subscription, phase, card, period->window.to, next);
 }
+
+bool periods_owes(const struct subscription *subscription, struct instant at)
+{
+    struct instant last = {at.ns - 1};
+    struct billing_period period = billing_period_at(subscription, last);
+    const struct phase *phase;
+
+    if (period.phase == PERIODS_NONE)
+        return false;
+    phase = &subscription->plan->phases[period.phase];
+    for (size_t i = 0; i < phase->card_count; i++) {
+        const struct rate_card *card = &phase->cards[i];
+        struct card_period running;
+
+        if (card->has_price && card->price.term == PRICE_IN_ARREARS &&
+            periods_card_at(subscription, (size_t)period.phase, card, last, &running) &&
+            instant_compare(running.window.to, at) > 0)
+            return true;
+    }
+    return false;
+}

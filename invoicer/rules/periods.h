@@ -53,6 +53,10 @@ MUST_USE bool periods_next(const struct subscription *subscription,
 MUST_USE bool periods_last_due(const struct subscription *subscription, struct instant at,
                                struct billing_boundary *boundary);
 
+/* Whether something in arrears runs over an instant: an invoice of that time doesn't have it yet.
+ */
+bool periods_owes(const struct subscription *subscription, struct instant at);
+
 /* A charge's own period: number n of its rate card in its phase, from 0. */
 struct card_period {
     int64_t index;

@@ -190,6 +190,41 @@ Test(catalog_file, a_subscription_with_its_last_invoice_does_not_go_on)
     catalog_state_deinit(&state);
 }
 
+/* Its boundary has been billed without them, and there is no other one. */
+Test(catalog_file, a_subscription_does_not_end_where_arrears_would_be_left_out)
+{
+    static const struct {
+        const char *cadence, *term, *expected;
+    } cases[] = {
+        {"\"P1M\"", "in_arrears", ""},
+        {"\"P3M\"", "in_advance", ""},
+        {"\"P3M\"", "in_arrears", "error /subscriptions/0/activeTo subscription_billed\n"},
+        {"null", "in_arrears", "error /subscriptions/0/activeTo subscription_billed\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct catalog_state state;
+        char plan[512];
+
+        (void)snprintf(plan, sizeof(plan),
+                       "{\"key\":\"payg\",\"version\":1,\"currency\":\"USD\",\"billingCadence\":"
+                       "\"P1M\",\"phases\":[{\"key\":\"default\",\"rateCards\":[{\"type\":"
+                       "\"flat_fee\",\"key\":\"base\",\"billingCadence\":%s,\"price\":{\"type\":"
+                       "\"flat\",\"amount\":\"9\",\"paymentTerm\":\"%s\"}}]}]}",
+                       cases[i].cadence, cases[i].term);
+        fine(&state);
+        catalog_state_put(&state, "plan/payg@1", json_loads(plan, 0, NULL));
+        catalog_state_billed(&state, "01ARZ3NDEKTSV4RRFFQ69G5FAV", 29498400); /* 2026-02-01 */
+        check_subscription(
+            &state, "\"activeFrom\":\"2026-01-01T00:00:00Z\",\"activeTo\":\"2026-02-01T00:00:00Z\"",
+            cases[i].expected);
+        check_subscription(
+            &state, "\"activeFrom\":\"2026-01-01T00:00:00Z\",\"activeTo\":\"2026-02-01T00:01:00Z\"",
+            "");
+        catalog_state_deinit(&state);
+    }
+}
+
 /* The change of one record by applying a file. */
 static struct catalog_change change_of(struct catalog_changes *changes, const char *key)
 {
