@@ -293,14 +293,14 @@ void publisher_note_cuts(struct publisher *publisher, struct tally *tally)
     free(changed);
 }
 
-/* Has a day that the window touches changed at that offset or behind it? */
-static bool has_changed(const struct tally *tally, int64_t from, int64_t to, int64_t offset)
+/* Has a day that the window touches changed since the state before `next_offset`? */
+static bool has_changed(const struct tally *tally, int64_t from, int64_t to, int64_t next_offset)
 {
     int64_t last = floor_divide(to - 1, MINUTES_A_DAY);
 
     for (struct day *day = days_next(&tally->days, floor_divide(from, MINUTES_A_DAY));
          day && day->number <= last; day = days_next(&tally->days, (int64_t)day->number + 1))
-        if (day->changed_offset >= offset)
+        if (day->changed_offset > next_offset)
             return true;
     return false;
 }

@@ -26,7 +26,7 @@ struct day {
     uint32_t seen_words;
     struct day_sums sums;   /* as the store has them */
     struct day_sums staged; /* as the running commit leaves them */
-    int64_t changed_offset; /* of the last message that changed its counters */
+    int64_t changed_offset; /* behind the last message that changed its counters */
     uint32_t runs;          /* dedup runs in the store */
     uint32_t staged_runs;
     uint32_t pages; /* of sealed ids, in the store */

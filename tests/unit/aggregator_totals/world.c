@@ -20,6 +20,7 @@ enum {
     LINES = 4,
     DAYS = 3,
     CUTS_MAX = 64,
+    LATE_RECORDS = 60,
 };
 
 static uint64_t state;
@@ -482,24 +483,63 @@ void tend(struct process *process)
     tend_until(process, INT64_MAX);
 }
 
+/* A former owner that was frozen writes what it had to say then: often what the last message but
+ * one came to, and that alone, since an older total of a window has that one mended, too. */
+static void write_late(void)
+{
+    int64_t count = record_count, least = message_count - 1 - random_below(3);
+
+    for (int64_t i = count < LATE_RECORDS ? 0 : count - LATE_RECORDS; i < count; i++) {
+        if (topic[i].is_mark || topic[i].total.next_offset < least || random_below(2))
+            continue;
+        cr_assert_lt(record_count, RECORDS_MAX);
+        topic[record_count] = topic[i];
+        (void)snprintf(topic[record_count++].writer, sizeof(topic[i].writer), "a former owner");
+    }
+    was_alone = false;
+}
+
+void publish_once(struct process *process)
+{
+    take_some(process, MESSAGES_MAX);
+    commit(process);
+    process->peers.visible = record_count;
+    now_ms += 60000;
+    tend(process);
+    deliver(process->producer, process->producer->count);
+    tend(process);
+    deliver(process->producer, process->producer->count);
+}
+
+static void refuse_what_mends(struct process *process)
+{
+    process->peers.visible = record_count;
+    now_ms += 60000;
+    tend(process);
+    process->producer->is_refusing_all = true;
+    deliver(process->producer, process->producer->count);
+    process->producer->is_refusing_all = false;
+}
+
 /* The other process is no more and Kafka is well: after a while the topic says all, to a reader as
- * well who sees the last of each key only. */
+ * well who sees the last of each key only. Before that somebody writes what the last message but
+ * one came to, and what mends it is refused. */
 void come_to_rest(void)
 {
     struct process *other = other_than(owner);
 
     kill_process(other);
-    owner->producer->is_refusing = false;
-    for (int i = 0; i < 4; i++) {
-        take_some(owner, MESSAGES_MAX);
-        commit(owner);
-        owner->peers.visible = record_count;
-        now_ms += 60000;
-        tend(owner);
-        deliver(owner->producer, owner->producer->count);
-        tend(owner);
-        deliver(owner->producer, owner->producer->count);
-    }
+    owner->producer->is_refusing = owner->producer->is_refusing_all = false;
+    publish_once(owner);
+    publish_once(owner);
+    if (message_count < MESSAGES_MAX)
+        write_message();
+    publish_once(owner);
+    write_late();
+    if (random_below(2))
+        refuse_what_mends(owner);
+    for (int i = 0; i < 3; i++)
+        publish_once(owner);
     cr_assert_eq(owner->published.offset, message_count);
     check_state(message_count, cuts_now, true);
 }

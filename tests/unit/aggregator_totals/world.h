@@ -74,6 +74,8 @@ void commit(struct process *process);
 void commit_to_a_full_disk(struct process *process);
 void tend_until(struct process *process, int64_t until_ns);
 void tend(struct process *process);
+/* All that is in the log. */
+void publish_once(struct process *process);
 void come_to_rest(void);
 void begin_world(uint64_t seed);
 void end_world(void);
