@@ -140,6 +140,7 @@ class CountingRig(ingest_rig.Rig):
             kind, _, rest = record["key"].partition("/")
             if kind == "M":
                 marks[int(rest)] = json.loads(record["value"])
+            if kind not in ("T", "U"):
                 continue
             value = record_bytes(record)
             assert value[:2] == b"CT" and len(value) == 56, value

@@ -5,7 +5,8 @@
  *
  * Speaks Kafka's protocol on a free port of 127.0.0.1 and writes the bootstrap address to the ready
  * file, and the port alone to the port file, once it listens. Ends on SIGTERM or SIGINT. SIGUSR1:
- * the next ten requests to write are refused as too large.
+ * the next ten requests to write are refused as too large. SIGUSR2: partition 0 of each topic of
+ * counters loses its leader, and has it again with the next.
  *
  * It keeps nothing: a partition holds 5 MiB or 100,000 batches, drops the oldest beyond that, and
  * all of it is gone with the process. Not for usage that anybody bills.
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,9 +139,24 @@ static void refuse_writes(rd_kafka_mock_cluster_t *cluster)
     rd_kafka_mock_push_request_errors_array(cluster, API_PRODUCE, REFUSED, codes);
 }
 
+static void set_leader(rd_kafka_mock_cluster_t *cluster, const char *topics, int32_t broker)
+{
+    char *list = strdup(topics), *rest = NULL;
+
+    for (char *spec = strtok_r(list, ",", &rest); spec; spec = strtok_r(NULL, ",", &rest)) {
+        char *colon = strrchr(spec, ':');
+
+        *colon = '\0';
+        if (colon - spec > 9 && strcmp(colon - 9, ".counters") == 0)
+            rd_kafka_mock_partition_set_leader(cluster, spec, 0, broker);
+    }
+    free(list);
+}
+
 static int serve(rd_kafka_t *client, const struct options *options, const sigset_t *signals)
 {
     rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(client, 1);
+    bool has_leader = true;
     int status, number = SIGUSR1;
 
     if (!cluster) {
@@ -149,10 +166,13 @@ static int serve(rd_kafka_t *client, const struct options *options, const sigset
     status = make_topics(cluster, options->topics);
     if (!status)
         status = announce(rd_kafka_mock_cluster_bootstraps(cluster), options);
-    while (!status && number == SIGUSR1) {
+    while (!status && (number == SIGUSR1 || number == SIGUSR2)) {
         sigwait(signals, &number);
         if (number == SIGUSR1)
             refuse_writes(cluster);
+        has_leader ^= number == SIGUSR2;
+        if (number == SIGUSR2)
+            set_leader(cluster, options->topics, has_leader ? 1 : -1);
     }
     rd_kafka_mock_cluster_destroy(cluster);
     return status;
@@ -174,6 +194,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     conf = rd_kafka_conf_new();
     (void)rd_kafka_conf_set(conf, "log_level", "0", NULL, 0); /* it misses a broker of its own */
