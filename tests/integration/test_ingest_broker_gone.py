@@ -16,6 +16,11 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from ingest_rig import BATCH, BIN, PARTITIONS, ROOT, Rig, event, memory_bytes, wait_for  # noqa: E402
 
+ANSWER_SECONDS = 3  # which a request would wait for Kafka
+DRAIN_SECONDS = 10  # which an end waits for it
+SETTINGS = [f"--answer-timeout={ANSWER_SECONDS}s", "--broker-grace=2s",
+            f"--drain-timeout={DRAIN_SECONDS}s"]
+
 
 class Kafka:
     def __init__(self):
@@ -112,7 +117,7 @@ def check_outage(rig, kafka):
     begun = time.monotonic()
     status, answer, headers = rig.post(event("gone"))
     assert (status, answer["code"]) == (503, "broker_unavailable"), answer
-    assert headers["Retry-After"].isdigit() and time.monotonic() - begun < 1
+    assert headers["Retry-After"].isdigit() and time.monotonic() - begun < ANSWER_SECONDS
     grown = memory_bytes(rig) - before
     assert grown < 64 * 1024 * 1024, grown
     answered = senders.statuses[202]
@@ -139,16 +144,16 @@ def check_ending_without_broker(rig, kafka):
     begun = time.monotonic()
     status = rig.stop(seconds=25)
     thread.join()
-    assert status in (0, 75) and time.monotonic() - begun < 14, (status, time.monotonic() - begun)
+    assert status in (0, 75) and time.monotonic() - begun < 2 * DRAIN_SECONDS, (status, time.monotonic() - begun)
     print(f"ok   SIGTERM without a broker ends it with {status} in "
           f"{time.monotonic() - begun:.1f} s")
 
 
 def run(kafka):
     brokers = kafka.start()
-    with Rig(brokers, topics_check=True, settings=["--answer-timeout=3s", "--broker-grace=2s"]) as rig:
+    with Rig(brokers, topics_check=True, settings=SETTINGS) as rig:
         check_readiness(rig)
-    with Rig(brokers, topics_check=True, settings=["--answer-timeout=3s", "--broker-grace=2s"]) as rig:
+    with Rig(brokers, topics_check=True, settings=SETTINGS) as rig:
         create(rig, PARTITIONS)
         rig.put_catalog()
         rig.start()
