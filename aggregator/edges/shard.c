@@ -508,28 +508,28 @@ static int publish_noted(struct shard *shard, int flush_ms)
 
 /* The next owner reads on from where the last mark's pass began, and that was before all totals of
  * the pass: once they have been read here, another mark spares them that owner. */
-static int pass_totals(struct shard *shard, int flush_ms)
+static bool has_read_more(struct shard *shard, int64_t until_ns)
 {
     struct publisher *publisher = &shard->publisher;
-    int64_t until_ns =
-        monotonic_ns() + INT64_C(1000000) * (flush_ms < FOLLOW_MS ? flush_ms : FOLLOW_MS);
 
     if (!shard->setup->peers || publisher->published->last_total < publisher->pass_followed)
-        return 0;
+        return false;
     while (publisher->followed <= publisher->published->last_total && monotonic_ns() < until_ns) {
         pause_ms(FOLLOW_PAUSE_MS);
         take_overwritten(shard);
     }
-    return publish_noted(shard, flush_ms);
+    return monotonic_ns() < until_ns;
 }
 
 /* One that isn't ours for long enough to know what others wrote leaves that to the next owner. */
 static int publish_all(struct shard *shard, int flush_ms)
 {
     int r = publish_noted(shard, flush_ms);
+    int64_t until_ns =
+        monotonic_ns() + INT64_C(1000000) * (flush_ms < FOLLOW_MS ? flush_ms : FOLLOW_MS);
 
-    if (r == 0)
-        r = pass_totals(shard, flush_ms);
+    while (r == 0 && has_read_more(shard, until_ns))
+        r = publish_noted(shard, flush_ms);
     if (r == 0)
         r = keep_published(shard);
     return r ? fault_pass(r) : 0;
