@@ -15,7 +15,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from invoicer_rig import chosen_seed, ulid  # noqa: E402
-from stack import ROOT, Stack, brokers_or_skip  # noqa: E402
+from stack import BIN, Stack, brokers_or_skip  # noqa: E402
 
 CHANGED, ENDED, MOVED, SAME, BILLED = (ulid(number) for number in range(1, 6))
 START = datetime.datetime(2025, 3, 1, tzinfo=datetime.timezone.utc)
@@ -81,7 +81,7 @@ class Usage:
 
 
 def invoicer(tollway, *arguments, status=0):
-    done = subprocess.run([ROOT / "build/bin/invoicer", *arguments, "--json", "--wait", "60s", "--brokers",
+    done = subprocess.run([BIN / "invoicer", *arguments, "--json", "--wait", "60s", "--brokers",
                            tollway.brokers, "--bucket", tollway.at["bucket"],
                            "--data", tollway.folder / "data/invoicer"],
                           capture_output=True, text=True, timeout=120, check=False)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from stack import ROOT, Stack, check_equal, program_or_skip  # noqa: E402
+from stack import BIN, ROOT, Stack, check_equal, program_or_skip  # noqa: E402
 
 FIRST = ROOT / "examples/first/catalog.json"
 SUBSCRIPTION = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -47,7 +47,7 @@ def check_a_wrong(brokers, properties, folder, change, wanted, said):
                     ["invoicer", "serve", "--listen", "127.0.0.1:0", "--data", folder / "s"],
                     ["ingest", "--listen", "127.0.0.1:0"],
                     ["aggregator", "--listen", "127.0.0.1:0", "--data", folder / "a"]):
-        done = subprocess.run([ROOT / "build/bin" / command[0], *command[1:], *common],
+        done = subprocess.run([BIN / command[0], *command[1:], *common],
                               capture_output=True, text=True, timeout=90, check=False)
         assert done.returncode == wanted, (command, done.returncode, done.stderr[-1500:])
         lines = [line for line in done.stderr.splitlines() if said in line]

@@ -10,7 +10,7 @@ import traceback
 import urllib.parse
 import zoneinfo
 
-from stack import ROOT, Stack, wait_until
+from stack import BIN, Stack, wait_until
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -163,11 +163,11 @@ class Rules(Stack):
 
     def put(self, topic, records):
         text = "".join(json.dumps(record) + "\n" for record in records)
-        subprocess.run([ROOT / "build/bin/topic-tool", "put", self.brokers,
+        subprocess.run([BIN / "topic-tool", "put", self.brokers,
                         f"{self.at['bucket']}.{topic}"], input=text, text=True, check=True, timeout=60)
 
     def get(self, topic, verb="get"):
-        read = subprocess.run([ROOT / "build/bin/topic-tool", verb, self.brokers,
+        read = subprocess.run([BIN / "topic-tool", verb, self.brokers,
                                f"{self.at['bucket']}.{topic}"], capture_output=True, text=True,
                               check=True, timeout=60)
         return [json.loads(line) for line in read.stdout.splitlines()]
@@ -175,7 +175,7 @@ class Rules(Stack):
     def invoicer(self, *arguments):
         """(exit code, output and log together)"""
         done = subprocess.run(
-            [ROOT / "build/bin/invoicer", *arguments, "--brokers", self.brokers, "--bucket",
+            [BIN / "invoicer", *arguments, "--brokers", self.brokers, "--bucket",
              self.at["bucket"], "--data", self.folder / "data/invoicer", "--topics-check=false"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
         return done.returncode, done.stdout

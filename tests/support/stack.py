@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BIN = pathlib.Path(os.environ.get("TOLLWAY_BUILD", ROOT / "build")) / "bin"
 SKIPPED = 77
 sys.path.insert(0, str(ROOT / "proto/reference"))
 import counters  # noqa: E402
@@ -140,7 +141,7 @@ class Stack:
 
         def is_covered():
             # Not by kcat -e: on a topic that goes on being written it may never end.
-            read = subprocess.run([ROOT / "build/bin/topic-tool", "get", self.brokers,
+            read = subprocess.run([BIN / "topic-tool", "get", self.brokers,
                                    self.at["bucket"] + ".counters"],
                                   check=True, capture_output=True, timeout=60)
             held.update(counters.state(map(key_and_value, read.stdout.splitlines())))
