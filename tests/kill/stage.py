@@ -228,9 +228,16 @@ class Stage:
         self.kafka = Kafka(folder / "kafka", nodes, proxied)
         self.programs = []
         self.invoicer_data = folder / "invoicer"
+        try:
+            self.create_bucket(catalog)
+        except BaseException:  # nobody has the stage yet, to close it
+            self.close(wipe=False)
+            raise
+
+    def create_bucket(self, catalog):
         self.create_topics()
         if catalog:
-            file = folder / "catalog.json"
+            file = self.folder / "catalog.json"
             file.write_text(json.dumps(catalog))
             self.run("invoicer", "catalog", "apply", file, "--data", self.invoicer_data)
         self.ingest_key = self.create_key("ingest")
