@@ -5,6 +5,7 @@ import json
 import pathlib
 import signal
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from ingest_rig import tool  # noqa: E402
@@ -312,10 +313,15 @@ def a_close_stands_at_a_mark_that_no_billed_total_is_newer_than(brokers):
         rig.run("close", "--at", FEBRUARY, "--wait", "2s", status=75)
         rig.write("usage 0 1", f"total 0 {PAYG} api {january} {january + 1440} 150 3", "mark 0 2 1000000")
         rig.run("close", "--at", FEBRUARY, "--wait", "3s", status=75)
-        rig.write("usage 0 1", f"total 0 {PAYG} api {february} {february + 1440} 7 4", "mark 0 3 1000000")
-        closed = close(rig, FEBRUARY)
+        waiting = rig.start("close", "--at", FEBRUARY, "--wait", "30s", "--json")
+        time.sleep(2)  # it has read what is there, and waits
+        rig.write(f"total 0 {PAYG} api {january} {january + 1440} 150 4", "mark 0 3 1000000")
+        time.sleep(1)
+        assert waiting.poll() is None
+        rig.write("usage 0 2", f"total 0 {PAYG} api {february} {february + 1440} 7 5", "mark 0 4 1000000")
+        closed = json.loads(waiting.communicate(timeout=60)[0])
         assert totals(closed) == {f"{PAYG}-20260201T0000Z": "1.50"}, closed
-        assert closed["invoices"][0]["position"]["nextOffset"] == 3, closed
+        assert closed["invoices"][0]["position"]["nextOffset"] == 4, closed
     finally:
         rig.end()
 
