@@ -58,6 +58,9 @@ enum topic_outcome { TOPIC_MISSING = 1 };
 
 /* The number of partitions, asked of the broker. FAULT_RETRY when nobody answers. */
 MUST_USE int kafka_partition_count(rd_kafka_t *client, const char *topic, int32_t *count);
+/* The same of a topic that must be there; FAULT_STOP when it isn't, which takes seconds: the broker
+ * that answers may not have heard yet of one that was just made. */
+MUST_USE int kafka_known_partitions(rd_kafka_t *client, const char *topic, int32_t *count);
 
 /* --- nudge: a consumer that has enough ahead goes on fetching soon --- */
 

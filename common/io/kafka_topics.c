@@ -11,7 +11,8 @@
 enum {
     TOPICS_MAX = 64,
     LEADER_WAIT_MS_MAX = 15000, /* for the partitions of new topics to have leaders */
-    LEADER_STEP_MS = 50,
+    NEWS_WAIT_MS_MAX = 5000,    /* for every broker to have heard of a new topic */
+    STEP_MS = 50,
 };
 
 /* --- partitions --- */
@@ -56,17 +57,28 @@ int kafka_partition_count(rd_kafka_t *client, const char *topic, int32_t *count)
     return r;
 }
 
+int kafka_known_partitions(rd_kafka_t *client, const char *topic, int32_t *count)
+{
+    int r = kafka_partition_count(client, topic, count);
+
+    for (int waited = 0; r == TOPIC_MISSING && waited < NEWS_WAIT_MS_MAX; waited += STEP_MS) {
+        pause_ms(STEP_MS);
+        r = kafka_partition_count(client, topic, count);
+    }
+    if (r == TOPIC_MISSING)
+        return fault(FAULT_STOP, "the topic %s is missing; remedy: make it with `topics create`",
+                     topic);
+    return r ? fault_pass(r) : 0;
+}
+
 int topic_partitions(const struct kafka_config *config, const char *topic, int32_t *count)
 {
     CLEANUP(kafka_client_drop) rd_kafka_t *client = NULL;
     int r = kafka_inquirer_new(config, &client);
 
     if (!r)
-        r = kafka_partition_count(client, topic, count);
-    if (r == TOPIC_MISSING)
-        return fault(FAULT_STOP, "the topic %s is missing; remedy: make it with `topics create`",
-                     topic);
-    return r;
+        r = kafka_known_partitions(client, topic, count);
+    return r ? fault_pass(r) : 0;
 }
 
 int topic_ends(const struct kafka_config *config, const char *topic, int64_t *ends, size_t count)
@@ -184,7 +196,7 @@ static bool all_led(const rd_kafka_metadata_t *metadata, const struct topic_spec
 /* A new topic can be written to only once the brokers have heard who leads it. */
 static int await_leaders(rd_kafka_t *client, const struct topic_spec *specs, size_t count)
 {
-    for (int waited = 0; waited < LEADER_WAIT_MS_MAX; waited += LEADER_STEP_MS) {
+    for (int waited = 0; waited < LEADER_WAIT_MS_MAX; waited += STEP_MS) {
         const rd_kafka_metadata_t *metadata;
         int r = ask_metadata(client, &metadata);
         bool led;
@@ -195,7 +207,7 @@ static int await_leaders(rd_kafka_t *client, const struct topic_spec *specs, siz
         rd_kafka_metadata_destroy(metadata);
         if (led)
             return 0;
-        pause_ms(LEADER_STEP_MS);
+        pause_ms(STEP_MS);
     }
     return fault(FAULT_RETRY, "the new topics have no leaders after %d ms", LEADER_WAIT_MS_MAX);
 }

@@ -3,6 +3,7 @@
 #include "common/base/fault.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -184,6 +185,26 @@ Test(kafka, topics_are_made_once_and_checked_against_what_they_should_be)
     for (int p = 0; p < PARTITIONS; p++)
         cr_assert_eq(ends[p], 7);
     buffer_deinit(&reason);
+}
+
+static void *make_topic_later(void *unused)
+{
+    (void)unused;
+    usleep(300000);
+    make_topic();
+    return NULL;
+}
+
+/* As it is to a broker that hears of it only after another one has said that it was made. */
+Test(kafka, a_topic_that_comes_to_be_known_while_it_is_asked_for_isnt_missing)
+{
+    pthread_t thread;
+    int32_t count = 0;
+
+    cr_assert_eq(pthread_create(&thread, NULL, make_topic_later, NULL), 0);
+    cr_assert_eq(topic_partitions(&config, topic, &count), 0, "%s", fault_text());
+    pthread_join(thread, NULL);
+    cr_assert_eq(count, PARTITIONS);
 }
 
 /* --- producer --- */
