@@ -27,6 +27,16 @@ def wide_catalog(rig):
     return catalog(rig.bucket) + [subscription(s, f"c-{s}") for s in SUBSCRIPTIONS]
 
 
+def renew_broker(rig):
+    """Another embedded broker in its place, which holds the catalog and nothing else."""
+    rig.stop()
+    rig.broker.stop()
+    (rig.folder / "broker").unlink()
+    rig.broker = Broker(rig.folder, rig.bucket)
+    rig.brokers = rig.broker.address
+    rig.put_catalog(wide_catalog(rig))
+
+
 def ready_rig(**more):
     brokers = os.environ.get("TOLLWAY_BROKERS")
     if not brokers:
@@ -496,12 +506,7 @@ def test_counters_made_anew_are_gone_on_from_as_the_runbook_says():
         marks_reach(rig, 4, 300)
         assert a.stop() == 0
         kept = {name: tool("get", rig.brokers, rig.topic(name)) for name in ("usage", "counters")}
-        rig.stop()
-        rig.broker.stop()
-        (rig.folder / "broker").unlink()
-        rig.broker = Broker(rig.folder, rig.bucket)
-        rig.brokers = rig.broker.address
-        rig.put_catalog(wide_catalog(rig))
+        renew_broker(rig)
         rig.put("usage", map(copy, kept["usage"]))
         rig.put("counters", [copy(r) for r in kept["counters"] if r["key"][0] != "M"])
         ends = 0
@@ -775,12 +780,7 @@ def test_a_stored_position_that_the_log_does_not_hold_stops_it():
         a.start(ready=False, settings=["--dedup-horizon=P40D"])
         assert a.process.wait(30) == 78
         assert "dedup horizon" in a.log()
-        rig.stop()
-        rig.broker.stop()
-        (rig.folder / "broker").unlink()
-        rig.broker = Broker(rig.folder, rig.bucket)
-        rig.brokers = rig.broker.address
-        rig.put_catalog(wide_catalog(rig))
+        renew_broker(rig)
         a.start(ready=False)
         assert a.process.wait(40) == 82, a.log()[-2000:]
         # A log that is longer than the old one, but another.

@@ -11,6 +11,7 @@
  * broker knows it. Ends with 0, or 1 and a line that says why.
  */
 #include "common/base/fault.h"
+#include "common/base/pause.h"
 #include "common/io/kafka.h"
 #include "proto/topics.h"
 #include "proto/usage.h"
@@ -238,13 +239,12 @@ static void print_usage(const struct kafka_message *record)
 /* A broker that has just been started doesn't lead its partitions yet. */
 static int follow(const struct kafka_config *config, const char *topic, struct follower **follower)
 {
-    const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000};
     time_t until = time(NULL) + OPEN_SECONDS_MAX;
     int r;
 
     while ((r = follower_new(config, topic, NULL, 0, follower)) == FAULT_RETRY &&
            time(NULL) < until)
-        nanosleep(&pause, NULL);
+        pause_ms(AGAIN_MS);
     return r;
 }
 
