@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FULL_WAIT_MS = 50, FULL_WAITS_MAX = 200, STEP_WINDOWS = 256 };
+enum {
+    FULL_WAIT_MS = 50,
+    FULL_WAITS_MAX = 200,
+    STEP_WINDOWS = 256,
+    ENDED_AT_ONCE_MAX = 10000, /* windows: a tenth of a second */
+};
 
 void publisher_init(struct publisher *publisher)
 {
@@ -481,6 +486,7 @@ static int send_uniques(struct publisher *publisher, const struct vault *vault,
         int r;
 
         name_window(publisher, vault, tally, window, &record);
+        record.next_offset = publisher->mark.next_offset; /* noted before: it is in there */
         r = send_unique(publisher, tally, &record, unique->hash);
         if (r)
             return fault_pass(r);
@@ -574,6 +580,8 @@ void publisher_begin(struct publisher *publisher, const struct vault *vault, str
                                .horizon_ms = tally->horizon_ms};
     digest_format(vault->state.digest, publisher->mark.digest);
     (void)snprintf(publisher->mark.owner, sizeof(publisher->mark.owner), "%s", publisher->owner);
+    publisher->ended =
+        windows_put_ended_first(&publisher->sending, instant_minute(publisher->mark.watermark));
 }
 
 static bool has_unsent(const struct publisher *publisher)
@@ -587,17 +595,24 @@ bool publisher_can_step(const struct publisher *publisher)
            (has_unsent(publisher) || publisher->published->unconfirmed == 0);
 }
 
+bool publisher_is_urgent(const struct publisher *publisher)
+{
+    return publisher->is_sending && publisher->ended <= ENDED_AT_ONCE_MAX &&
+           publisher->sent < publisher->ended;
+}
+
 int publisher_step(struct publisher *publisher, const struct vault *vault,
                    const struct tally *tally)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     CLEANUP(span_read_deinit) struct span_read read;
     struct windows *windows = &publisher->sending;
+    uint32_t until = publisher_is_urgent(publisher) ? publisher->ended : windows->count;
     int r = store_begin(vault->store, STORE_READ, &txn);
 
     assert(publisher->is_sending);
     span_read_init(&read, txn);
-    for (int i = 0; r == 0 && i < STEP_WINDOWS && publisher->sent < windows->count; i++) {
+    for (int i = 0; r == 0 && i < STEP_WINDOWS && publisher->sent < until; i++) {
         r = send_window(publisher, &read, vault, tally, &windows->changed[publisher->sent]);
         publisher->sent += r == 0;
     }

@@ -10,9 +10,11 @@
  *
  * Publishing goes in passes, and a pass in steps between which the partition is counted on: what is
  * noted meanwhile belongs to the next pass. A pass begins with the mark that it ends with; its
- * totals may be newer than that, and say so. The mark waits until Kafka has confirmed the
- * totals. When one was refused the pass ends without a mark, and the next one sends all that
- * changed behind the last confirmed mark.
+ * totals may be newer than that, and say so. Windows that have ended come first, before anything
+ * more is counted when they are ten thousand or less: a close bills those, and stands at no mark
+ * that one of them is newer than. The mark waits until Kafka has confirmed the totals. When one was
+ * refused the pass ends without a mark, and the next one sends all that changed behind the last
+ * confirmed mark.
  *
  * Errors     FAULT_RETRY when Kafka's queue stays full: what is left stays changed. FAULT_STOP when
  *            the store is damaged.
@@ -55,6 +57,7 @@ struct publisher {
     int64_t followed;            /* what is noted mends all before; or PEERS_CATCHING_UP */
     struct counters_mark mark;   /* of the pass */
     int64_t pass_followed;
+    uint32_t ended;             /* of its windows, which come first */
     uint32_t sent;              /* of its windows */
     uint32_t mixed_passes;      /* from the one on that is sent: with windows on earlier cuts */
     bool is_sending;            /* a pass is under way */
@@ -83,6 +86,8 @@ void publisher_note_foreign(struct publisher *publisher, const struct tally *tal
 void publisher_begin(struct publisher *publisher, const struct vault *vault, struct tally *tally);
 /* Is there more to send now? Not while a mark waits for its totals. */
 bool publisher_can_step(const struct publisher *publisher);
+/* Is it to be stepped on before anything more is counted? */
+bool publisher_is_urgent(const struct publisher *publisher);
 /* Sends some of the pass, in the end its mark: then none is under way. */
 MUST_USE int publisher_step(struct publisher *publisher, const struct vault *vault,
                             const struct tally *tally);

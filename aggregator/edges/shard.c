@@ -459,7 +459,8 @@ static int publish(struct shard *shard, int64_t now_ms, int64_t until_ns)
         publisher_begin(&shard->publisher, &shard->vault, shard->tally);
         shard->published_ms = now_ms;
     }
-    while (r == 0 && publisher_can_step(&shard->publisher) && monotonic_ns() < until_ns)
+    while (r == 0 && publisher_can_step(&shard->publisher) &&
+           (publisher_is_urgent(&shard->publisher) || monotonic_ns() < until_ns))
         r = publisher_step(&shard->publisher, &shard->vault, shard->tally);
     return r;
 }

@@ -100,6 +100,22 @@ void windows_add_unique(struct windows *windows, const struct changed_unique *un
     windows->uniques[windows->unique_count++] = *unique;
 }
 
+uint32_t windows_put_ended_first(struct windows *windows, int64_t minute)
+{
+    uint32_t ended = 0;
+
+    index_deinit(&windows->by_key);
+    for (uint32_t i = 0; i < windows->count; i++) {
+        struct changed_window window = windows->changed[i];
+
+        if (window.to > minute)
+            continue;
+        windows->changed[i] = windows->changed[ended];
+        windows->changed[ended++] = window;
+    }
+    return ended;
+}
+
 bool windows_are_worth_it(const struct windows *windows, int64_t since_ms, int64_t interval_ms)
 {
     int64_t records = (int64_t)windows->count + windows->unique_count;

@@ -42,6 +42,9 @@ void windows_add_all(struct windows *windows, const struct changed_window *added
 void windows_make_room(struct windows *windows, uint32_t count); /* for so many in all */
 bool windows_hold(const struct windows *windows, const struct changed_window *window);
 void windows_add_unique(struct windows *windows, const struct changed_unique *unique);
+/* Puts those first that end by that minute and returns how many they are; the set finds nothing
+ * any more. */
+uint32_t windows_put_ended_first(struct windows *windows, int64_t minute);
 
 /* Is it time for a pass, that long after the last one began? Few windows go out at once. Many wait,
  * because the total of a busy window is another one after each commit and its last alone is needed:

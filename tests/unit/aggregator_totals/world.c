@@ -65,7 +65,7 @@ static void add_event(struct usage_writer *writer, int line, int64_t minute, int
     *seen = (struct seen){.offset = message_count, .minute = minute, .units = units, .line = line};
     memcpy(event.fingerprint.identity, &event_count, sizeof(event_count));
     event.time = instant_from_minute(seen->minute);
-    event.arrival_ms = (int64_t)(FIRST_DAY + DAYS) * MINUTES_A_DAY * 60000;
+    event.arrival_ms = (int64_t)(FIRST_DAY + DAYS - 1) * MINUTES_A_DAY * 60000;
     name_line(seen->line, &series);
     if (seen->line % 2)
         value.unique[0] = (uint8_t)seen->units;
@@ -267,6 +267,24 @@ static void check_total(const struct record *record)
     cr_assert_eq((int64_t)total->total.value.units, sum.units);
 }
 
+/* No total of a window that has ended is newer than the next mark of who wrote it: a close, which
+ * bills those, would pass over that mark. */
+static void check_ended(int64_t at, const struct counters_mark *mark)
+{
+    for (int64_t i = at - 1; i >= 0; i--) {
+        const struct counters_total *total = &topic[i].total;
+
+        if (strcmp(topic[i].writer, topic[at].writer) != 0)
+            continue;
+        if (topic[i].is_mark)
+            return;
+        cr_assert(total->to_minute > instant_minute(mark->watermark) ||
+                      total->next_offset <= mark->next_offset,
+                  "%s of %ld is newer than the mark of %ld", topic[i].key, (long)total->next_offset,
+                  (long)mark->next_offset);
+    }
+}
+
 /* --- the processes --- */
 
 struct process processes[2];
@@ -301,6 +319,7 @@ static void append(const struct outgoing *message)
     }
     cr_assert_eq(kind, COUNTERS_MARK);
     record->is_mark = true;
+    check_ended(record_count - 1, &mark);
     check_state(mark.next_offset, mark.catalog_offset, false);
     if (was_alone)
         check_state(mark.next_offset, mark.catalog_offset, true);
