@@ -4,6 +4,7 @@
 #include "common/base/money.h"
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/late.h"
+#include "invoicer/edges/mirror.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -445,13 +446,23 @@ static int take_nothing(struct store_txn *txn, const json_t *record)
     return 0;
 }
 
+/* What it billed from need stand still no longer, whoever has brought it to its end. */
+static int take_close(struct store_txn *txn, struct text id, struct text json, const json_t *record)
+{
+    int r = store_put(txn, BOOKS_CLOSES, id, json);
+
+    if (!r && text_is(member(record, "state"), "done"))
+        r = mirror_thaw(txn);
+    return r ? fault_pass(r) : 0;
+}
+
 int billed_take_parsed(struct store_txn *txn, struct text key, struct text json,
                        const json_t *record)
 {
     int r;
 
     if (text_starts(key, "close/"))
-        r = store_put(txn, BOOKS_CLOSES, text_from(key.at + 6, key.length - 6), json);
+        r = take_close(txn, text_from(key.at + 6, key.length - 6), json, record);
     else if (text_starts(key, "nothing/"))
         r = take_nothing(txn, record);
     else

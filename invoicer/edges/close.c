@@ -476,6 +476,30 @@ static int is_sent(void *context, struct store_txn *txn)
 
 enum begin_outcome { BEGIN_NOTHING = 1 };
 
+static int stands_still(struct store_txn *txn, bool *stands)
+{
+    struct mirror_progress progress;
+    int r = mirror_frozen(txn, &progress);
+
+    if (!r)
+        *stands = progress.partitions > 0;
+    return r ? fault_pass(r) : 0;
+}
+
+/* No close is under way, or just this one, which began in another folder. */
+static int may_begin(struct store_txn *txn, const char *id)
+{
+    struct close_record record;
+    bool stands = false;
+    int r = stands_still(txn, &stands);
+
+    if (!r && !stands && close_record_unfinished(txn, &record) == 0 && strcmp(record.id, id) == 0)
+        return 0;
+    if (!r)
+        r = close_none_is_under_way(txn);
+    return r ? fault_pass(r) : 0;
+}
+
 static int put_close(struct run *run, const struct close_request *request, int32_t partitions,
                      int64_t catalog_next)
 {
@@ -490,7 +514,7 @@ static int put_close(struct run *run, const struct close_request *request, int32
     if (!r) /* in here: no total that the store holds is newer than these ends */
         r = topic_ends(&request->kafka, usage, ends, (size_t)partitions);
     if (!r)
-        r = close_none_is_under_way(txn);
+        r = may_begin(txn, run->record.id);
     if (!r)
         r = close_record_begin(txn, request, ends, partitions, catalog_next, &run->sequence);
     if (!r)
@@ -543,6 +567,34 @@ static int begin_close(struct run *run, const struct close_request *request, int
     return r < 0 ? fault_pass(r) : r;
 }
 
+/*
+ * A close that another folder's invoicer left behind comes from the topic, and what this store
+ * holds may be less than it was begun for: it waits here anew, until where usage ends by now.
+ */
+static int begin_again(struct run *run, const struct close_request *request, int32_t partitions)
+{
+    CLEANUP(store_abort) struct store_txn *txn = NULL;
+    struct due_list list = {.is_any = true, .ended = BILLS_ENDED_ANY};
+    struct close_request again = *request;
+    bool stands = false;
+    int r = store_begin(engine_store(run->engine), STORE_READ, &txn);
+
+    if (!r)
+        r = stands_still(txn, &stands);
+    store_abort(&txn);
+    if (r || stands)
+        return r ? fault_pass(r) : 0;
+    again.at = run->record.at;
+    again.only = run->record.only[0] ? run->record.only : NULL;
+    again.interval_ms = run->record.interval_ms;
+    r = find_due(run, &list);
+    if (!r)
+        r = put_close(run, &again, partitions, list.catalog_next);
+    due_list_deinit(&list);
+    run->record.state = CLOSE_WAITING;
+    return r ? fault_pass(r) : 0;
+}
+
 static int find_unfinished(struct run *run, const char *bucket, int32_t *partitions)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
@@ -572,7 +624,9 @@ static int run_closes(struct run *run, const struct close_request *request)
         } else {
             bool is_requested = strcmp(run->record.id, run->report->id) == 0;
 
-            r = continue_close(run, partitions);
+            r = begin_again(run, request, partitions);
+            if (!r)
+                r = continue_close(run, partitions);
             if (!r && is_requested)
                 return 0;
         }

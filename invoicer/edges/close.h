@@ -11,8 +11,9 @@
  * A subscription that can't be billed (an amount without room) is left out and reported; the next
  * close tries it again.
  *
- * Should the folder be lost amid a close, what was issued comes back from the topic; the rest is
- * billed by a new close from newer positions, which each invoice names.
+ * Should the folder be lost amid a close, or another host take over, what was issued comes back
+ * from the topic; for the rest the close waits once more, and bills from newer positions, which
+ * each invoice names.
  *
  * Threads    As engine.h.
  */

@@ -252,8 +252,6 @@ int close_record_finish(struct store_txn *txn, const struct close_record *record
         json_object_set_new(object, "state", json_string(state_names[CLOSE_DONE]));
         r = put(txn, record->id, object, sequence);
     }
-    if (!r)
-        r = mirror_thaw(txn);
     json_decref(object);
     return r ? fault_pass(r) : 0;
 }

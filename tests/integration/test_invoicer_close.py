@@ -341,6 +341,26 @@ def a_close_bills_no_total_that_is_missing_before_a_mark(brokers):
         rig.end()
 
 
+def a_close_that_another_host_takes_over_waits_for_the_marks_too(brokers):
+    """What the other one's store holds may be less than the close was begun for."""
+    rig = Rig(brokers, 1)
+    january = minute("2026-01-01T00:00:00")
+    other = rig.folder / "other"
+    try:
+        rig.apply(catalog(1))
+        rig.write("usage 0 1", f"total 0 {PAYG} api {january} {january + 1440} 100 1", "mark 0 1 1000000")
+        assert totals(close(rig, FEBRUARY, "--dry-run", data=other)) == {f"{PAYG}-20260201T0000Z": "1.00"}
+        rig.write("usage 0 1")
+        rig.run("close", "--at", FEBRUARY, "--wait", "3s", status=75)
+        rig.run("close", "--at", FEBRUARY, "--wait", "3s", status=75, data=other)
+        rig.write(f"total 0 {PAYG} api {january} {january + 1440} 150 2", "mark 0 2 1000000")
+        assert totals(close(rig, FEBRUARY, data=other)) == {f"{PAYG}-20260201T0000Z": "1.50"}
+        rig.write("usage 0 1", f"total 0 {PAYG} api {january + 44640} {january + 46080} 70 3", "mark 0 3 1000000")
+        assert totals(close(rig, MARCH)) == {f"{PAYG}-20260301T0000Z": "0.70"}
+    finally:
+        rig.end()
+
+
 def write(rig, name):
     path = rig.folder / f"{name}.json"
     path.write_text(json.dumps({"customers": [{"key": "sleeper", "name": name}]}))
@@ -368,7 +388,8 @@ def main():
     finally:
         rig.end()
     for test in (a_close_stands_at_a_mark_that_no_billed_total_is_newer_than,
-                 a_close_bills_no_total_that_is_missing_before_a_mark):
+                 a_close_bills_no_total_that_is_missing_before_a_mark,
+                 a_close_that_another_host_takes_over_waits_for_the_marks_too):
         test(brokers)
         print("passed:", test.__name__.replace("_", " "), flush=True)
 

@@ -1,6 +1,7 @@
 #include "invoicer/edges/billed.h"
 
 #include "common/base/fault.h"
+#include "invoicer/edges/mirror.h"
 #include "invoicer/edges/outbox.h"
 #include "invoicer/rules/render.h"
 #include "tests/unit/invoicer/billing.h"
@@ -63,6 +64,24 @@ Test(billed, an_invoice_is_taken_once_without_its_close)
     cr_assert(text_is(close, "C"));
     cr_assert_eq(billed_invoice(shelf.txn, text_of("B"), &json), BILLED_NOT);
     cr_assert_eq(billed_invoice(shelf.txn, text_of(""), &json), BILLED_NOT);
+    shelf_close(&shelf);
+}
+
+/* Else the store of whoever began it would stand still for good. */
+Test(billed, a_close_that_another_host_has_brought_to_its_end_holds_nothing_any_more)
+{
+    const int64_t targets[] = {7, 8};
+    struct mirror_progress progress;
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    cr_assert_eq(mirror_freeze(shelf.txn, targets, 2, 3, FEBRUARY), 0);
+    take(&shelf, "close/C", "{\"at\":\"2026-02-01T01:00:00Z\",\"state\":\"billing\"}");
+    cr_assert_eq(mirror_frozen(shelf.txn, &progress), 0);
+    cr_assert_eq(progress.partitions, 2);
+    take(&shelf, "close/C", "{\"at\":\"2026-02-01T01:00:00Z\",\"state\":\"done\"}");
+    cr_assert_eq(mirror_frozen(shelf.txn, &progress), 0);
+    cr_assert_eq(progress.partitions, 0);
     shelf_close(&shelf);
 }
 
