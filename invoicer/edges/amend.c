@@ -660,3 +660,11 @@ int amend_wait_is_over(void *context, struct store_txn *txn)
     r = mirror_mark(txn, wait->partition, &mark);
     return r < 0 ? fault_pass(r) : r == 0 && mark.next_offset >= wait->end;
 }
+
+void amend_wait_ended(struct amend_request *request)
+{
+    struct instant now = instant_now();
+
+    if (request->timing.kind == TIMING_IMMEDIATE && instant_compare(request->now, now) < 0)
+        request->now = now;
+}

@@ -64,6 +64,9 @@ MUST_USE int amend_wait_begin(struct store *store, const struct kafka_config *ka
                               const char *bucket, const struct amend_request *request,
                               struct amend_wait *wait);
 int amend_wait_is_over(void *wait, struct store_txn *txn); /* an engine_state */
+/* After the wait, before the preparation: what takes effect at once does so from now on, since what
+ * was counted meanwhile is the old term's. */
+void amend_wait_ended(struct amend_request *request);
 
 /* A subscription as it is shown: its record with status, currency and running period. */
 struct bills;

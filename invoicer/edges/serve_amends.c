@@ -91,6 +91,7 @@ static int write_job(struct serve_amends *amends, struct job *job, int64_t *sequ
                              : engine_begin(amends->engine, &txn);
 
     *sequence = -1;
+    amend_wait_ended(&job->request);
     if (!r && !job->is_estimate)
         r = close_none_is_under_way(txn);
     if (!r)

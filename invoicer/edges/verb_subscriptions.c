@@ -77,7 +77,7 @@ static bool read_request(const struct invoicer_config *config, struct amend_requ
 
 /* Until all that is on the log by now is counted, where a credit looks at it. */
 static int wait_for_counters(const struct invoicer_config *config, struct engine *engine,
-                             const struct amend_request *request, int32_t *partitions)
+                             struct amend_request *request, int32_t *partitions)
 {
     struct kafka_config kafka = config_kafka(config);
     struct amend_wait wait;
@@ -89,6 +89,8 @@ static int wait_for_counters(const struct invoicer_config *config, struct engine
                          amend_wait_is_over, &wait);
     if (r)
         return fault_pass(r);
+    if (!config->at)
+        amend_wait_ended(request);
     *partitions = wait.partitions;
     return 0;
 }
@@ -96,7 +98,7 @@ static int wait_for_counters(const struct invoicer_config *config, struct engine
 /* --- doing it --- */
 
 static int write_change(const struct invoicer_config *config, struct engine *engine,
-                        const struct amend_request *request, struct amendment *amendment)
+                        struct amend_request *request, struct amendment *amendment)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     int64_t sequence = -1;
@@ -120,7 +122,7 @@ static int write_change(const struct invoicer_config *config, struct engine *eng
 }
 
 static int estimate(const struct invoicer_config *config, struct engine *engine,
-                    const struct amend_request *request, struct amendment *amendment)
+                    struct amend_request *request, struct amendment *amendment)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     int32_t partitions = 0;

@@ -3,6 +3,7 @@
 # limit: 300
 import datetime
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from invoicer_rig import Rig, chosen_seed, given, is_ready, plan, ulid, usage_card, wait_for  # noqa: E402
+from invoicer_rig import BIN, Rig, chosen_seed, given, is_ready, plan, ulid, usage_card, wait_for  # noqa: E402
 from test_invoicer_kills import count_calls, kill_after_a_time, kill_at_a_call  # noqa: E402
 
 STARTER, FREE, LATER = ulid(1), ulid(2), ulid(3)
@@ -170,6 +171,24 @@ def what_is_left_of_a_credit_moves_on(rig):
     assert third["next"]["credit"]["carried"] == "24", third
 
 
+def what_is_used_while_a_change_waits_is_the_old_terms(rig):
+    """At once is when it is written: until then everything that is counted is the old subscription's."""
+    name, clock = ulid(5), rig.folder / "clock"
+    start = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=3)
+    rig.apply({**CATALOG, "subscriptions": [{**subscription(5, "starter"), "activeFrom": start.strftime("%FT00:00:00Z")}]})
+    rig.count([(name, start.strftime("%FT00:00:00"), "10")], mark=False)
+    changing = rig.start("subscriptions", "change", name, "--plan", "team", "--wait", "60s", "--json", env={
+        **os.environ, "LD_PRELOAD": str(BIN / "libother-clock.so"), "TOLLWAY_TEST_CLOCK": str(clock)})
+    time.sleep(2)
+    assert changing.poll() is None, "it didn't wait for the counters"
+    (rig.folder / "clock.new").write_text("3600\n")
+    (rig.folder / "clock.new").replace(clock)
+    now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    rig.count([])
+    effective = json.loads(changing.communicate(timeout=60)[0])["effectiveAt"]
+    assert effective >= now.strftime("%FT%TZ"), effective
+
+
 def call(rig, address, key, method, path, body=None):
     """(status, parsed JSON)"""
     request = urllib.request.Request(f"{address}/v3/metering/{rig.bucket}/subscriptions/{path}", method=method,
@@ -280,6 +299,7 @@ def main():
         a_change_at_the_next_cycle_gives_no_credit_and_can_be_taken_back(rig)
         the_same_goes_over_http(rig, address)
         what_is_left_of_a_credit_moves_on(rig)
+        what_is_used_while_a_change_waits_is_the_old_terms(rig)
         killed_closes_use_a_credit_as_calm_ones_do(rough, random.Random(seed))
     finally:
         beside.terminate()
