@@ -27,23 +27,30 @@ void config_topics(const struct invoicer_config *config, int32_t partitions,
     }
 }
 
-int config_engine(const struct invoicer_config *config, enum engine_role role,
-                  struct engine **engine)
+int config_engine_once(const struct invoicer_config *config, enum engine_role role,
+                       struct engine **engine)
 {
-    struct engine_config wanted = {
+    const struct engine_config wanted = {
         .kafka = config_kafka(config),
         .data = config->data,
         .bucket = config->common.bucket,
         .wait_ms = config->wait_ms,
         .role = role,
     };
-    int64_t waited = 0;
     int r = engine_open(&wanted, engine);
 
-    while (r == FAULT_RETRY && waited < config->wait_ms) {
+    return r ? fault_pass(r) : 0;
+}
+
+int config_engine(const struct invoicer_config *config, enum engine_role role,
+                  struct engine **engine)
+{
+    int64_t end = pause_clock_ms() + config->wait_ms;
+    int r = config_engine_once(config, role, engine);
+
+    while (r == FAULT_RETRY && pause_clock_ms() < end) {
         pause_ms(OPEN_RETRY_MS);
-        waited += OPEN_RETRY_MS;
-        r = engine_open(&wanted, engine);
+        r = config_engine_once(config, role, engine);
     }
     return r ? fault_pass(r) : 0;
 }

@@ -39,8 +39,11 @@ void config_topics(const struct invoicer_config *config, int32_t partitions,
                    struct config_topics *topics);
 
 struct kafka_config config_kafka(const struct invoicer_config *config);
+/* Tries for --wait while the broker is away; _once doesn't. */
 MUST_USE int config_engine(const struct invoicer_config *config, enum engine_role role,
                            struct engine **engine);
+MUST_USE int config_engine_once(const struct invoicer_config *config, enum engine_role role,
+                                struct engine **engine);
 /* Logs the fault and says what to exit with: 75 where doing it again is safe, 78 where Kafka is set
  * up otherwise than the bucket needs, else 82. */
 int config_exit(int fault, const char *event);

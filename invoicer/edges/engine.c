@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SHARED_STEP_MS = 20, QUEUE_BYTES_MAX = 64 * 1024 * 1024, MESSAGE_TIMEOUT_MS = 30000 };
@@ -327,24 +326,16 @@ int engine_step(struct engine *engine, int timeout_ms)
     return r ? fault_pass(r) : 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 int engine_until(struct engine *engine, const char *what, engine_state *is_there, void *context)
 {
-    int64_t end = now_ms() + engine->config.wait_ms;
+    int64_t end = pause_clock_ms() + engine->config.wait_ms;
 
     for (;;) {
         int r = look(engine, is_there, context);
 
         if (r)
             return r < 0 ? fault_pass(r) : 0;
-        if (now_ms() > end)
+        if (pause_clock_ms() > end)
             return fault(FAULT_RETRY, "%s: not within %lld s", what,
                          (long long)engine->config.wait_ms / 1000);
         r = engine_step(engine, 20);

@@ -256,18 +256,19 @@ static int serve_until_drained(struct serve *serve)
 static int open_patiently(const struct invoicer_config *config, struct engine **engine)
 {
     const struct kafka_config kafka = config_kafka(config);
-    int64_t waited = 0;
+    int64_t end = pause_clock_ms() + config->wait_ms;
+    bool is_told = false;
     int r = kafka_config_check(&kafka);
 
     if (r)
         return fault_pass(r);
-    r = config_engine(config, ENGINE_ACTS, engine);
-    while (r && r != FAULT_DENIED && waited < config->wait_ms) {
-        if (waited == 0)
+    r = config_engine_once(config, ENGINE_ACTS, engine);
+    while (r && r != FAULT_DENIED && pause_clock_ms() < end) {
+        if (!is_told)
             log_fault(LOG_WARN, "start_waits");
+        is_told = true;
         pause_ms(RETRY_MS);
-        waited += RETRY_MS;
-        r = config_engine(config, ENGINE_ACTS, engine);
+        r = config_engine_once(config, ENGINE_ACTS, engine);
     }
     return r ? fault_pass(r) : 0;
 }

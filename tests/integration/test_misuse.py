@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Command lines and settings as they come from somebody in a hurry: how each program says no, without a
+broker."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/support"))
+from ingest_rig import main  # noqa: E402
+from stack import BIN  # noqa: E402
+
+NOWHERE = ("--brokers=127.0.0.1:1", "--bucket=b")
+
+
+def run(program, *arguments, status):
+    """What it said; nothing takes two minutes, however busy the machine is."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([BIN / program, *arguments], cwd=folder, capture_output=True, text=True,
+                              timeout=120, check=False, stdin=subprocess.DEVNULL,
+                              env={name: value for name, value in os.environ.items()
+                                   if not name.startswith("TOLLWAY_")})
+    assert done.returncode == status, (program, arguments, done)
+    return done.stdout + done.stderr
+
+
+def test_a_verb_waits_for_a_broker_as_long_as_wait_says():
+    # Each try takes ten seconds of its own.
+    said = run("invoicer", "catalog", "get", *NOWHERE, "--wait=8s", status=75)
+    assert "no broker answers" in said, said
+    said = run("invoicer", "serve", *NOWHERE, "--wait=12s", "--listen=127.0.0.1:0", status=75)
+    assert said.count("start_waits") == 1 and "no broker answers" in said, said
+
+
+if __name__ == "__main__":
+    main(sys.modules["__main__"])
