@@ -17,6 +17,13 @@ struct seen {
 /* A window of earlier cuts. */
 struct earlier {
     int64_t from, to;
+    uint64_t count; /* of its events, or unique values */
+};
+
+/* What stands beside a window of the invoice. */
+struct window_sum {
+    struct total total;
+    uint64_t count; /* as above */
 };
 
 struct summing {
@@ -26,7 +33,7 @@ struct summing {
     size_t earlier_count, earlier_room;
     bool are_kept; /* those of earlier cuts count: the second pass */
     struct total whole;
-    struct total *totals; /* of each window */
+    struct window_sum *sums; /* of each window */
     struct invoice_window *windows;
     size_t count, room;
     struct seen *seen;
@@ -57,11 +64,10 @@ static size_t window_at(struct summing *summing, int64_t from, int64_t to)
             return summing->count - 1;
     }
     summing->windows = grow(summing->windows, summing->count, &room, sizeof(*summing->windows));
-    summing->totals =
-        grow(summing->totals, summing->count, &summing->room, sizeof(*summing->totals));
+    summing->sums = grow(summing->sums, summing->count, &summing->room, sizeof(*summing->sums));
     summing->windows[summing->count] =
         (struct invoice_window){.window = {instant_from_minute(from), instant_from_minute(to)}};
-    summing->totals[summing->count] = (struct total){0};
+    summing->sums[summing->count] = (struct window_sum){.count = 0};
     return summing->count++;
 }
 
@@ -91,48 +97,62 @@ static bool lies_on_cuts(const struct usage_source *source, const struct counter
     return from == total->from_minute && to == total->to_minute;
 }
 
+/* A unique value has a record of its own beside the one that says how many they are. */
+static uint64_t count_of(const struct counters_total *total)
+{
+    return total->is_unique ? 0 : total->total.count;
+}
+
 /* In the order of time, so the same one comes in a row, or never again but for other cuts. */
 static void note_earlier(struct summing *summing, const struct counters_total *total)
 {
     for (size_t i = summing->earlier_count; i > 0; i--) {
-        const struct earlier *earlier = &summing->earlier[i - 1];
+        struct earlier *earlier = &summing->earlier[i - 1];
 
-        if (earlier->from == total->from_minute && earlier->to == total->to_minute)
+        if (earlier->from == total->from_minute && earlier->to == total->to_minute) {
+            earlier->count += count_of(total);
             return;
+        }
         if (earlier->from < total->from_minute)
             break;
     }
     summing->earlier = grow(summing->earlier, summing->earlier_count, &summing->earlier_room,
                             sizeof(*summing->earlier));
     summing->earlier[summing->earlier_count++] =
-        (struct earlier){total->from_minute, total->to_minute};
+        (struct earlier){total->from_minute, total->to_minute, count_of(total)};
 }
 
-static bool is_kept(const struct summing *summing, const struct counters_total *total)
+/* The last one that is kept and begins by then; NULL: none. */
+static const struct earlier *kept_at(const struct summing *summing, int64_t minute)
 {
     size_t low = 0, high = summing->earlier_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (summing->earlier[middle].from < total->from_minute)
+        if (summing->earlier[middle].from <= minute)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < summing->earlier_count && summing->earlier[low].from == total->from_minute &&
-           summing->earlier[low].to == total->to_minute;
+    return low ? &summing->earlier[low - 1] : NULL;
 }
 
 /* Whether the window counts; one of earlier cuts is noted in the first pass. */
 static bool counts(struct summing *summing, const struct counters_total *total)
 {
-    if (lies_on_cuts(summing->source, total))
-        return true;
-    if (summing->are_kept)
-        return is_kept(summing, total);
-    note_earlier(summing, total);
-    return false;
+    bool is_today_s = lies_on_cuts(summing->source, total);
+    const struct earlier *kept;
+
+    if (!summing->are_kept) {
+        if (!is_today_s)
+            note_earlier(summing, total);
+        return is_today_s;
+    }
+    kept = kept_at(summing, total->from_minute);
+    if (is_today_s)
+        return !kept || kept->to <= total->from_minute;
+    return kept && kept->from == total->from_minute && kept->to == total->to_minute;
 }
 
 static int add_total(void *context, const struct counters_total *total)
@@ -146,6 +166,7 @@ static int add_total(void *context, const struct counters_total *total)
     if (total->to_minute > summing->to || total->total.count == 0 || !counts(summing, total))
         return 0;
     at = window_at(summing, total->from_minute, total->to_minute);
+    summing->sums[at].count += count_of(total);
     if (summing->cells)
         r = usage_cells_add(summing->cells, total);
     if (r)
@@ -155,7 +176,7 @@ static int add_total(void *context, const struct counters_total *total)
             note_seen(summing, total);
         return 0;
     }
-    r = merge(&summing->totals[at], &total->total);
+    r = merge(&summing->sums[at].total, &total->total);
     if (!r)
         r = merge(&summing->whole, &total->total);
     return r ? fault_pass(r) : 0;
@@ -202,7 +223,7 @@ static int finish(struct summing *summing, struct invoice_usage *usage)
     } else {
         usage->quantity = total_answer(&summing->whole);
         for (size_t i = 0; i < summing->count; i++)
-            summing->windows[i].quantity = total_answer(&summing->totals[i]);
+            summing->windows[i].quantity = total_answer(&summing->sums[i].total);
     }
     usage->events = summing->whole.count;
     if (summing->count == 0)
@@ -217,10 +238,30 @@ static int finish(struct summing *summing, struct invoice_usage *usage)
 }
 
 /*
- * Leaves those windows of earlier cuts that no window of today's covers, not even in part, nor an
- * earlier one that is left. False: none.
+ * Whether more was counted in it than today's windows within it say, `at` being the first that ends
+ * behind its start. Where one of those lies in it only in part it can't be told, and they count.
  */
-static bool keep_uncovered(struct summing *summing)
+static bool is_fuller(const struct summing *summing, const struct earlier *earlier, size_t at)
+{
+    uint64_t count = 0;
+
+    for (; at < summing->count; at++) {
+        int64_t from = instant_minute(summing->windows[at].window.from);
+
+        if (from >= earlier->to)
+            break;
+        if (from < earlier->from || instant_minute(summing->windows[at].window.to) > earlier->to)
+            return false;
+        count += summing->sums[at].count;
+    }
+    return count < earlier->count;
+}
+
+/*
+ * Leaves those windows of earlier cuts that say more than today's in their place, and of those that
+ * lie over each other the first. False: none.
+ */
+static bool keep_fuller(struct summing *summing)
 {
     size_t kept = 0, at = 0;
     int64_t end = INT64_MIN;
@@ -231,8 +272,7 @@ static bool keep_uncovered(struct summing *summing)
         while (at < summing->count &&
                instant_minute(summing->windows[at].window.to) <= earlier.from)
             at++;
-        if (earlier.from < end ||
-            (at < summing->count && instant_minute(summing->windows[at].window.from) < earlier.to))
+        if (earlier.from < end || !is_fuller(summing, &earlier, at))
             continue;
         summing->earlier[kept++] = earlier;
         end = earlier.to;
@@ -271,7 +311,7 @@ int usage_in(const struct usage_source *source, const struct rate_card *card, st
     struct invoice_usage found = {0};
     int r = pass(&summing, card);
 
-    if (!r && summing.earlier_count > 0 && keep_uncovered(&summing)) {
+    if (!r && summing.earlier_count > 0 && keep_fuller(&summing)) {
         forget(&summing);
         summing.are_kept = true;
         r = pass(&summing, card);
@@ -282,7 +322,7 @@ int usage_in(const struct usage_source *source, const struct rate_card *card, st
         r = usage_cells_finish(summing.cells, &found);
     forget(&summing);
     free(summing.earlier);
-    free(summing.totals);
+    free(summing.sums);
     free(summing.windows);
     free(summing.seen);
     if (r)

@@ -3,8 +3,9 @@
  * windows.
  *
  * Windows that don't lie on the subscription's cuts are of earlier cuts and left out
- * (proto/counters.h), but where nothing on today's covers them: their minutes had aged when the
- * cuts changed, so they could not be published anew, and they still say what was used.
+ * (proto/counters.h), but where today's in their place say less: their minutes had aged when the
+ * cuts changed, so they could not be published anew, or only those of their parts could that begin
+ * and end on a quarter-hour. They still say what was used, and count instead of today's.
  *
  * Errors     FAULT_REFUSE when a sum has no room.
  * Ownership  The windows are the arena's.

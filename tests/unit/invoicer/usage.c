@@ -10,7 +10,8 @@ enum { DAY = 1440, JANUARY = 29453760 /* 2026-01-01 */ };
 /* A total of one day's window, cut at midnight, in the store. */
 struct entry {
     int day;
-    int shift; /* minutes: of earlier cuts, behind midnight */
+    int shift;   /* minutes: of earlier cuts, behind midnight */
+    int minutes; /* how long it is; 0: a day */
     enum aggregation aggregation;
     const char *value;
     uint64_t count;
@@ -26,7 +27,8 @@ static void put(struct shelf *shelf, const struct entry *entry)
         .meter = text_of("api"),
         .dimensions = text_of(entry->dimensions ? entry->dimensions : "{}"),
         .from_minute = JANUARY + entry->day * DAY + entry->shift,
-        .to_minute = JANUARY + (entry->day + 1) * DAY + entry->shift,
+        .to_minute =
+            JANUARY + entry->day * DAY + entry->shift + (entry->minutes ? entry->minutes : DAY),
         .is_unique = entry->unique > 0,
         .total = {.aggregation = entry->aggregation, .count = entry->count},
         .next_offset = entry->next_offset ? entry->next_offset : 1,
@@ -253,5 +255,73 @@ Test(usage, windows_of_earlier_cuts_count_where_today_s_leave_a_gap)
     cr_assert_eq(usage_of_days(&shelf, 0, 31, text), 4);
 
     cr_assert_str_eq(text, "8.75", "%s", text);
+    shelf_close(&shelf);
+}
+
+/* The usage of January's first three days on cuts at 10:07 and 15:00, and its windows. */
+static size_t usage_on_new_cuts(struct shelf *shelf, char text[DECIMAL_TEXT_MAX])
+{
+    static const uint16_t cuts[] = {607, 900};
+    struct arena arena;
+    struct usage_source source = {shelf->txn, text_of("S"), cuts, 2, &arena};
+    struct window period = {instant_from_minute(JANUARY + 607),
+                            instant_from_minute(JANUARY + 3 * DAY + 607)};
+    const struct rate_card card = {.feature_key = text_of("api"), .is_of_usage = true};
+    struct invoice_usage usage;
+    size_t windows;
+
+    arena_init(&arena, 1 << 20);
+    cr_assert_eq(usage_in(&source, &card, period, &usage), 0);
+    decimal_format(usage.quantity, text);
+    windows = usage.window_count;
+    arena_deinit(&arena);
+    return windows;
+}
+
+/* Where minutes have aged 10:07 can't be told any more, and 15:00 can. */
+Test(usage, a_window_of_earlier_cuts_counts_where_only_a_part_of_it_could_be_published_anew)
+{
+    const struct entry entries[] = {
+        {.day = 0, .shift = 607, .value = "10", .count = 4},
+        {.day = 0, .shift = 900, .minutes = DAY - 293, .value = "6", .count = 3},
+        {.day = 1, .shift = 607, .value = "10", .count = 4},
+        {.day = 1, .shift = 607, .minutes = 293, .value = "5", .count = 2},
+        {.day = 1, .shift = 900, .minutes = DAY - 293, .value = "7", .count = 3},
+        {.day = 2, .shift = 607, .value = "10", .count = 4},
+    };
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put_all(&shelf, entries, ARRAY_LEN(entries));
+
+    cr_assert_eq(usage_on_new_cuts(&shelf, text), 4);
+
+    cr_assert_str_eq(text, "32", "%s", text);
+    shelf_close(&shelf);
+}
+
+Test(usage, unique_values_of_a_part_that_could_not_be_published_anew_are_counted)
+{
+    const struct entry entries[] = {
+        {.shift = 607, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 2},
+        {.shift = 607, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1, .unique = 1},
+        {.shift = 607, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1, .unique = 2},
+        {.shift = 900, .minutes = DAY - 293, .aggregation = AGGREGATION_UNIQUE_COUNT, .count = 1},
+        {.shift = 900,
+         .minutes = DAY - 293,
+         .aggregation = AGGREGATION_UNIQUE_COUNT,
+         .count = 1,
+         .unique = 2},
+    };
+    char text[DECIMAL_TEXT_MAX];
+    struct shelf shelf;
+
+    shelf_open(&shelf);
+    put_all(&shelf, entries, ARRAY_LEN(entries));
+
+    cr_assert_eq(usage_on_new_cuts(&shelf, text), 1);
+
+    cr_assert_str_eq(text, "2", "%s", text);
     shelf_close(&shelf);
 }
