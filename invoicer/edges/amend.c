@@ -7,6 +7,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/catalog_books.h"
 #include "invoicer/edges/mirror.h"
+#include "invoicer/edges/standing.h"
 #include "invoicer/edges/usage.h"
 #include "invoicer/rules/catalog_file.h"
 #include "invoicer/rules/credit.h"
@@ -667,4 +668,9 @@ void amend_wait_ended(struct amend_request *request)
 
     if (request->timing.kind == TIMING_IMMEDIATE && instant_compare(request->now, now) < 0)
         request->now = now;
+}
+
+int amend_wait_fault(struct store *store, const struct amend_wait *wait)
+{
+    return standing_fault(store, wait->partition, wait->end);
 }

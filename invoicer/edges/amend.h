@@ -67,6 +67,8 @@ int amend_wait_is_over(void *wait, struct store_txn *txn); /* an engine_state */
 /* After the wait, before the preparation: what takes effect at once does so from now on, since what
  * was counted meanwhile is the old term's. */
 void amend_wait_ended(struct amend_request *request);
+/* It took too long: FAULT_RETRY that says what is missing. */
+MUST_USE int amend_wait_fault(struct store *store, const struct amend_wait *wait);
 
 /* A subscription as it is shown: its record with status, currency and running period. */
 struct bills;

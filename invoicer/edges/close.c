@@ -8,6 +8,7 @@
 #include "invoicer/edges/close_record.h"
 #include "invoicer/edges/mirror.h"
 #include "invoicer/edges/outbox.h"
+#include "invoicer/edges/standing.h"
 #include "invoicer/rules/render.h"
 
 #include <assert.h>
@@ -20,6 +21,7 @@ enum {
     BATCH_SUBSCRIPTIONS = 1000, /* in one transaction, which takes a sync of the disk */
     ARENA_BYTES_MAX = 256 * 1024 * 1024,
     CLOSE_TRIES_MAX = 5,
+    WAITS_UNSAID_MS = 10000,
 };
 
 /* What one run works with. */
@@ -32,6 +34,8 @@ struct run {
     struct arena arena; /* of one subscription at a time */
     struct buffer json; /* of one invoice at a time */
     int64_t sequence;   /* of the last message */
+    struct instant began;
+    bool has_said; /* what it waits for */
 
     close_visit *visit; /* of a preview, which keeps nothing; else NULL */
     void *context;
@@ -378,14 +382,34 @@ static int bill_all(struct run *run)
 
 /* --- the states of a close --- */
 
+static void explain(const struct mirror_progress *progress, struct buffer *text)
+{
+    standing_explain(&progress->behind, progress->partitions - progress->standing - 1, text);
+}
+
+/* Once, to whoever looks at the log while it waits: marks come every few seconds. */
+static void say_what_is_waited_for(struct run *run, const struct mirror_progress *progress)
+{
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+
+    if (run->has_said || progress->behind.lack == MIRROR_LACKS_NOTHING ||
+        instant_ms(instant_now()) - instant_ms(run->began) < WAITS_UNSAID_MS)
+        return;
+    run->has_said = true;
+    explain(progress, &text);
+    log_message(LOG_WARN, "close_waits", "%.*s", (int)text.length, text.at);
+}
+
 static int is_standing(void *context, struct store_txn *txn)
 {
     struct mirror_progress progress;
+    struct run *run = context;
     int r = mirror_frozen(txn, &progress);
 
     if (r)
         return fault_pass(r);
-    tell(context, CLOSE_WAITS, (size_t)progress.standing, (size_t)progress.partitions);
+    say_what_is_waited_for(run, &progress);
+    tell(run, CLOSE_WAITS, (size_t)progress.standing, (size_t)progress.partitions);
     return progress.standing == progress.partitions;
 }
 
@@ -393,22 +417,17 @@ static int is_standing(void *context, struct store_txn *txn)
 static int explain_wait(struct run *run)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
+    CLEANUP(buffer_deinit) struct buffer text = {0};
     struct mirror_progress progress;
     int r = store_begin(engine_store(run->engine), STORE_READ, &txn);
 
     if (!r)
         r = mirror_frozen(txn, &progress);
-    if (r || progress.behind < 0)
+    if (r || progress.behind.lack == MIRROR_LACKS_NOTHING)
         return FAULT_RETRY;
-    if (progress.is_catalog)
-        return fault(FAULT_RETRY,
-                     "partition %d of usage is counted, but by a catalog that doesn't know the "
-                     "subscriptions yet; is its aggregator running?",
-                     (int)progress.behind);
-    return fault(FAULT_RETRY,
-                 "partition %d of usage is counted up to %lld of %lld; is its aggregator running? "
-                 "The close goes on where it is when it is run again",
-                 (int)progress.behind, (long long)progress.at, (long long)progress.target);
+    explain(&progress, &text);
+    return fault(FAULT_RETRY, "%.*s. The close goes on where it is when it is run again",
+                 (int)text.length, text.at);
 }
 
 static int wait_for_marks(struct run *run)
@@ -638,7 +657,7 @@ static int run_closes(struct run *run, const struct close_request *request)
 int close_run(struct engine *engine, const struct close_request *request,
               const struct close_watch *watch, struct close_report *report)
 {
-    struct run run = {.engine = engine, .watch = watch, .report = report};
+    struct run run = {.engine = engine, .watch = watch, .report = report, .began = instant_now()};
     int r;
 
     *report = (struct close_report){.invoices = 0};
@@ -652,6 +671,60 @@ int close_run(struct engine *engine, const struct close_request *request,
 }
 
 /* --- preview --- */
+
+struct marks {
+    struct run *run;
+    int64_t *ends; /* of usage */
+    struct mirror_progress progress;
+};
+
+/* Whether every partition stands at a mark; one without an event needs none. */
+static int are_marked(void *context, struct store_txn *txn)
+{
+    struct marks *marks = context;
+    struct mirror_progress found = {.partitions = marks->progress.partitions};
+    int r = 0;
+
+    for (int32_t i = 0; !r && i < found.partitions; i++) {
+        struct mirror_standing standing;
+
+        r = mirror_stands(txn, i, 0, 0, &standing);
+        if (r)
+            return fault_pass(r);
+        if (standing.lack == MIRROR_LACKS_MARK && marks->ends[i] == 0)
+            standing.lack = MIRROR_LACKS_NOTHING;
+        found.standing += standing.lack == MIRROR_LACKS_NOTHING;
+        if (found.behind.lack == MIRROR_LACKS_NOTHING)
+            found.behind = standing;
+    }
+    marks->progress = found;
+    say_what_is_waited_for(marks->run, &found);
+    return found.standing == found.partitions;
+}
+
+/* Totals without a mark are those of a pass that is under way, or was when its owner died. */
+static int wait_for_any_marks(struct run *run, const struct close_request *request,
+                              int32_t partitions)
+{
+    CLEANUP(buffer_deinit) struct buffer text = {0};
+    struct marks marks = {.run = run, .progress.partitions = partitions};
+    char usage[TOPIC_NAME_MAX];
+    int r;
+
+    marks.ends = calloc((size_t)partitions, sizeof(*marks.ends));
+    assert(marks.ends);
+    topic_name(TOPIC_USAGE, request->bucket, usage);
+    r = topic_ends(&request->kafka, usage, marks.ends, (size_t)partitions);
+    if (!r) {
+        r = engine_until(run->engine, "the aggregators' marks", are_marked, &marks);
+        if (r == FAULT_RETRY && marks.progress.behind.lack != MIRROR_LACKS_NOTHING) {
+            explain(&marks.progress, &text);
+            r = fault(FAULT_RETRY, "%.*s", (int)text.length, text.at);
+        }
+    }
+    free(marks.ends);
+    return r ? fault_pass(r) : 0;
+}
 
 /* As a batch, in a transaction that is given up: each invoice finds those before it. */
 static int preview_batch(struct run *run, const struct due_list *list, size_t first)
@@ -684,7 +757,11 @@ static int preview_all(struct run *run)
 int close_preview(struct engine *engine, const struct close_request *request, close_visit *visit,
                   void *context, struct close_report *report)
 {
-    struct run run = {.engine = engine, .report = report, .visit = visit, .context = context};
+    struct run run = {.engine = engine,
+                      .report = report,
+                      .began = instant_now(),
+                      .visit = visit,
+                      .context = context};
     int32_t partitions = 0;
     int r;
 
@@ -692,7 +769,9 @@ int close_preview(struct engine *engine, const struct close_request *request, cl
     close_id(request, report->id);
     arena_init(&run.arena, ARENA_BYTES_MAX);
     r = find_unfinished(&run, request->bucket, &partitions);
-    if (r >= 0) {
+    if (r >= 0)
+        r = wait_for_any_marks(&run, request, partitions);
+    if (!r) {
         run.record = record_of(request);
         run.bills = bills_new(partitions);
         r = preview_all(&run);

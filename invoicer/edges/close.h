@@ -59,7 +59,8 @@ MUST_USE int close_run(struct engine *engine, const struct close_request *reques
                        const struct close_watch *watch, struct close_report *report);
 /* Sees an invoice of a preview; faults are passed on. */
 typedef int close_visit(void *context, const struct invoice *invoice);
-/* Builds what would be billed from the totals as they are now, and keeps nothing. */
+/* Builds what would be billed from the totals as they are at each partition's last mark, and keeps
+ * nothing. Waits for a mark where usage has none that can be trusted. */
 MUST_USE int close_preview(struct engine *engine, const struct close_request *request,
                            close_visit *visit, void *context, struct close_report *report);
 

@@ -32,12 +32,13 @@ struct mirror_total {
 /* Records of one partition that wait for a mark: key length u32, value length u32, key, value. */
 struct held {
     struct buffer records;
-    size_t ready;     /* bytes up to the last mark */
-    int64_t position; /* behind the last mark, when ready > 0 */
-    int64_t newest;   /* under a freeze: the state that the newest total that it bills is of */
-    bool is_stopped;  /* stands at its target: what follows is read again later */
-    bool is_behind;   /* hasn't read what stood in the topic when it began to follow */
-    bool is_partial;  /* what the last mark vouches for may stand behind it alone */
+    size_t ready;      /* bytes up to the last mark */
+    int64_t position;  /* behind the last mark, when ready > 0 */
+    int64_t marked_ms; /* when that came */
+    int64_t newest;    /* under a freeze: the state that the newest total that it bills is of */
+    bool is_stopped;   /* stands at its target: what follows is read again later */
+    bool is_behind;    /* hasn't read what stood in the topic when it began to follow */
+    bool is_partial;   /* what the last mark vouches for may stand behind it alone */
 };
 
 struct mirror {
@@ -224,12 +225,25 @@ static int start_following(struct mirror *mirror)
     return r ? fault_pass(r) : 0;
 }
 
-int mirror_mark(struct store_txn *txn, int32_t partition, struct counters_mark *mark)
+/* MIRROR_NONE before the first. */
+static int last_mark(struct store_txn *txn, int32_t partition, struct counters_mark *mark)
 {
     struct counters_total total;
     struct buffer key = {0};
     const char *reason;
     struct text value;
+    int r;
+
+    buffer_printf(&key, "M/%d", (int)partition);
+    r = store_get(txn, BOOKS_MARKS, buffer_text(&key), &value);
+    if (r == 0 && counters_decode(buffer_text(&key), value, &total, mark, &reason) != COUNTERS_MARK)
+        r = fault(FAULT_STOP, "the store's mark of partition %d isn't one", (int)partition);
+    buffer_deinit(&key);
+    return r == STORE_NOT_FOUND ? MIRROR_NONE : r ? fault_pass(r) : 0;
+}
+
+int mirror_mark(struct store_txn *txn, int32_t partition, struct counters_mark *mark)
+{
     int64_t ahead;
     char name[32];
     int r;
@@ -240,12 +254,41 @@ int mirror_mark(struct store_txn *txn, int32_t partition, struct counters_mark *
         return fault_pass(r);
     if (ahead)
         return MIRROR_NONE;
-    buffer_printf(&key, "M/%d", (int)partition);
-    r = store_get(txn, BOOKS_MARKS, buffer_text(&key), &value);
-    if (r == 0 && counters_decode(buffer_text(&key), value, &total, mark, &reason) != COUNTERS_MARK)
-        r = fault(FAULT_STOP, "the store's mark of partition %d isn't one", (int)partition);
-    buffer_deinit(&key);
-    return r == STORE_NOT_FOUND ? MIRROR_NONE : r ? fault_pass(r) : 0;
+    r = last_mark(txn, partition, mark);
+    return r < 0 ? fault_pass(r) : r;
+}
+
+static enum mirror_lack lack_of(const struct mirror_standing *standing, int64_t catalog_target,
+                                bool is_ahead)
+{
+    if (is_ahead)
+        return MIRROR_LACKS_NEXT_MARK;
+    if (standing->mark.next_offset < standing->target)
+        return MIRROR_LACKS_USAGE;
+    return standing->mark.catalog_offset < catalog_target ? MIRROR_LACKS_CATALOG
+                                                          : MIRROR_LACKS_NOTHING;
+}
+
+int mirror_stands(struct store_txn *txn, int32_t partition, int64_t target, int64_t catalog_target,
+                  struct mirror_standing *standing)
+{
+    struct mirror_standing found = {.partition = partition, .target = target};
+    char marked[32], ahead[32];
+    int64_t is_ahead = 0;
+    int r = last_mark(txn, partition, &found.mark);
+    bool has_mark = r == 0;
+
+    name_of("marked", partition, marked);
+    name_of("ahead", partition, ahead);
+    if (r >= 0)
+        r = books_number(txn, marked, 0, &found.marked_ms);
+    if (!r)
+        r = books_number(txn, ahead, 0, &is_ahead);
+    if (r)
+        return fault_pass(r);
+    found.lack = has_mark ? lack_of(&found, catalog_target, is_ahead != 0) : MIRROR_LACKS_MARK;
+    *standing = found;
+    return 0;
 }
 
 static void prefix_of(struct text subscription, struct text meter, struct buffer *key)
@@ -353,7 +396,7 @@ static int raise_target(const struct mirror *mirror, struct store_txn *txn, int3
 static int apply_held(struct store_txn *txn, struct held *held, int32_t partition, size_t bytes,
                       bool is_ahead)
 {
-    char position[32], ahead[32];
+    char position[32], ahead[32], marked[32];
     struct text key, value;
     int r = 0;
 
@@ -363,10 +406,13 @@ static int apply_held(struct store_txn *txn, struct held *held, int32_t partitio
     }
     name_of("position/counters", partition, position);
     name_of("ahead", partition, ahead);
+    name_of("marked", partition, marked);
     if (!r)
         r = books_set_number(txn, position, held->position);
     if (!r)
         r = books_set_number(txn, ahead, is_ahead);
+    if (!r && held->ready)
+        r = books_set_number(txn, marked, held->marked_ms);
     return r ? fault_pass(r) : 0;
 }
 
@@ -469,6 +515,7 @@ static void hold(struct mirror *mirror, const struct kafka_message *message)
     if (r == COUNTERS_TOTAL)
         note_newest(mirror, message->partition, &total);
     if (r == COUNTERS_MARK) {
+        held->marked_ms = message->timestamp_ms;
         held->ready = held->records.length;
         held->is_partial = held->is_behind;
         held->is_stopped = !held->is_behind && mark.partition == message->partition &&
@@ -581,32 +628,26 @@ int mirror_thaw(struct store_txn *txn)
 
 int mirror_frozen(struct store_txn *txn, struct mirror_progress *progress)
 {
-    struct mirror_progress found = {.behind = -1};
-    struct counters_mark mark;
+    struct mirror_progress found = {.behind.lack = MIRROR_LACKS_NOTHING};
     int64_t count, catalog_target;
     int r = books_number(txn, "frozen", 0, &count);
 
     if (!r)
         r = books_number(txn, "freeze/catalog", 0, &catalog_target);
     for (int32_t i = 0; !r && i < count; i++) {
+        struct mirror_standing standing;
         char name[32];
         int64_t target;
 
         name_of("freeze", i, name);
         r = books_number(txn, name, -1, &target);
         if (!r)
-            r = mirror_mark(txn, i, &mark);
-        if (r < 0)
+            r = mirror_stands(txn, i, target, catalog_target, &standing);
+        if (r)
             break;
-        if (r == 0 && mark.next_offset >= target && mark.catalog_offset >= catalog_target) {
-            found.standing++;
-        } else if (found.behind < 0) {
-            found.behind = i;
-            found.at = r == 0 ? mark.next_offset : 0;
-            found.target = target;
-            found.is_catalog = r == 0 && mark.next_offset >= target;
-        }
-        r = 0;
+        found.standing += standing.lack == MIRROR_LACKS_NOTHING;
+        if (found.behind.lack == MIRROR_LACKS_NOTHING)
+            found.behind = standing;
     }
     if (r)
         return fault_pass(r);

@@ -51,12 +51,27 @@ MUST_USE int mirror_mark(struct store_txn *txn, int32_t partition, struct counte
 MUST_USE int mirror_freeze(struct store_txn *txn, const int64_t *targets, size_t count,
                            int64_t catalog_target, int64_t until_minute);
 MUST_USE int mirror_thaw(struct store_txn *txn);
+/* What keeps a partition from where somebody waits for it. */
+enum mirror_lack {
+    MIRROR_LACKS_NOTHING,
+    MIRROR_LACKS_MARK,      /* there is none */
+    MIRROR_LACKS_NEXT_MARK, /* what its last one vouches for may stand behind it alone */
+    MIRROR_LACKS_USAGE,     /* it hasn't passed the target */
+    MIRROR_LACKS_CATALOG,   /* but the catalog's */
+};
+struct mirror_standing {
+    int32_t partition;
+    enum mirror_lack lack;
+    int64_t target;
+    struct counters_mark mark; /* its last, if there is one */
+    int64_t marked_ms;         /* when that came; 0: unknown */
+};
+MUST_USE int mirror_stands(struct store_txn *txn, int32_t partition, int64_t target,
+                           int64_t catalog_target, struct mirror_standing *standing);
 /* How far the freeze has come. */
 struct mirror_progress {
     int32_t partitions, standing;
-    int32_t behind;     /* one that isn't there yet, or -1 */
-    int64_t at, target; /* its */
-    bool is_catalog;    /* it has passed its target but not the catalog's */
+    struct mirror_standing behind; /* the first that isn't there yet, if any */
 };
 MUST_USE int mirror_frozen(struct store_txn *txn, struct mirror_progress *progress);
 

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_MAX = 65536, FAULT_ROOM = 300 };
+enum { BODY_MAX = 65536, FAULT_ROOM = 512 };
 
 enum job_state { JOB_BEGINS, JOB_COUNTS, JOB_SENDS, JOB_DONE };
 
@@ -143,9 +143,8 @@ static bool move(struct serve_amends *amends, struct job *job)
         }
     }
     if (r == 0 && uv_hrtime() / 1000000 > job->until_ms)
-        r = fault(FAULT_RETRY, "%s: not in time",
-                  job->state == JOB_SENDS ? "writing to Kafka"
-                                          : "counting what was used until the change");
+        r = job->state == JOB_SENDS ? fault(FAULT_RETRY, "writing to Kafka: not in time")
+                                    : amend_wait_fault(engine_store(amends->engine), &job->wait);
     if (r < 0)
         finish(amends, job, r);
     return r < 0;

@@ -83,10 +83,12 @@ static int wait_for_counters(const struct invoicer_config *config, struct engine
     struct amend_wait wait;
     int r = amend_wait_begin(engine_store(engine), &kafka, config->common.bucket, request, &wait);
 
-    if (!r)
-        r = engine_until(engine,
-                         "counting what was used until the change (is the aggregator running?)",
-                         amend_wait_is_over, &wait);
+    if (!r) {
+        r = engine_until(engine, "counting what was used until the change", amend_wait_is_over,
+                         &wait);
+        if (r == FAULT_RETRY)
+            r = amend_wait_fault(engine_store(engine), &wait);
+    }
     if (r)
         return fault_pass(r);
     if (!config->at)
