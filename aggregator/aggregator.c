@@ -18,6 +18,7 @@
 #include "common/io/http.h"
 #include "common/io/log.h"
 #include "common/io/ready_file.h"
+#include "common/io/store.h"
 #include "proto/topics.h"
 
 #include <signal.h>
@@ -395,6 +396,26 @@ static void size_pool(int64_t query_threads)
     setenv("UV_THREADPOOL_SIZE", size, 1);
 }
 
+/* Before the group is joined, which would give partitions to one that can't keep them. */
+static int check_config(const struct aggregator *aggregator)
+{
+    CLEANUP(buffer_deinit) struct buffer folder = {0};
+    int r = kafka_config_check(&aggregator->kafka_config);
+
+    if (r)
+        return fault_pass(r);
+    buffer_printf(&folder, "%s/%s%c", aggregator->config->data, aggregator->config->common.bucket,
+                  0);
+    r = store_make_folder(folder.at);
+    return r ? fault_pass(r) : 0;
+}
+
+static int exit_unstarted(int fault)
+{
+    log_fault(LOG_ERROR, "not_started");
+    return fault == FAULT_RETRY ? EX_UNAVAILABLE : EX_CONFIG;
+}
+
 static int serve(void *config, int argc, char **argv)
 {
     struct aggregator aggregator = {.config = config};
@@ -413,11 +434,9 @@ static int serve(void *config, int argc, char **argv)
     topic_name(TOPIC_REJECTED, bucket, aggregator.rejected_topic);
     topic_name(TOPIC_COUNTERS, bucket, aggregator.counters_topic);
     topic_name(TOPIC_CATALOG, bucket, aggregator.catalog_topic);
-    r = kafka_config_check(&aggregator.kafka_config);
-    if (r) {
-        log_fault(LOG_ERROR, "not_started");
-        return EX_CONFIG;
-    }
+    r = check_config(&aggregator);
+    if (r)
+        return exit_unstarted(r);
     size_pool(aggregator.config->query_threads);
     heap_tend();
     uv_loop_init(&aggregator.loop);
@@ -425,10 +444,8 @@ static int serve(void *config, int argc, char **argv)
     watch_signals(&aggregator);
     aggregator.feed = catalog_feed_new(&aggregator.kafka_config, bucket, on_failed, &aggregator);
     r = begin(&aggregator);
-    if (r) {
-        log_fault(LOG_ERROR, "not_started");
-        return r == FAULT_RETRY ? EX_UNAVAILABLE : EX_CONFIG;
-    }
+    if (r)
+        return exit_unstarted(r);
     uv_run(&aggregator.loop, UV_RUN_DEFAULT);
     if (!aggregator.owned)
         end_unbegun(&aggregator);

@@ -24,13 +24,14 @@ static struct store *open_stores;
 
 /* --- the folder --- */
 
-static int make_folder(const char *folder)
+int store_make_folder(const char *folder)
 {
     char path[PATH_MAX];
     size_t length = strlen(folder);
 
     if (length == 0 || length >= sizeof(path))
-        return fault(FAULT_STOP, "the data folder's path has %zu bytes", length);
+        return fault(FAULT_REFUSE, "the data folder's path has %zu bytes; remedy: set --data",
+                     length);
     memcpy(path, folder, length + 1);
     for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
@@ -38,7 +39,8 @@ static int make_folder(const char *folder)
         *slash = '/';
     }
     if (mkdir(path, 0700) && errno != EEXIST)
-        return fault(errno == ENOSPC ? FAULT_RETRY : FAULT_STOP, "cannot make the folder %s: %s",
+        return fault(errno == ENOSPC ? FAULT_RETRY : FAULT_REFUSE,
+                     "cannot make the folder %s: %s; remedy: set --data to where it can be made",
                      folder, strerror(errno));
     return 0;
 }
@@ -110,6 +112,9 @@ int store_fault(struct store *store, const char *what, int rc)
     }
     if (rc == ENOMEM || rc == EAGAIN || rc == MDB_READERS_FULL || rc == MDB_BAD_TXN)
         return fault(FAULT_RETRY, "%s %s: %s", what, store->folder, mdb_strerror(rc));
+    if (rc == EACCES || rc == EPERM || rc == EROFS)
+        return fault(FAULT_REFUSE, "%s %s: %s; remedy: let this user write there, or set --data",
+                     what, store->folder, mdb_strerror(rc));
     return fault(FAULT_STOP, "%s %s: %s", what, store->folder, mdb_strerror(rc));
 }
 
@@ -235,7 +240,7 @@ int store_open_since(const char *folder, const char *const *tables, size_t table
 
     assert(table_count <= STORE_TABLES_MAX);
     assert(map_bytes > 0 && formats.current > 0);
-    r = make_folder(folder);
+    r = store_make_folder(folder);
     if (r)
         return fault_pass(r);
     opened = calloc(1, sizeof(*opened));

@@ -31,10 +31,14 @@ struct store_formats { /* that are understood; `current` is written */
     uint32_t least, current;
 };
 
+/* The folder and those around it, where they aren't there; FAULT_REFUSE when it can't be. */
+MUST_USE int store_make_folder(const char *folder);
+
 /*
  * Opens the environment in the folder, which is made when it isn't there. `tables` are the names
  * that the other functions number from 0; `map_bytes` is the first size. `format` is stored in the
- * environment: one that a newer format wrote is refused with FAULT_STOP.
+ * environment: one that a newer format wrote is refused with FAULT_STOP, a folder that this user
+ * may not write to with FAULT_REFUSE.
  */
 MUST_USE int store_open(const char *folder, const char *const *tables, size_t table_count,
                         int64_t map_bytes, uint32_t format, struct store **store);

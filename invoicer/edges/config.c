@@ -76,5 +76,5 @@ int config_exit(int fault, const char *event)
         return EXIT_FENCED;
     if (fault == FAULT_DENIED)
         return EX_NOPERM;
-    return came_from_kafka(fault_trace()) ? EX_CONFIG : EXIT_STATE_CORRUPT;
+    return fault == FAULT_REFUSE || came_from_kafka(fault_trace()) ? EX_CONFIG : EXIT_STATE_CORRUPT;
 }

@@ -45,7 +45,7 @@ MUST_USE int config_engine(const struct invoicer_config *config, enum engine_rol
 MUST_USE int config_engine_once(const struct invoicer_config *config, enum engine_role role,
                                 struct engine **engine);
 /* Logs the fault and says what to exit with: 75 where doing it again is safe, 78 where Kafka is set
- * up otherwise than the bucket needs, else 82. */
+ * up otherwise than the bucket needs or --data can't be written to, else 82. */
 int config_exit(int fault, const char *event);
 
 /* The verbs, each in a file of its own: exit statuses. */

@@ -263,7 +263,7 @@ static int open_patiently(const struct invoicer_config *config, struct engine **
     if (r)
         return fault_pass(r);
     r = config_engine_once(config, ENGINE_ACTS, engine);
-    while (r && r != FAULT_DENIED && pause_clock_ms() < end) {
+    while (r && r != FAULT_DENIED && r != FAULT_REFUSE && pause_clock_ms() < end) {
         if (!is_told)
             log_fault(LOG_WARN, "start_waits");
         is_told = true;

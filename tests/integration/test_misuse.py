@@ -34,5 +34,12 @@ def test_a_verb_waits_for_a_broker_as_long_as_wait_says():
     assert said.count("start_waits") == 1 and "no broker answers" in said, said
 
 
+def test_a_data_folder_that_cannot_be_made_is_a_setting_to_correct_and_no_damage():
+    for program, *command in (("aggregator", "--listen=127.0.0.1:0"), ("invoicer", "keys", "list"),
+                              ("invoicer", "serve", "--listen=127.0.0.1:0")):
+        said = run(program, *command, *NOWHERE, "--data=/dev/null/data", status=78)
+        assert "cannot make the folder /dev/null/data/b" in said and "set --data" in said, said
+
+
 if __name__ == "__main__":
     main(sys.modules["__main__"])

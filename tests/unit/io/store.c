@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +135,21 @@ Test(store, what_is_committed_is_there_after_reopening)
     store = open_store();
     cr_assert(holds(store, "a", "1"));
     store_close(store);
+}
+
+Test(store, a_folder_of_another_user_is_not_a_damaged_one)
+{
+    struct store *store = open_store();
+
+    put_one(store, "a", "1");
+    store_close(store);
+    cr_assert_eq(chmod(folder, 0), 0);
+    if (geteuid() == 0)
+        cr_assert_eq(seteuid(65534), 0); /* root may do all */
+    cr_assert_eq(store_open(folder, tables, 1, 1 << 20, 3, &store), FAULT_REFUSE);
+    if (getuid() == 0)
+        cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(chmod(folder, 0700), 0);
 }
 
 Test(store, a_forgotten_commit_is_a_rollback)
