@@ -114,8 +114,8 @@ MUST_USE int consumer_end_offset(struct consumer *consumer, int32_t partition, i
 
 /* --- follower: every partition of a topic, from given offsets, no group --- */
 struct follower;
-/* `offsets`[count]: where to start in each partition (-2 beginning, -1 end); NULL: the beginning.
- */
+/* `offsets`[count]: where to start in each partition (-2 beginning, -1 the end that it has now);
+ * NULL: the beginning. */
 MUST_USE int follower_new(const struct kafka_config *config, const char *topic,
                           const int64_t *offsets, size_t count, struct follower **follower);
 struct follower *follower_free(struct follower *follower);
@@ -123,6 +123,8 @@ MUST_USE int follower_poll(struct follower *follower, struct kafka_message *mess
                            int timeout_ms);                  /* as consumer_poll */
 bool follower_is_caught_up(const struct follower *follower); /* with the ends seen at its start */
 bool follower_has_read(const struct follower *follower, int32_t partition); /* up to that end */
+/* The least that may come next; -2 as long as nothing has come since the beginning. */
+int64_t follower_next_offset(const struct follower *follower, int32_t partition);
 
 /* --- topics --- */
 struct topic_spec {

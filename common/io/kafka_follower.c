@@ -70,6 +70,11 @@ bool follower_has_read(const struct follower *follower, int32_t partition)
     return follower->partitions[partition].caught_up;
 }
 
+int64_t follower_next_offset(const struct follower *follower, int32_t partition)
+{
+    return follower->partitions[partition].next;
+}
+
 /* --- start --- */
 
 /* What the topic holds now; a position of ours outside it means that it isn't the topic we knew. */
@@ -90,7 +95,9 @@ static int check_bounds(struct follower *follower, int32_t number)
                      follower->topic, number, (long long)low, (long long)high,
                      (long long)partition->next);
     partition->until = high;
-    if (low == high || partition->next == high || partition->next == RD_KAFKA_OFFSET_END)
+    if (partition->next == RD_KAFKA_OFFSET_END) /* librdkafka would ask for it later */
+        partition->next = high;
+    if (low == high || partition->next == high)
         catch_up(follower, partition);
     return 0;
 }

@@ -371,6 +371,26 @@ Test(follower, goes_on_from_the_given_offsets)
     follower_free(follower);
 }
 
+Test(follower, reads_what_comes_behind_the_end_that_it_began_at)
+{
+    struct follower *follower = NULL;
+    struct kafka_message messages[50];
+    int64_t offsets[PARTITIONS] = {-1, -1, -1, -1};
+    int got = 0;
+
+    fill_partitions(0, 25);
+    cr_assert_eq(follower_new(&mock.config, "t", offsets, PARTITIONS, &follower), 0, "%s",
+                 fault_text());
+    cr_assert(follower_is_caught_up(follower));
+    cr_assert_eq(follower_next_offset(follower, 2), 25);
+    fill_partitions(25, 26);
+    for (int64_t until = now_ms() + PATIENCE_MS; got < PARTITIONS && now_ms() < until;)
+        got += follower_poll(follower, messages, 50, 100);
+    cr_assert_eq(got, PARTITIONS);
+    cr_assert_eq(follower_next_offset(follower, 2), 26);
+    follower_free(follower);
+}
+
 Test(follower, what_cannot_be_the_topic_it_knew_stops_it)
 {
     struct follower *follower = NULL;
