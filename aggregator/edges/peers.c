@@ -14,8 +14,6 @@
 
 enum { POLL_MS = 100, RETRY_MS = 500, RECORDS_MAX = 1000 };
 
-enum { TOPIC_END = -1 };
-
 struct overwritten {
     struct overwritten *next;
     struct peers_overwritten total;
@@ -104,6 +102,17 @@ static void note(struct peers *peers, const struct kafka_message *record)
     }
 }
 
+/* What is followed from an end is so from that very end on, when another partition has the topic
+ * followed anew as well. One that is watched only since then may read a little more. */
+static void note_ends(struct peers *peers)
+{
+    pthread_mutex_lock(&peers->mutex);
+    for (int32_t i = 0; i < peers->partitions; i++)
+        if (peers->slots[i].followed == PEERS_FROM_END)
+            peers->slots[i].followed = follower_next_offset(peers->follower, i);
+    pthread_mutex_unlock(&peers->mutex);
+}
+
 static int connect_follower(struct peers *peers)
 {
     int64_t *offsets = malloc((size_t)peers->partitions * sizeof(*offsets));
@@ -126,6 +135,8 @@ static int connect_follower(struct peers *peers)
         pause_ms(RETRY_MS);
     }
     free(offsets);
+    if (r == 0)
+        note_ends(peers);
     return r;
 }
 
@@ -200,7 +211,7 @@ struct peers *peers_new(const struct peers_self *self, void (*failed)(void *cont
     if (!peers->slots)
         abort();
     for (int32_t i = 0; i < peers->partitions; i++)
-        peers->slots[i].followed = TOPIC_END;
+        peers->slots[i].followed = PEERS_FROM_END;
     topic_name(TOPIC_COUNTERS, self->bucket, peers->topic);
     pthread_mutex_init(&peers->mutex, NULL);
     if (pthread_create(&peers->thread, NULL, follow, peers))

@@ -6,7 +6,7 @@
  * header: a total for a partition of ours by somebody else is a former owner's, perhaps late; it
  * may be an older one, and the topic keeps the last by key, so the owner publishes that key again.
  * Such totals are collected here for the owner to take. What came before it was the owner is read
- * once more, from where the store says that all was seen to.
+ * once more, from where the store says that all was seen to, unless it publishes everything anew.
  *
  * Threads    Any.
  */
@@ -35,8 +35,10 @@ struct peers *peers_free(struct peers *peers); /* accepts NULL; waits for its th
 /* The owner's URL as of its last mark; false when none was seen. */
 MUST_USE bool peers_owner(struct peers *peers, int32_t partition, char url[PEERS_URL_MAX]);
 
-/* Collects what others write for the partition from that offset of the topic on, -2: from its
- * beginning. `writer` becomes the name that the owner signs its records with. */
+enum { PEERS_FROM_END = -1 };
+/* Collects what others write for the partition from that offset of the topic on; -2: from its
+ * beginning; PEERS_FROM_END: from an end that it has afterwards. `writer` becomes the name that the
+ * owner signs its records with. */
 void peers_watch(struct peers *peers, int32_t partition, int64_t from,
                  char writer[PEERS_WRITER_BYTES]);
 /* The partition isn't ours any more. */

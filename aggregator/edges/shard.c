@@ -69,13 +69,17 @@ static int restore(struct shard *shard)
     return 0;
 }
 
-/* What others have written behind the last confirmed mark is looked for. */
+/* What others have written behind the last confirmed mark is looked for. Who never had one
+ * publishes everything before the first, over what stands there. */
 static void watch(struct shard *shard)
 {
+    const struct published *published = shard->publisher.published;
+    bool is_first = published->offset <= 0 && published->followed == VAULT_UNFOLLOWED;
+
     if (!shard->setup->peers)
         return;
-    peers_watch(shard->setup->peers, shard->partition, shard->publisher.published->followed,
-                shard->writer);
+    peers_watch(shard->setup->peers, shard->partition,
+                is_first ? PEERS_FROM_END : published->followed, shard->writer);
     shard->publisher.writer = shard->writer;
     shard->publisher.followed = PEERS_CATCHING_UP;
 }

@@ -470,6 +470,9 @@ def test_a_total_that_was_overwritten_before_a_start_is_mended_before_the_first_
         a.start(settings=settings)
         mends_after(count)
         assert a.stop() == 0
+        count = overwrite()
+        rig.aggregator("from the log alone").start(settings=settings)
+        mends_after(count)
 
 
 def test_no_mark_goes_out_while_a_partition_of_counters_has_no_leader():

@@ -52,6 +52,8 @@ static void restart(struct process *process)
         stop_process(process);
     }
     kill_process(process);
+    if (random_below(4) == 0)
+        lose_store(process);
     if (process == owner)
         start_process(process);
 }
@@ -158,6 +160,31 @@ Test(totals, an_orderly_end_vouches_for_no_mended_total_that_kafka_has_refused)
     cr_assert_eq(shard_settle(process->shard, now_ms, 4), 0);
     kill_process(process);
     start_process(process);
+    end_world();
+}
+
+Test(totals, whoever_publishes_everything_anew_reads_nothing_that_stood_there_before)
+{
+    struct process *process = &processes[0];
+
+    begin_world(1);
+    write_event(0, 0, 1);
+    publish_all(process);
+    write_event(0, 0, 1);
+    take_some(process, 1);
+    commit(process);
+    kill_process(process);
+    start_process(process);
+    cr_assert_lt(process->peers.at, record_count);
+    kill_process(process);
+    lose_store(process);
+    start_process(process);
+    cr_assert_eq(process->peers.at, record_count);
+    take_some(process, 1);
+    commit(process);
+    kill_process(process); /* before a mark */
+    start_process(process);
+    cr_assert_eq(process->peers.at, record_count);
     end_world();
 }
 

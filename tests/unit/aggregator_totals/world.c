@@ -396,8 +396,8 @@ void peers_watch(struct peers *peers, int32_t partition, int64_t from,
                  char writer[PEERS_WRITER_BYTES])
 {
     (void)partition;
-    peers->at = peers->visible = from < 0 ? 0 : from;
     peers->until = record_count;
+    peers->at = peers->visible = from == PEERS_FROM_END ? record_count : from < 0 ? 0 : from;
     (void)snprintf(peers->writer, sizeof(peers->writer), "w%u", ++writers);
     memcpy(writer, peers->writer, PEERS_WRITER_BYTES);
 }
@@ -458,6 +458,14 @@ void kill_process(struct process *process)
     stop_process(process);
     lose(process);
     process->published = (struct published){0};
+}
+
+void lose_store(struct process *process)
+{
+    char command[128];
+
+    (void)snprintf(command, sizeof(command), "rm -rf %s", process->folder);
+    cr_assert_eq(system(command), 0);
 }
 
 void take_some(struct process *process, int64_t most)
@@ -589,11 +597,8 @@ static void set_up(struct process *process, int number)
 
 static void tear_down(struct process *process)
 {
-    char command[128];
-
     kill_process(process);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", process->folder);
-    cr_assert_eq(system(command), 0);
+    lose_store(process);
     owned_free(process->setup.owned);
     free(process->producer);
     *process = (struct process){.shard = NULL};

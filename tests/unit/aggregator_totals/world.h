@@ -69,6 +69,7 @@ struct process *other_than(const struct process *process);
 void start_process(struct process *process);
 void stop_process(struct process *process);
 void kill_process(struct process *process);
+void lose_store(struct process *process); /* of one that doesn't run */
 void take_some(struct process *process, int64_t most);
 void commit(struct process *process);
 void commit_to_a_full_disk(struct process *process);
