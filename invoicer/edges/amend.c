@@ -173,6 +173,15 @@ static int usage_of(void *context, const struct rate_card *card, struct window p
     return r ? fault_pass(r) : 0;
 }
 
+static int fees_until(void *context, const struct phase *phase, const struct rate_card *card,
+                      const struct billing_period *period, struct instant *until)
+{
+    const struct usage_source *source = &((struct usage_until *)context)->source;
+    int r = bills_fees_until(source->txn, source->subscription, phase, card, period, until);
+
+    return r ? fault_pass(r) : 0;
+}
+
 static int read_position(struct amending *it)
 {
     struct counters_mark mark;
@@ -205,7 +214,8 @@ static int compute_credit(struct amending *it)
     struct usage_until until = {
         .source = {it->txn, old->id, it->subject.cuts, it->subject.cut_count, &it->arena},
         .at = it->effect.at};
-    struct invoice_sources sources = {.usage_of = usage_of, .context = &until};
+    struct invoice_sources sources = {
+        .usage_of = usage_of, .fees_until = fees_until, .context = &until};
     int r = read_position(it);
 
     if (r)

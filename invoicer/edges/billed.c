@@ -511,6 +511,49 @@ int billed_last(struct store_txn *txn, struct text subscription, int64_t *minute
     return r == STORE_NOT_FOUND ? BILLED_NOT : r ? fault_pass(r) : 0;
 }
 
+static int64_t last_fee(const json_t *invoice, struct text phase, struct text card)
+{
+    int64_t to, last = INT64_MIN;
+    json_t *line;
+    size_t i;
+
+    json_array_foreach(json_object_get(invoice, "lines"), i, line)
+    {
+        if (text_is(member(line, "kind"), "fee") && text_equal(member(line, "phaseKey"), phase) &&
+            text_equal(member(line, "rateCardKey"), card) &&
+            minute_of(json_object_get(line, "period"), "to", &to) && to > last)
+            last = to;
+    }
+    return last;
+}
+
+int billed_fees_until(struct store_txn *txn, struct text subscription, int64_t minute,
+                      struct text phase, struct text card, int64_t *until_minute)
+{
+    CLEANUP(buffer_deinit) struct buffer key = {0};
+    json_t *invoice;
+    struct text id, json;
+    int64_t until;
+    int r;
+
+    billed_key(&key, subscription, 'b');
+    books_add_be64(&key, minute);
+    r = store_get(txn, BOOKS_BILLED, buffer_text(&key), &id);
+    if (r == STORE_NOT_FOUND || (r == 0 && id.length == 0))
+        return BILLED_NOT;
+    if (!r)
+        r = billed_invoice(txn, id, &json);
+    if (r)
+        return r < 0 ? fault_pass(r) : BILLED_NOT;
+    invoice = json_loadb(json.at, json.length, 0, NULL);
+    until = last_fee(invoice, phase, card);
+    json_decref(invoice);
+    if (until == INT64_MIN)
+        return BILLED_NOT;
+    *until_minute = until;
+    return 0;
+}
+
 int billed_has(struct store_txn *txn, struct text subscription, int64_t minute, bool *has)
 {
     struct buffer key = {0};

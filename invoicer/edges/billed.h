@@ -65,6 +65,9 @@ MUST_USE int billed_each_invoice(struct store_txn *txn,
                                  void *context);
 /* The last boundary of a subscription that is done with; BILLED_NOT when there is none. */
 MUST_USE int billed_last(struct store_txn *txn, struct text subscription, int64_t *minute);
+/* Until when the card's fees were billed at that boundary; BILLED_NOT: none of them was. */
+MUST_USE int billed_fees_until(struct store_txn *txn, struct text subscription, int64_t minute,
+                               struct text phase, struct text card, int64_t *until_minute);
 MUST_USE int billed_has(struct store_txn *txn, struct text subscription, int64_t minute, bool *has);
 
 struct billed_period {

@@ -313,10 +313,31 @@ int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
     return 0;
 }
 
+int bills_fees_until(struct store_txn *txn, struct text subscription, const struct phase *phase,
+                     const struct rate_card *card, const struct billing_period *period,
+                     struct instant *until)
+{
+    int64_t minute;
+    int r = billed_fees_until(txn, subscription, instant_minute(period->window.from), phase->key,
+                              card->key, &minute);
+
+    *until = r == 0 ? instant_from_minute(minute) : period->window.to;
+    return r < 0 ? fault_pass(r) : 0;
+}
+
 static int usage_of(void *context, const struct rate_card *card, struct window period,
                     struct invoice_usage *usage)
 {
     int r = usage_in(context, card, period, usage);
+
+    return r ? fault_pass(r) : 0;
+}
+
+static int fees_until(void *context, const struct phase *phase, const struct rate_card *card,
+                      const struct billing_period *period, struct instant *until)
+{
+    const struct usage_source *source = context;
+    int r = bills_fees_until(source->txn, source->subscription, phase, card, period, until);
 
     return r ? fault_pass(r) : 0;
 }
@@ -363,7 +384,8 @@ int bills_build(struct bills *bills, struct store_txn *txn, const struct bill_su
     struct text id = subject->subscription.id;
     struct usage_source source = {txn, id, subject->cuts, subject->cut_count, arena};
     struct closed_list closed = {0};
-    struct invoice_sources sources = {.usage_of = usage_of, .context = &source};
+    struct invoice_sources sources = {
+        .usage_of = usage_of, .fees_until = fees_until, .context = &source};
     int r;
 
     sources.position.partition = partition_of(id, bills->partitions);

@@ -62,6 +62,10 @@ MUST_USE int bills_settle(struct store_txn *txn, const struct bill_subject *subj
  * alone. */
 MUST_USE int bills_afterwards(struct store_txn *txn, const struct bill_subject *subject,
                               const struct bill_terms *terms, struct billing_boundary *boundary);
+/* As fees_until of struct invoice_sources; to the period's end where no invoice has one of them. */
+MUST_USE int bills_fees_until(struct store_txn *txn, struct text subscription,
+                              const struct phase *phase, const struct rate_card *card,
+                              const struct billing_period *period, struct instant *until);
 /* As invoice_build, from the totals that the store holds. */
 MUST_USE int bills_build(struct bills *bills, struct store_txn *txn,
                          const struct bill_subject *subject,

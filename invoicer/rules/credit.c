@@ -24,19 +24,31 @@ static const struct phase *phase_of(const struct computing *it)
     return &it->old->plan->phases[it->phase];
 }
 
-/*
- * Whether the card is a flat fee that was paid for a period which `at` cuts short; its period. One
- * that begins at `at` itself was paid only if all of the running billing period was.
- */
+/* Whether the card is a flat fee for a period that holds `at`; its period. */
 static bool is_cut(const struct computing *it, const struct rate_card *card,
                    struct card_period *period)
 {
     if (!card->has_price || card->is_of_usage || card->is_once || card->price.kind != PRICE_FLAT ||
         card->price.term != PRICE_IN_ADVANCE)
         return false;
-    if (!periods_card_at(it->old, it->phase, card, it->at, period))
-        return false;
-    return it->is_paid_ahead || instant_compare(period->window.from, it->at) < 0;
+    return periods_card_at(it->old, it->phase, card, it->at, period);
+}
+
+/* What begins before `at` is paid, or will be; behind it what the last invoice has billed ahead. */
+static int paid_until(const struct computing *it, const struct rate_card *card,
+                      struct instant *until)
+{
+    const struct invoice_sources *sources = it->sources;
+    struct billing_period running = periods_at(it->old, it->at);
+    struct instant ahead = running.window.to;
+    int r = it->is_paid_ahead && sources->fees_until
+                ? sources->fees_until(sources->context, phase_of(it), card, &running, &ahead)
+                : 0;
+
+    if (r)
+        return fault_pass(r);
+    *until = it->is_paid_ahead && instant_compare(ahead, it->at) > 0 ? ahead : it->at;
+    return 0;
 }
 
 /* What the fee came to, less its discounts. */
@@ -80,13 +92,12 @@ static int add_to_charge(struct computing *it, struct window period, struct mone
 
 /* The periods behind the card's running one whose fees the same invoice billed, as one charge. */
 static int add_ahead(struct computing *it, const struct rate_card *card, struct card_period period,
-                     struct money price)
+                     struct instant until, struct money price)
 {
-    struct instant end = periods_at(it->old, it->at).window.to;
     struct window ahead = {period.window.to, period.window.to};
     struct money sum = {0};
 
-    while (instant_compare(period.window.to, end) < 0 &&
+    while (instant_compare(period.window.to, until) < 0 &&
            periods_card_next(it->old, it->phase, card, &period, &period)) {
         ahead.to = period.window.to;
         if (money_add(sum, price, &sum))
@@ -105,16 +116,22 @@ static int add_charges(struct computing *it)
         return CREDIT_NO_MEMORY;
     for (size_t i = 0; i < phase->card_count; i++) {
         struct card_period period;
+        struct instant until = it->at;
         struct money price;
         int r;
 
         if (!is_cut(it, &phase->cards[i], &period))
             continue;
+        r = paid_until(it, &phase->cards[i], &until);
+        if (r)
+            return fault_pass(r);
+        if (instant_compare(period.window.from, until) >= 0)
+            continue;
         r = price_of(it, &phase->cards[i], &price);
         if (r == 0)
             r = add_to_charge(it, period.window, price);
-        if (r == 0 && it->is_paid_ahead)
-            r = add_ahead(it, &phase->cards[i], period, price);
+        if (r == 0)
+            r = add_ahead(it, &phase->cards[i], period, until, price);
         if (r)
             return r;
     }

@@ -136,10 +136,57 @@ static int list_term(struct builder *builder, const struct billing_period *perio
     return r;
 }
 
+/* The card's fees that begin in the period that ended, behind those billed when it began. */
+static int list_missed_of(struct builder *builder, const struct rate_card *card)
+{
+    const struct invoice_sources *sources = builder->sources;
+    const struct billing_period *ended = &builder->boundary->ended;
+    const struct subscription *subscription = builder->subscription;
+    size_t phase = (size_t)ended->phase;
+    struct instant until = ended->window.to;
+    struct card_period period;
+    int r = 0;
+
+    if (!periods_card_at(subscription, phase, card, ended->window.from, &period) ||
+        instant_compare(period.window.to, ended->window.to) >= 0)
+        return 0; /* it has no other in there */
+    r = sources->fees_until(sources->context, &subscription->plan->phases[phase], card, ended,
+                            &until);
+    if (r)
+        return fault_pass(r);
+    while (r == 0 && periods_card_next(subscription, phase, card, &period, &period) &&
+           instant_compare(period.window.from, ended->window.to) < 0) {
+        if (instant_compare(period.window.from, until) < 0)
+            continue;
+        r = make_room(builder);
+        if (r == 0)
+            builder->charges[builder->charge_count++] =
+                (struct charge){subscription->plan, phase, card, period};
+    }
+    return r;
+}
+
+static int list_missed(struct builder *builder)
+{
+    const struct billing_period *ended = &builder->boundary->ended;
+    const struct phase *phase;
+    int r = 0;
+
+    if (ended->phase == PERIODS_NONE || !builder->sources->fees_until)
+        return 0;
+    phase = &builder->subscription->plan->phases[ended->phase];
+    for (size_t i = 0; i < phase->card_count && r == 0; i++)
+        if (phase->cards[i].has_price && phase->cards[i].price.term == PRICE_IN_ADVANCE)
+            r = list_missed_of(builder, &phase->cards[i]);
+    return r < 0 ? fault_pass(r) : r;
+}
+
 static int list_charges(struct builder *builder)
 {
-    int r = list_term(builder, &builder->boundary->begins, PRICE_IN_ADVANCE);
+    int r = list_missed(builder);
 
+    if (r == 0)
+        r = list_term(builder, &builder->boundary->begins, PRICE_IN_ADVANCE);
     return r ? r : list_term(builder, &builder->boundary->ended, PRICE_IN_ARREARS);
 }
 

@@ -2,10 +2,12 @@
  * invoice.h - one subscription's invoice at one boundary, as a pure function of what it is made
  * from.
  *
- * Lines, in this order: the fees in advance of the period that begins, the arrears of the one that
- * ended, each by phase, rate card and period; then adjustments, in the order in which they are
- * given. A line belongs to one rate card and one period of it, and has a detail a tier. An
- * adjustment is the difference of what a closed period costs now and what was billed for it.
+ * Lines, in this order: fees in advance, those of the period that ended which weren't billed when
+ * it began, because the subscription was to end before, and those of the period that begins; the
+ * arrears of the one that ended; each by phase, rate card and period. Then adjustments, in the
+ * order in which they are given. A line belongs to one rate card and one period of it, and has a
+ * detail a tier. An adjustment is the difference of what a closed period costs now and what was
+ * billed for it.
  *
  * A credit that the subscription brought along from the one before it (credit.h) pays for the flat
  * fees in advance, at each boundary as many of them as it suffices for, and what is left waits for
@@ -64,6 +66,13 @@ struct invoice_sources {
      */
     int (*usage_of)(void *context, const struct rate_card *card, struct window period,
                     struct invoice_usage *usage);
+    /*
+     * Until when the fees of a card of the phase were billed at the boundary at which its billing
+     * period began: less than it lasts where the subscription was to end before, and goes on now.
+     * NULL: as far as it lasts. A fault is passed on.
+     */
+    int (*fees_until)(void *context, const struct phase *phase, const struct rate_card *card,
+                      const struct billing_period *period, struct instant *until);
     void *context;
     const struct invoice_billed *billed; /* periods to look at for late usage */
     size_t billed_count;

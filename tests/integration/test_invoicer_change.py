@@ -189,6 +189,26 @@ def what_is_used_while_a_change_waits_is_the_old_terms(rig):
     assert effective >= now.strftime("%FT%TZ"), effective
 
 
+def fees_that_an_end_left_out_are_billed_when_it_is_taken_back(rig):
+    """A yearly invoice had the monthly fees up to the end alone."""
+    name, annual = ulid(6), plan("annual", [fee("10")], billingCadence="P1Y")
+    rig.apply({**CATALOG, "plans": [*PLANS, annual],
+               "subscriptions": [{**subscription(6, "annual"), "activeFrom": "2026-01-01T00:00:00Z"}]})
+    rig.count([])
+    assert close(rig, "2026-12-01T01:00:00Z", "--only", name)[f"{name}-20260101T0000Z"]["total"] == "120.00"
+    act(rig, "cancel", name, "2026-12-15T00:00:00Z", "--timing", "2027-03-01T00:00:00Z")
+    assert close(rig, "2027-01-01T01:00:00Z", "--only", name)[f"{name}-20270101T0000Z"]["total"] == "20.00"
+    act(rig, "restore", name, "2027-02-10T00:00:00Z")
+    back = act(rig, "change", name, "2027-02-15T00:00:00Z", "--plan", "team", "--dry-run")
+    assert back["creditAmount"] == "5.00", back  # half of February, and nothing that isn't paid
+    invoice = close(rig, "2028-01-01T01:00:00Z", "--only", name)[f"{name}-20280101T0000Z"]
+    fees = [line["period"]["from"][:7] for line in invoice["lines"]]
+    assert fees == [f"2027-{month:02}" for month in range(3, 13)] + [f"2028-{month:02}" for month in range(1, 13)], fees
+    assert invoice["total"] == "220.00" and len({line["id"] for line in invoice["lines"]}) == 22, invoice
+    close(rig, "2029-01-01T01:00:00Z", "--only", name)
+    assert rig.invoices()[f"{name}-20290101T0000Z"] == "120.00"
+
+
 def call(rig, address, key, method, path, body=None):
     """(status, parsed JSON)"""
     request = urllib.request.Request(f"{address}/v3/metering/{rig.bucket}/subscriptions/{path}", method=method,
@@ -300,6 +320,7 @@ def main():
         the_same_goes_over_http(rig, address)
         what_is_left_of_a_credit_moves_on(rig)
         what_is_used_while_a_change_waits_is_the_old_terms(rig)
+        fees_that_an_end_left_out_are_billed_when_it_is_taken_back(rig)
         killed_closes_use_a_credit_as_calm_ones_do(rough, random.Random(seed))
     finally:
         beside.terminate()

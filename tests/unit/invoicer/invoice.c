@@ -341,3 +341,39 @@ Test(invoice, what_it_cannot_bill_is_an_outcome)
     }
     billing_deinit(&billing);
 }
+
+static const char yearly[] =
+    "{'key':'annual','version':1,'currency':'USD','billingCadence':'P1Y','phases':[{'key':'p',"
+    "'rateCards':[{'type':'flat_fee','key':'fee','billingCadence':'P3M','price':{'type':'flat',"
+    "'amount':'10'}},{'type':'flat_fee','key':'year','billingCadence':'P1Y','price':{'type':'flat',"
+    "'amount':'1'}}]}]}";
+
+/* Of the only card that recurs within the year. */
+static int fees_until(void *context, const struct phase *phase, const struct rate_card *card,
+                      const struct billing_period *period, struct instant *until)
+{
+    cr_assert(text_is(phase->key, "p") && text_is(card->key, "fee") && context);
+    cr_assert_str_eq(billing_text(period->window.from), "2026-01-01T00:00:00Z");
+    *until = billing_instant("2026-05-15T00:00:00Z");
+    return 0;
+}
+
+/* It was to end on 15 May when its first year was billed, and goes on. */
+Test(invoice, fees_that_were_not_billed_when_their_year_began_are_when_it_ends)
+{
+    struct billing billing;
+    struct invoice_sources sources;
+    struct invoice invoice;
+
+    billing_init(&billing, yearly, subscription);
+    sources = billing_sources(&billing);
+    sources.fees_until = fees_until;
+    invoice = build(&billing, 1, &sources);
+
+    assert_lines(&billing, &invoice,
+                 "p/fee/v[1]/period[2] 10.00\np/fee/v[1]/period[3] 10.00\n"
+                 "p/fee/v[1]/period[4] 10.00\np/fee/v[1]/period[5] 10.00\n"
+                 "p/fee/v[1]/period[6] 10.00\np/fee/v[1]/period[7] 10.00\n"
+                 "p/year/v[1]/period[1] 1.00\n");
+    billing_deinit(&billing);
+}
