@@ -209,17 +209,23 @@ static size_t words_matched(const struct command *command, char *const *argument
     return words;
 }
 
+static bool has_verbs(const struct program *program)
+{
+    return program->command_count > 1 || program->commands[0].name[0];
+}
+
 static const struct command *find_command(const struct invocation *invocation, size_t *words)
 {
     const struct program *program = invocation->program;
     const struct command *found = NULL;
+    bool has_verb = has_verbs(program) && invocation->argument_count > 0;
 
     *words = 0;
     for (size_t i = 0; i < program->command_count; i++) {
         const struct command *command = &program->commands[i];
         size_t matched = words_matched(command, invocation->arguments, invocation->argument_count);
 
-        if (matched > *words || (!found && command->name[0] == 0)) {
+        if (matched > *words || (!found && command->name[0] == 0 && !has_verb)) {
             found = command;
             *words = matched;
         }
@@ -280,19 +286,19 @@ static void write_command_list(const struct program *program, struct buffer *out
 
     buffer_add_string(out, "Commands:\n\n");
     for (size_t i = 0; i < program->command_count; i++) {
+        const struct command *command = &program->commands[i];
         CLEANUP(buffer_deinit) struct buffer words = {0};
 
-        buffer_printf(&words, "%s %s%c", program->commands[i].name, program->commands[i].arguments,
-                      0);
-        buffer_printf(out, "  %-*s ", INDENT - 3, words.at);
-        write_wrapped(program->commands[i].help, INDENT, COLUMNS, out);
+        buffer_printf(&words, "  %s%s%s", command->name[0] ? command->name : "(no command)",
+                      command->arguments[0] ? " " : "", command->arguments);
+        buffer_add_text(out, buffer_text(&words));
+        if (words.length < INDENT)
+            buffer_printf(out, "%*s", INDENT - (int)words.length, "");
+        else
+            buffer_printf(out, "\n%*s", INDENT, "");
+        write_wrapped(command->help, INDENT, COLUMNS, out);
         buffer_add_char(out, '\n');
     }
-}
-
-static bool has_verbs(const struct program *program)
-{
-    return program->command_count > 1 || program->commands[0].name[0];
 }
 
 static void write_doc(const struct program *program, const struct command *command,
@@ -456,15 +462,34 @@ static int run_command(const struct invocation *invocation, const struct command
     return r;
 }
 
+/* "catalog apply, catalog get" of the first word "catalog"; nothing of another one. */
+static void list_beginning_with(const struct program *program, const char *first,
+                                struct buffer *list)
+{
+    for (size_t i = 0; i < program->command_count; i++) {
+        struct text name = text_of(program->commands[i].name);
+
+        if (text_is(text_cut(&name, ' '), first) && name.length > 0)
+            buffer_printf(list, "%s%s", list->length ? ", " : "", program->commands[i].name);
+    }
+}
+
 static int refuse_command(const struct invocation *invocation)
 {
     CLEANUP(buffer_deinit) struct buffer wrong = {0};
+    CLEANUP(buffer_deinit) struct buffer list = {0};
+    const char *first = invocation->argument_count > 0 ? invocation->arguments[0] : "";
 
+    list_beginning_with(invocation->program, first, &list);
     if (invocation->argument_count == 0)
         buffer_add_string(&wrong, "a command is missing: --help lists them");
+    else if (list.length == 0)
+        buffer_printf(&wrong, "there is no command \"%s\": --help lists them", first);
     else
-        buffer_printf(&wrong, "there is no command \"%s\": --help lists them",
-                      invocation->arguments[0]);
+        buffer_printf(&wrong, "there is no command \"%s%s%s\": there are %.*s", first,
+                      invocation->argument_count > 1 ? " " : "",
+                      invocation->argument_count > 1 ? invocation->arguments[1] : "",
+                      (int)list.length, list.at);
     return complain(invocation->program, &wrong, EX_USAGE);
 }
 

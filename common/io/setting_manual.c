@@ -107,7 +107,10 @@ static void write_commands(const struct program *program, struct buffer *out)
     for (size_t i = 0; i < program->command_count; i++) {
         const struct command *command = &program->commands[i];
 
-        buffer_printf(out, ".It Cm %s", command->name);
+        if (command->name[0])
+            buffer_printf(out, ".It Cm %s", command->name);
+        else
+            buffer_printf(out, ".It Nm tollway-%s", program->name);
         if (command->arguments[0])
             buffer_printf(out, " Ar %s", command->arguments);
         buffer_add_char(out, '\n');

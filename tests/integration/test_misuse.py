@@ -3,6 +3,8 @@
 broker."""
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,30 @@ def test_a_data_folder_that_cannot_be_made_is_a_setting_to_correct_and_no_damage
                               ("invoicer", "serve", "--listen=127.0.0.1:0")):
         said = run(program, *command, *NOWHERE, "--data=/dev/null/data", status=78)
         assert "cannot make the folder /dev/null/data/b" in said and "set --data" in said, said
+
+
+def test_a_command_that_is_not_there_is_told_with_those_that_are():
+    for line, wanted in (
+            ("invoicer catalog", 'no command "catalog": there are catalog apply, catalog diff, catalog get'),
+            ("invoicer keys frob", 'no command "keys frob": there are keys create, keys list, keys revoke'),
+            ("invoicer close now", "wrong number of arguments: give `invoicer close`"),
+            ("invoicer frob", 'no command "frob": --help lists them'),
+            ("aggregator digset", 'no command "digset": --help lists them'),
+            ("ingest frob", "wrong number of arguments: give `ingest`")):
+        said = run(*line.split(), *NOWHERE, status=64)
+        assert len(said.splitlines()) == 1 and wanted in said, (line, said)
+
+
+def test_help_lists_commands_in_two_columns_and_the_manual_is_valid():
+    for program in ("ingest", "aggregator", "invoicer"):
+        said = run(program, "--help", status=0)
+        if program != "ingest":
+            listed = said.split("Commands:\n\n")[1].split("\n\n")[0].splitlines()
+            for line in listed:
+                assert re.match(r"(  | {27})\S", line) and len(line) < 80, (program, line)
+        manual = run(program, "--print-manual", status=0)
+        if shutil.which("mandoc"):
+            subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=manual, text=True, check=True)
 
 
 if __name__ == "__main__":
