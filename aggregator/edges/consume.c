@@ -3,6 +3,7 @@
 #include "aggregator/edges/measures.h"
 #include "aggregator/rules/pace.h"
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/base/pause.h"
 #include "common/io/log.h"
 
@@ -10,7 +11,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     MESSAGES_MAX = 1000,
@@ -54,19 +54,6 @@ struct consume {
     int64_t room_ms;        /* when the ids last had room enough */
     int64_t gauges[GAUGES]; /* this thread's part of each */
 };
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int64_t monotonic_ms(void)
-{
-    return monotonic_ns() / 1000000;
-}
 
 /* FAULT_RETRY waits a little and is then as good as done; other faults are forwarded. */
 static int wait_on_retry(struct consume *consume, int r)

@@ -3,6 +3,7 @@
 #include "aggregator/edges/measures.h"
 #include "aggregator/edges/restore.h"
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/base/pause.h"
 #include "common/io/log.h"
 
@@ -263,22 +264,12 @@ static void observe(struct shard *shard, const struct account_counts *before, in
     metrics_observe(metrics, MEASURE_COMMIT_SECONDS, 0, took_us / 1e6);
 }
 
-static int64_t clock_ns(clockid_t clock)
+static int64_t thread_cpu_ns(void)
 {
     struct timespec now;
 
-    clock_gettime(clock, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int64_t monotonic_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-static int64_t thread_cpu_ns(void)
-{
-    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* Kafka has the copies of what isn't counted; after a failure nothing is ever committed. */

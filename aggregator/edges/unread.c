@@ -1,9 +1,9 @@
 #include "aggregator/edges/unread.h"
 
+#include "common/base/monotonic.h"
 #include "proto/usage.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { MESSAGES_A_POLL = 64, POLL_MS = 50 };
 
@@ -15,14 +15,6 @@ struct reading {
     int64_t events;
     struct usage_reader *reader;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* What isn't a batch is one event that can't be decoded. */
 static int64_t events_of(struct reading *reading, struct text message)
@@ -50,9 +42,9 @@ static void take(struct reading *reading, const struct kafka_message *message)
 static void read_on(struct reading *reading, struct follower *follower)
 {
     struct kafka_message messages[MESSAGES_A_POLL];
-    int64_t until = now_ms() + UNREAD_WAIT_MS_MAX;
+    int64_t until = monotonic_ms() + UNREAD_WAIT_MS_MAX;
 
-    while (reading->left > 0 && now_ms() < until) {
+    while (reading->left > 0 && monotonic_ms() < until) {
         int got = follower_poll(follower, messages, MESSAGES_A_POLL, POLL_MS);
 
         if (got < 0)

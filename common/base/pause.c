@@ -8,11 +8,3 @@ void pause_ms(int64_t ms)
 
     nanosleep(&time, NULL);
 }
-
-int64_t pause_clock_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}

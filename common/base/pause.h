@@ -1,5 +1,5 @@
 /*
- * pause.h - lets time pass: before a try is repeated, between looks at something, until a deadline.
+ * pause.h - lets time pass: before a try is repeated, between looks at something.
  *
  * Threads    Any.
  */
@@ -9,6 +9,3 @@
 
 /* Shorter when a signal is handled meanwhile. */
 void pause_ms(int64_t ms);
-
-/* Of a clock that nobody sets: only differences mean something. */
-int64_t pause_clock_ms(void);

@@ -1,11 +1,11 @@
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/io/kafka_parts.h"
 #include "common/io/log.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /*
  * Rebalances are noted in librdkafka's callback and carried out after the call that they came in:
@@ -195,19 +195,11 @@ static int carry_out_all(struct consumer *consumer)
     return 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A member that was put out for not polling may hear of the rebalance before it hears of that. */
 static bool is_lost(const struct consumer *consumer)
 {
     return rd_kafka_assignment_lost(consumer->reader.client) ||
-           now_ms() - consumer->polled_at_ms >= consumer->poll_interval_ms;
+           monotonic_ms() - consumer->polled_at_ms >= consumer->poll_interval_ms;
 }
 
 static void note(struct consumer *consumer, struct rebalance rebalance)
@@ -270,7 +262,7 @@ int consumer_poll(struct consumer *consumer, struct kafka_message *messages, siz
     if (r)
         return fault_pass(r);
     reader_take(&consumer->reader, most, timeout_ms);
-    consumer->polled_at_ms = now_ms();
+    consumer->polled_at_ms = monotonic_ms();
     r = carry_out_all(consumer);
     if (r)
         return fault_pass(r);
@@ -342,7 +334,7 @@ static int connect_consumer(struct consumer *consumer, const struct kafka_config
     rd_kafka_conf_set_opaque(conf, consumer);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     consumer->poll_interval_ms = number_in(conf, "max.poll.interval.ms");
-    consumer->polled_at_ms = now_ms();
+    consumer->polled_at_ms = monotonic_ms();
     r = reader_init(&consumer->reader, conf);
     return r ? fault_pass(r) : subscribe(consumer);
 }

@@ -7,19 +7,12 @@
  */
 #include "common/io/kafka_parts.h"
 
+#include "common/base/monotonic.h"
+
 #include <stdlib.h>
-#include <time.h>
 
 /* Much sooner than what is ahead is read. All of the client's threads wake, some 40 us. */
 enum { NUDGE_MS = 10, MUCH_PART = 16 /* of what may be ahead */ };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_known(const rd_kafka_conf_t *conf, const char *name)
 {
@@ -74,7 +67,7 @@ void nudge(struct nudge *nudge, rd_kafka_t *client, bool has_taken_much)
     nudge->is_due = nudge->is_due || has_taken_much;
     if (!nudge->is_needed || !nudge->is_due)
         return;
-    now = now_ms();
+    now = monotonic_ms();
     if (now - nudge->nudged_ms < NUDGE_MS)
         return;
     nudge->nudged_ms = now;

@@ -1,4 +1,5 @@
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/io/kafka_parts.h"
 #include "common/io/log.h"
 
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -40,14 +40,6 @@ static const struct kafka_property producer_rows[] = {
     {"queue.buffering.max.messages", "10000000", PROPERTY_FIXED},
     {"queue.buffering.max.kbytes", "2147483647", PROPERTY_FIXED},
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- what is unconfirmed --- */
 
@@ -311,7 +303,7 @@ int producer_send(struct producer *producer, const char *topic, const struct kaf
     copy->delivered = delivered;
     copy->context = context;
     copy->producer = producer;
-    copy->deadline_ms = now_ms() + producer->message_timeout_ms;
+    copy->deadline_ms = monotonic_ms() + producer->message_timeout_ms;
     /* After a fatal error it only queues up here: the next poll sends it, behind the others. */
     if (producer->client && !producer->fatal)
         rc = lend(producer, copy);
@@ -356,7 +348,7 @@ static void end_client(struct producer *producer)
 /* A callback can call producer_send meanwhile: as `fatal` is set still, that queues up behind. */
 static void send_again(struct producer *producer)
 {
-    int64_t now = now_ms();
+    int64_t now = monotonic_ms();
     struct outgoing *next;
 
     for (struct outgoing *message = producer->first; message; message = next) {
@@ -378,11 +370,11 @@ static void send_again(struct producer *producer)
 
 static void remake(struct producer *producer)
 {
-    if (producer->remade > 0 && now_ms() - producer->remade_at_ms < REMAKE_PAUSE_MS)
+    if (producer->remade > 0 && monotonic_ms() - producer->remade_at_ms < REMAKE_PAUSE_MS)
         return;
     end_client(producer);
     producer->remade++;
-    producer->remade_at_ms = now_ms();
+    producer->remade_at_ms = monotonic_ms();
     if (make_client(producer))
         return; /* the next poll tries again */
     send_again(producer);
@@ -407,9 +399,9 @@ int producer_poll(struct producer *producer, int timeout_ms)
 
 int producer_flush(struct producer *producer, int timeout_ms)
 {
-    int64_t until = now_ms() + timeout_ms;
+    int64_t until = monotonic_ms() + timeout_ms;
 
-    while (producer->unconfirmed > 0 && now_ms() < until) {
+    while (producer->unconfirmed > 0 && monotonic_ms() < until) {
         if (producer->client && !producer->fatal)
             rd_kafka_flush(producer->client, FLUSH_STEP_MS); /* doesn't linger */
         (void)producer_poll(producer, producer->fatal ? FLUSH_STEP_MS : 0);

@@ -2,6 +2,7 @@
 
 #include "common/base/fault.h"
 #include "common/base/instant.h"
+#include "common/base/monotonic.h"
 #include "common/io/log_repeat.h"
 
 #include <assert.h>
@@ -9,7 +10,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *log_process = "tollway";
@@ -74,15 +74,11 @@ static void begin(struct buffer *line, enum log_level level, const char *event)
 /* False: the line is left out. Otherwise how many like it were, since the last that wasn't. */
 static bool admits(enum log_level level, const char *event, const char *says, int64_t *repeated)
 {
-    struct timespec now;
-
     *repeated = 0;
     if (level < log_least || level != LOG_WARN)
         return level >= log_least;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     pthread_mutex_lock(&repeat_lock);
-    *repeated = log_repeat_admit(&repeat, log_repeat_kind(event, text_of(says)),
-                                 (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    *repeated = log_repeat_admit(&repeat, log_repeat_kind(event, text_of(says)), monotonic_ms());
     pthread_mutex_unlock(&repeat_lock);
     return *repeated >= 0;
 }

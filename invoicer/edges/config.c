@@ -1,6 +1,7 @@
 #include "invoicer/edges/config.h"
 
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/base/pause.h"
 #include "common/io/log.h"
 
@@ -45,10 +46,10 @@ int config_engine_once(const struct invoicer_config *config, enum engine_role ro
 int config_engine(const struct invoicer_config *config, enum engine_role role,
                   struct engine **engine)
 {
-    int64_t end = pause_clock_ms() + config->wait_ms;
+    int64_t end = monotonic_ms() + config->wait_ms;
     int r = config_engine_once(config, role, engine);
 
-    while (r == FAULT_RETRY && pause_clock_ms() < end) {
+    while (r == FAULT_RETRY && monotonic_ms() < end) {
         pause_ms(OPEN_RETRY_MS);
         r = config_engine_once(config, role, engine);
     }

@@ -1,6 +1,7 @@
 #include "invoicer/edges/engine.h"
 
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/base/pause.h"
 #include "common/base/instant.h"
 #include "common/io/log.h"
@@ -328,14 +329,14 @@ int engine_step(struct engine *engine, int timeout_ms)
 
 int engine_until(struct engine *engine, const char *what, engine_state *is_there, void *context)
 {
-    int64_t end = pause_clock_ms() + engine->config.wait_ms;
+    int64_t end = monotonic_ms() + engine->config.wait_ms;
 
     for (;;) {
         int r = look(engine, is_there, context);
 
         if (r)
             return r < 0 ? fault_pass(r) : 0;
-        if (pause_clock_ms() > end)
+        if (monotonic_ms() > end)
             return fault(FAULT_RETRY, "%s: not within %lld s", what,
                          (long long)engine->config.wait_ms / 1000);
         r = engine_step(engine, 20);

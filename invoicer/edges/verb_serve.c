@@ -5,6 +5,7 @@
  * stays in the outbox for the next start.
  */
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/base/pause.h"
 #include "common/io/heap.h"
 #include "common/io/http.h"
@@ -256,14 +257,14 @@ static int serve_until_drained(struct serve *serve)
 static int open_patiently(const struct invoicer_config *config, struct engine **engine)
 {
     const struct kafka_config kafka = config_kafka(config);
-    int64_t end = pause_clock_ms() + config->wait_ms;
+    int64_t end = monotonic_ms() + config->wait_ms;
     bool is_told = false;
     int r = kafka_config_check(&kafka);
 
     if (r)
         return fault_pass(r);
     r = config_engine_once(config, ENGINE_ACTS, engine);
-    while (r && r != FAULT_DENIED && r != FAULT_REFUSE && pause_clock_ms() < end) {
+    while (r && r != FAULT_DENIED && r != FAULT_REFUSE && monotonic_ms() < end) {
         if (!is_told)
             log_fault(LOG_WARN, "start_waits");
         is_told = true;

@@ -1,6 +1,7 @@
 #include "common/io/kafka.h"
 
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -86,14 +86,6 @@ static void stop(void)
 }
 
 TestSuite(kafka, .init = start, .fini = stop, .timeout = 400);
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static const char *const settings[] = {"cleanup.policy", "delete", "message.timestamp.type",
                                        "LogAppendTime", NULL};
@@ -319,11 +311,11 @@ Test(kafka, members_that_come_and_go_read_everything_once)
     make_topic();
     join(&first);
     for (int round = 0; round < 4; round++) {
-        int64_t until = now_ms() + PATIENCE_MS;
+        int64_t until = monotonic_ms() + PATIENCE_MS;
 
         join(&second);
-        for (int i = 0; (second.owned_count != 2 || first.owned_count != 2) && now_ms() < until;
-             i++) {
+        for (int i = 0;
+             (second.owned_count != 2 || first.owned_count != 2) && monotonic_ms() < until; i++) {
             if (i % 5 == 0 && all_at(end)) {
                 fill_partitions(end, end + 100);
                 end += 100;
@@ -335,7 +327,7 @@ Test(kafka, members_that_come_and_go_read_everything_once)
         cr_assert_eq(second.owned_count, 2);
         consumer_free(second.consumer);
     }
-    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(end) && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; !all_at(end) && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&first, 100), 0, "%s", fault_text());
 
     cr_assert(all_at(end));
@@ -348,15 +340,17 @@ Test(kafka, who_does_not_poll_for_long_is_told_that_its_partitions_are_lost)
 
     make_topic();
     join(&slow);
-    for (int64_t until = now_ms() + PATIENCE_MS; slow.owned_count < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         slow.owned_count < PARTITIONS && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&slow, 100), 0, "%s", fault_text());
     join(&other);
-    for (int64_t until = now_ms() + PATIENCE_MS;
-         other.owned_count < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         other.owned_count < PARTITIONS && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&other, 100), 0, "%s", fault_text());
     cr_assert_eq(other.owned_count, PARTITIONS);
 
-    for (int64_t until = now_ms() + PATIENCE_MS; slow.lost_count < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         slow.lost_count < PARTITIONS && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&slow, 100), 0, "%s", fault_text());
     cr_assert_eq(slow.lost_count, PARTITIONS);
     consumer_free(slow.consumer);
@@ -376,7 +370,7 @@ static int poll_until_fault(struct member *member)
 {
     int r = 0;
 
-    for (int64_t until = now_ms() + PATIENCE_MS; r >= 0 && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; r >= 0 && monotonic_ms() < until;)
         r = poll_member(member, 100);
     return r;
 }
@@ -391,7 +385,7 @@ Test(kafka, a_topic_made_anew_stops_its_reader)
     make_topic();
     fill_partitions(0, 500);
     join(&member);
-    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(500) && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; !all_at(500) && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
     cr_assert_eq(kafka("topics --home %s -- --delete --topic %s", home(), topic), 0);
     make_topic();
@@ -409,8 +403,8 @@ Test(kafka, a_topic_with_another_number_of_partitions_stops_its_reader)
 
     make_topic();
     join(&member);
-    for (int64_t until = now_ms() + PATIENCE_MS;
-         member.owned_count < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         member.owned_count < PARTITIONS && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
     cr_assert_eq(kafka("topics --home %s -- --alter --partitions 6 --topic %s", home(), topic), 0);
 
@@ -426,12 +420,12 @@ Test(kafka, a_member_whose_place_another_took_is_fenced)
     add_property("group.instance.id=the-only-one\n");
     make_topic();
     join(&first);
-    for (int64_t until = now_ms() + PATIENCE_MS;
-         first.owned_count < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         first.owned_count < PARTITIONS && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&first, 100), 0, "%s", fault_text());
     join(&second);
-    for (int64_t until = now_ms() + PATIENCE_MS;
-         second.owned_count < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         second.owned_count < PARTITIONS && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&second, 100), 0, "%s", fault_text());
 
     cr_assert_eq(poll_until_fault(&first), FAULT_FENCED);

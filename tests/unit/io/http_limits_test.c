@@ -1,6 +1,7 @@
 /*
  * http_limits_test.c - bodies that are encoded, slow, too many; and the server's end.
  */
+#include "common/base/monotonic.h"
 #include "common/io/http_connection.h"
 #include "tests/unit/io/http_fixture.h"
 
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -240,18 +240,10 @@ static void as_they_are(struct http_limits *limits)
     (void)limits;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 Test(http_time, a_head_that_takes_too_long_is_408)
 {
     CLEANUP(buffer_deinit) struct buffer answer = {0};
-    int64_t since_ms = now_ms();
+    int64_t since_ms = monotonic_ms();
     int fd;
 
     start_with(as_they_are);
@@ -263,7 +255,7 @@ Test(http_time, a_head_that_takes_too_long_is_408)
     }
 
     cr_assert(contains(&answer, "HTTP/1.1 408 "), "a byte now and then doesn't keep it alive");
-    cr_assert_geq(now_ms() - since_ms, 60);
+    cr_assert_geq(monotonic_ms() - since_ms, 60);
     close(fd);
     fixture_stop(&fixture);
 }
@@ -297,7 +289,7 @@ static void slowly(struct http_limits *limits)
 Test(http_time, a_body_above_the_least_rate_has_the_time_it_needs)
 {
     CLEANUP(buffer_deinit) struct buffer answer = {0};
-    int64_t since_ms = now_ms();
+    int64_t since_ms = monotonic_ms();
     int fd;
 
     start_with(slowly);
@@ -310,7 +302,7 @@ Test(http_time, a_body_above_the_least_rate_has_the_time_it_needs)
     }
 
     cr_assert(fixture_wait_for(&fixture, fd, &answer, "HTTP/1.1 200 ", 1000));
-    cr_assert_gt(now_ms() - since_ms, 120);
+    cr_assert_gt(monotonic_ms() - since_ms, 120);
     close(fd);
     fixture_stop(&fixture);
 }
@@ -325,10 +317,10 @@ Test(http_time, an_idle_connection_is_closed_without_a_word)
     fd = fixture_connect(&fixture);
     fixture_send(&fixture, fd, text_of("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
     cr_assert(fixture_wait_for(&fixture, fd, &answer, "world", 1000));
-    since_ms = now_ms();
+    since_ms = monotonic_ms();
     cr_assert(fixture_wait_closed(&fixture, fd, &answer, 3000));
 
-    cr_assert_geq(now_ms() - since_ms, 90);
+    cr_assert_geq(monotonic_ms() - since_ms, 90);
     cr_assert_eq(count_of(&answer, "HTTP/1.1 "), 1);
     close(fd);
     fixture_stop(&fixture);
@@ -350,14 +342,14 @@ Test(http_time, a_client_that_takes_its_answer_bit_by_bit_has_the_time_it_needs)
     fd = fixture_connect(&fixture);
     cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
     fixture_send(&fixture, fd, text_of("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"), 1000);
-    for (since_ms = now_ms(); now_ms() - since_ms < 1500; usleep(5000)) {
+    for (since_ms = monotonic_ms(); monotonic_ms() - since_ms < 1500; usleep(5000)) {
         cr_assert_neq(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), 0);
         fixture_step(&fixture);
     }
     cr_assert_eq(fixture.server->connection_count, 1);
 
-    for (since_ms = now_ms(); fixture.server->connection_count > 0; usleep(5000)) {
-        cr_assert_lt(now_ms() - since_ms, 5000, "who takes nothing more is let go");
+    for (since_ms = monotonic_ms(); fixture.server->connection_count > 0; usleep(5000)) {
+        cr_assert_lt(monotonic_ms() - since_ms, 5000, "who takes nothing more is let go");
         fixture_step(&fixture);
     }
     close(fd);
@@ -395,11 +387,11 @@ Test(http_time, a_head_has_its_time_from_when_the_answer_before_it_was_taken)
     fd = fixture_connect(&fixture);
     fixture_send(&fixture, fd,
                  text_of("GET /large HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHo"), 1000);
-    for (since_ms = now_ms(); now_ms() - since_ms < 600; usleep(5000))
+    for (since_ms = monotonic_ms(); monotonic_ms() - since_ms < 600; usleep(5000))
         fixture_step(&fixture);
 
     take(fd, (size_t)8 * 1024 * 1024);
-    for (since_ms = now_ms(); now_ms() - since_ms < 150; usleep(5000))
+    for (since_ms = monotonic_ms(); monotonic_ms() - since_ms < 150; usleep(5000))
         fixture_step(&fixture);
     fixture_send(&fixture, fd, text_of("st: a\r\n\r\n"), 1000);
 

@@ -1,6 +1,7 @@
 #include "common/io/kafka.h"
 
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/io/kafka_parts.h"
 #include "tests/support/mock_cluster.h"
 
@@ -29,14 +30,6 @@ static void stop(void)
 
 TestSuite(consumer, .init = start, .fini = stop, .timeout = 240);
 TestSuite(follower, .init = start, .fini = stop, .timeout = 240);
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void fill_partitions(int from, int to)
 {
@@ -123,7 +116,7 @@ Test(consumer, reading_starts_at_the_position_that_its_owner_names)
     for (int p = 0; p < PARTITIONS; p++)
         positions[p] = 10 * p;
     join(&member);
-    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(100) && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; !all_at(100) && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
 
     cr_assert(all_at(100));
@@ -135,15 +128,16 @@ Test(consumer, partitions_move_between_members_without_loss_or_repetition)
 {
     struct member first, second;
     int end = 0;
-    int64_t until = now_ms() + PATIENCE_MS;
+    int64_t until = monotonic_ms() + PATIENCE_MS;
 
     join(&first);
-    while (first.owned_count < PARTITIONS && now_ms() < until)
+    while (first.owned_count < PARTITIONS && monotonic_ms() < until)
         cr_assert_geq(poll_member(&first, 100), 0, "%s", fault_text());
     cr_assert_eq(first.owned_count, PARTITIONS);
     join(&second);
-    until = now_ms() + PATIENCE_MS;
-    for (int i = 0; (second.owned_count != 2 || first.owned_count != 2) && now_ms() < until; i++) {
+    until = monotonic_ms() + PATIENCE_MS;
+    for (int i = 0; (second.owned_count != 2 || first.owned_count != 2) && monotonic_ms() < until;
+         i++) {
         if (i % 10 == 0 && end < 300) {
             fill_partitions(end, end + 20);
             end += 20;
@@ -154,8 +148,8 @@ Test(consumer, partitions_move_between_members_without_loss_or_repetition)
     cr_assert_eq(first.owned_count, 2);
     cr_assert_eq(second.owned_count, 2);
     consumer_free(first.consumer);
-    until = now_ms() + PATIENCE_MS;
-    while ((second.owned_count < PARTITIONS || !all_at(end)) && now_ms() < until)
+    until = monotonic_ms() + PATIENCE_MS;
+    while ((second.owned_count < PARTITIONS || !all_at(end)) && monotonic_ms() < until)
         cr_assert_geq(poll_member(&second, 100), 0, "%s", fault_text());
 
     cr_assert_eq(second.owned_count, PARTITIONS);
@@ -168,7 +162,7 @@ static int poll_until_fault(struct consumer *consumer)
     struct kafka_message messages[50];
     int r = 0;
 
-    for (int64_t until = now_ms() + PATIENCE_MS; r >= 0 && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; r >= 0 && monotonic_ms() < until;)
         r = consumer_poll(consumer, messages, 50, 100);
     return r;
 }
@@ -198,11 +192,11 @@ Test(consumer, a_message_ends_the_wait)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
     send_number(producer, 0, 0, NULL, NULL);
     cr_assert_eq(producer_flush(producer, 10000), 0);
-    began = now_ms();
+    began = monotonic_ms();
     while (positions[0] == 0)
         cr_assert_geq(poll_member(&member, PATIENCE_MS), 0);
 
-    cr_assert_lt(now_ms() - began, PATIENCE_MS / 2);
+    cr_assert_lt(monotonic_ms() - began, PATIENCE_MS / 2);
     consumer_free(member.consumer);
     producer_free(producer);
 }
@@ -224,7 +218,7 @@ Test(consumer, an_owner_that_is_not_ready_is_asked_again)
     int r = 0;
 
     cr_assert_eq(consumer_new(&mock.config, "g", "t", &later, &member, &member.consumer), 0);
-    for (int64_t until = now_ms() + PATIENCE_MS; r == 0 && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; r == 0 && monotonic_ms() < until;)
         r = consumer_poll(member.consumer, messages, 1, 100);
     cr_assert_eq(r, FAULT_RETRY);
     cr_assert_eq(member.owned_count, 0, "those already taken were given back");
@@ -258,9 +252,9 @@ Test(consumer, an_owner_may_load_for_longer_than_a_member_may_go_without_polling
     cr_assert_eq(fclose(properties), 0);
     fill_partitions(0, 10);
     cr_assert_eq(consumer_new(&mock.config, "g", "t", &slow, &member, &member.consumer), 0);
-    for (int64_t until = now_ms() + PATIENCE_MS; !all_at(10) && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; !all_at(10) && monotonic_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
-    for (int64_t until = now_ms() + 1000; now_ms() < until;)
+    for (int64_t until = monotonic_ms() + 1000; monotonic_ms() < until;)
         cr_assert_geq(poll_member(&member, 100), 0, "%s", fault_text());
 
     cr_assert(all_at(10));
@@ -280,8 +274,8 @@ Test(follower, has_caught_up_when_it_has_read_what_was_there_at_its_start)
     fill_partitions(0, 25);
     cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
     cr_assert_not(follower_is_caught_up(follower));
-    for (int64_t until = now_ms() + PATIENCE_MS;
-         !follower_is_caught_up(follower) && now_ms() < until;) {
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         !follower_is_caught_up(follower) && monotonic_ms() < until;) {
         int n = follower_poll(follower, messages, 7, 100);
 
         cr_assert_geq(n, 0, "%s", fault_text());
@@ -305,13 +299,13 @@ static int64_t read_all_with(const char *property)
     fprintf(properties, "%s\n", property);
     cr_assert_eq(fclose(properties), 0);
     cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
-    begun = now_ms();
-    while (!follower_is_caught_up(follower) && now_ms() < begun + PATIENCE_MS)
+    begun = monotonic_ms();
+    while (!follower_is_caught_up(follower) && monotonic_ms() < begun + PATIENCE_MS)
         cr_assert_geq(follower_poll(follower, messages, ARRAY_LEN(messages), 20), 0, "%s",
                       fault_text());
     cr_assert(follower_is_caught_up(follower));
     follower_free(follower);
-    return now_ms() - begun;
+    return monotonic_ms() - begun;
 }
 
 /* With one message ahead fetching stops after each of the 100 produced batches, 25 a partition, for
@@ -359,8 +353,8 @@ Test(follower, goes_on_from_the_given_offsets)
     fill_partitions(0, 25);
     cr_assert_eq(follower_new(&mock.config, "t", offsets, PARTITIONS, &follower), 0, "%s",
                  fault_text());
-    for (int64_t until = now_ms() + PATIENCE_MS;
-         !follower_is_caught_up(follower) && now_ms() < until;) {
+    for (int64_t until = monotonic_ms() + PATIENCE_MS;
+         !follower_is_caught_up(follower) && monotonic_ms() < until;) {
         int n = follower_poll(follower, messages, 50, 100);
 
         for (int m = 0; m < n; m++)
@@ -384,7 +378,7 @@ Test(follower, reads_what_comes_behind_the_end_that_it_began_at)
     cr_assert(follower_is_caught_up(follower));
     cr_assert_eq(follower_next_offset(follower, 2), 25);
     fill_partitions(25, 26);
-    for (int64_t until = now_ms() + PATIENCE_MS; got < PARTITIONS && now_ms() < until;)
+    for (int64_t until = monotonic_ms() + PATIENCE_MS; got < PARTITIONS && monotonic_ms() < until;)
         got += follower_poll(follower, messages, 50, 100);
     cr_assert_eq(got, PARTITIONS);
     cr_assert_eq(follower_next_offset(follower, 2), 26);
