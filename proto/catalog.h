@@ -36,7 +36,7 @@
 
 enum {
     CATALOG_PATH_STEPS_MAX = 8,
-    CATALOG_CUTS_MAX = 48,
+    CATALOG_CUTS_MAX = 49, /* an hourly cadence on two minutes of the hour, and an end */
     CATALOG_KEY_MAX = 64,  /* bytes of a slug */
     CATALOG_SHORT_ID = 28, /* bytes of an id that stands in its subscription: a ULID has 26 */
     CATALOG_ID_MAX = 256,  /* bytes of subscription ids, customer keys, consumer names */

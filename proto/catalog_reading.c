@@ -17,7 +17,7 @@ static const char *read_cuts(const json_t *record, struct catalog_reading *readi
     }
     reading->cut_count = json_array_size(cuts); /* 0 of what is no array */
     if (reading->cut_count == 0 || reading->cut_count > CATALOG_CUTS_MAX)
-        return "cuts that aren't an array of 1 to 48";
+        return "cuts that aren't an array of 1 to 49";
     json_array_foreach(cuts, i, cut)
     {
         json_int_t minute = json_integer_value(cut);

@@ -126,10 +126,11 @@ static void check_cuts(struct catalog_check *check, const struct pointer *where,
     size_t count;
 
     if (cuts_of(subscription, plan, cuts, &count) == CUTS_TOO_MANY)
-        issue_add(check->issues, where, "subscription_too_many_cuts",
-                  "its start, end, anchor and phases lie on more than %d minutes of the day: use "
-                  "fewer different ones",
-                  CATALOG_CUTS_MAX);
+        issue_add(
+            check->issues, where, "subscription_too_many_cuts",
+            "its start, anchor and phases lie on more than %d minutes of the day, of which an "
+            "hourly cadence takes 24 for each: let them share their minutes",
+            CUTS_RECURRING_MAX);
 }
 
 static void check_plan_of(struct catalog_check *check, const struct pointer *where,

@@ -3,7 +3,6 @@
 #include "common/base/instant.h"
 #include "common/base/duration.h"
 #include "invoicer/rules/shape.h"
-#include "proto/catalog.h"
 
 #include <assert.h>
 
@@ -69,21 +68,27 @@ static void mark_phases(struct marks *marks, const json_t *plan, int64_t start, 
     }
 }
 
+static size_t count_of(const struct marks *marks)
+{
+    size_t count = 0;
+
+    for (int i = 0; i < DAY_MINUTES; i++)
+        count += marks->minute[i];
+    return count;
+}
+
 int cuts_of(const json_t *subscription, const json_t *plan, uint16_t *cuts, size_t *count)
 {
     bool is_hourly = has_hourly_card(plan);
     int64_t start = minute_of(subscription, "activeFrom", 0);
     struct marks marks = {0};
-    size_t found = 0;
 
     mark(&marks, start, is_hourly);
     mark(&marks, minute_of(subscription, "billingAnchor", start), is_hourly);
-    mark(&marks, minute_of(subscription, "activeTo", start), false);
     mark_phases(&marks, plan, start, is_hourly);
-    for (int i = 0; i < DAY_MINUTES; i++)
-        found += marks.minute[i];
-    if (found > CATALOG_CUTS_MAX)
+    if (count_of(&marks) > CUTS_RECURRING_MAX)
         return CUTS_TOO_MANY;
+    mark(&marks, minute_of(subscription, "activeTo", start), false);
     *count = 0;
     for (int i = 0; i < DAY_MINUTES; i++)
         if (marks.minute[i])

@@ -11,11 +11,14 @@
 #pragma once
 
 #include "common/base/attrs.h"
+#include "proto/catalog.h"
 
 #include <jansson.h>
 #include <stdint.h>
 
-enum cuts_outcome { CUTS_TOO_MANY = 1 /* more than CATALOG_CUTS_MAX (proto/catalog.h) */ };
+/* Of start, anchor and phases, so that whatever began can end at any minute. */
+enum { CUTS_RECURRING_MAX = CATALOG_CUTS_MAX - 1 };
+enum cuts_outcome { CUTS_TOO_MANY = 1 /* more than CUTS_RECURRING_MAX */ };
 
 /* Of records as catalog_file.h makes them strict. Ascending minutes in `cuts`, at least one. */
 MUST_USE int cuts_of(const json_t *subscription, const json_t *plan, uint16_t *cuts, size_t *count);

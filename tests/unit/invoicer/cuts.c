@@ -53,13 +53,26 @@ Test(cuts, an_hourly_cadence_cuts_every_hour_at_its_minute)
         cr_assert_eq(cuts[i], i * 60 + 7);
 }
 
+/* Its own minute, its anchor's, and a third one of the hour. */
+Test(cuts, whatever_began_can_end_at_any_minute)
+{
+    uint16_t cuts[CATALOG_CUTS_MAX];
+
+    cr_assert_eq(cuts_for("{\"activeFrom\":\"2026-01-01T00:01:00Z\",\"billingAnchor\":"
+                          "\"2026-01-01T00:02:00Z\",\"activeTo\":\"2027-01-01T07:03:00Z\"}",
+                          "{\"billingCadence\":\"PT1H\",\"phases\":[{\"rateCards\":[]}]}", cuts),
+                 CATALOG_CUTS_MAX);
+    cr_assert_eq(cuts[16], 7 * 60 + 3);
+}
+
 Test(cuts, more_than_fit_are_an_outcome_that_writes_nothing)
 {
     json_t *subscription = json_loads("{\"activeFrom\":\"2026-01-01T00:01:00Z\",\"billingAnchor\":"
-                                      "\"2026-01-01T00:02:00Z\",\"activeTo\":"
-                                      "\"2027-01-01T00:03:00Z\"}",
+                                      "\"2026-01-01T00:02:00Z\"}",
                                       0, NULL);
-    json_t *plan = json_loads("{\"billingCadence\":\"PT1H\",\"phases\":[]}", 0, NULL);
+    json_t *plan = json_loads("{\"billingCadence\":\"PT1H\",\"phases\":[{\"duration\":\"PT1H2M\"},"
+                              "{}]}",
+                              0, NULL);
     uint16_t cuts[CATALOG_CUTS_MAX];
     size_t count = 7;
 
