@@ -2,6 +2,7 @@
 
 #include "common/base/fault.h"
 #include "common/base/instant.h"
+#include "common/io/log.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ int reject_check(const struct reject *reject)
 struct place {
     char partition[16], offset[24], index[24], time[INSTANT_TEXT_MAX];
     struct kafka_header headers[HEADERS_MAX + HEADERS];
-    size_t count;
+    size_t count, foreign; /* the message's own, which come first */
 };
 
 static void add_header(struct place *place, const char *name, struct text value)
@@ -76,6 +77,7 @@ static void describe(struct place *place, const struct reject *reject,
     place->count = 0;
     for (size_t i = 0; i < message->header_count && i < HEADERS_MAX; i++)
         add_header(place, message->headers[i].name, message->headers[i].value);
+    place->foreign = place->count;
     (void)snprintf(place->partition, sizeof(place->partition), "%d", message->partition);
     (void)snprintf(place->offset, sizeof(place->offset), "%lld", (long long)message->offset);
     instant_format(instant_from_ms(message->timestamp_ms), place->time);
@@ -87,6 +89,23 @@ static void describe(struct place *place, const struct reject *reject,
     add_header(place, "tollway_time", text_of(place->time));
 }
 
+static int send(struct reject *reject, const struct kafka_message *copy)
+{
+    int r = PRODUCER_FULL;
+
+    for (int waits = 0; r == PRODUCER_FULL && waits < FULL_WAITS_MAX; waits++) {
+        r = producer_send(reject->producer, reject->topic, copy, on_copy, reject->copies);
+        if (r == PRODUCER_FULL)
+            producer_poll(reject->producer, FULL_WAIT_MS);
+    }
+    if (r == PRODUCER_FULL)
+        return fault(FAULT_RETRY, "%s takes no more records just now", reject->topic);
+    reject->copies->unconfirmed += r == 0;
+    return r ? fault_pass(r) : 0;
+}
+
+/* A message may be as large as one can be, and its copy is larger: then what is said of it is kept,
+ * at least. */
 static int send_copy(struct reject *reject, const struct kafka_message *message,
                      const struct place *place, struct text value)
 {
@@ -95,16 +114,20 @@ static int send_copy(struct reject *reject, const struct kafka_message *message,
                                  .value = value,
                                  .headers = place->headers,
                                  .header_count = place->count};
-    int r = PRODUCER_FULL;
+    int r = send(reject, &copy);
 
-    for (int waits = 0; r == PRODUCER_FULL && waits < FULL_WAITS_MAX; waits++) {
-        r = producer_send(reject->producer, reject->topic, &copy, on_copy, reject->copies);
-        if (r == PRODUCER_FULL)
-            producer_poll(reject->producer, FULL_WAIT_MS);
+    if (r == FAULT_REFUSE) {
+        log_fault(LOG_WARN, "rejected_kept_without_value");
+        copy.value = text_of(NULL);
+        r = send(reject, &copy);
     }
-    if (r == PRODUCER_FULL)
-        return fault(FAULT_RETRY, "%s takes no more records just now", reject->topic);
-    reject->copies->unconfirmed += r == 0;
+    if (r == FAULT_REFUSE) {
+        log_fault(LOG_WARN, "rejected_kept_without_key");
+        copy.key = text_of(NULL);
+        copy.headers += place->foreign;
+        copy.header_count -= place->foreign;
+        r = send(reject, &copy);
+    }
     return r ? fault_pass(r) : 0;
 }
 

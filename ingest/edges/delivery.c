@@ -367,20 +367,26 @@ void delivery_add(struct delivery *delivery, const struct admitted *admitted, si
     }
 }
 
-void delivery_reject(struct delivery *delivery, const struct kafka_message *message,
+void delivery_reject(struct delivery *delivery, const struct kafka_message *message, size_t foreign,
                      struct waiter *waiter)
 {
     struct parcel *parcel = parcel_new(delivery);
+    struct kafka_message copy = *message;
     int r;
 
     parcel_join(parcel, waiter);
-    r = send_parcel(parcel, delivery->config.rejected_topic, message);
+    r = send_parcel(parcel, delivery->config.rejected_topic, &copy);
     if (r == FAULT_REFUSE) {
-        /* Too large to be kept whole: what is known about it is kept, at least. */
-        struct kafka_message without = *message;
         log_fault(LOG_WARN, "rejected_kept_without_value");
-        without.value = text_of(NULL);
-        r = send_parcel(parcel, delivery->config.rejected_topic, &without);
+        copy.value = text_of(NULL);
+        r = send_parcel(parcel, delivery->config.rejected_topic, &copy);
+    }
+    if (r == FAULT_REFUSE) {
+        log_fault(LOG_WARN, "rejected_kept_without_key");
+        copy.key = text_of(NULL);
+        copy.headers += foreign;
+        copy.header_count -= foreign;
+        r = send_parcel(parcel, delivery->config.rejected_topic, &copy);
     }
     if (r == 0)
         return;

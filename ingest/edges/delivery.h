@@ -60,8 +60,10 @@ void delivery_hold(struct waiter *waiter, void (*done)(struct waiter *waiter));
  * told may read its next request. */
 void delivery_add(struct delivery *delivery, const struct admitted *admitted, size_t count,
                   struct waiter *waiter);
-/* Sends one record to `rejected`; the waiter waits for it, too. */
-void delivery_reject(struct delivery *delivery, const struct kafka_message *message,
+/* Sends one record to `rejected`; the waiter waits for it, too. Of one that is too large, value,
+ * key and `foreign` headers, which come first, are left out: what is said of it is kept, at least.
+ */
+void delivery_reject(struct delivery *delivery, const struct kafka_message *message, size_t foreign,
                      struct waiter *waiter);
 /* The maker has added all; `done` may be called from within. */
 void delivery_release(struct waiter *waiter);

@@ -154,7 +154,7 @@ static void reject(struct intake_kafka *kafka, const struct kafka_message *recor
     message.headers = headers.headers; /* the partition stays: `rejected` has those of `events` */
     message.header_count = headers.count;
     message.timestamp_ms = 0;
-    delivery_reject(kafka->intake->delivery, &message, &run->waiter);
+    delivery_reject(kafka->intake->delivery, &message, headers.foreign, &run->waiter);
 }
 
 /* What is admitted is added a few at a time. */

@@ -34,6 +34,7 @@ void reject_headers(struct reject *reject, const struct kafka_message *record, c
     snprintf(reject->offset, sizeof(reject->offset), "%lld", (long long)record->offset);
     instant_format(instant_from_ms(now_ms), reject->time);
     keep_headers(reject, record);
+    reject->foreign = reject->count;
     add(reject, "tollway_reason", text_of(refusal_name(refusal->code)));
     add(reject, "tollway_detail", refusal->detail);
     if (!text_is_absent(refusal->pointer))

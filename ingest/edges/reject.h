@@ -13,7 +13,7 @@ enum { REJECT_HEADERS_MAX = 100 + 8 };
 
 struct reject {
     struct kafka_header headers[REJECT_HEADERS_MAX];
-    size_t count;
+    size_t count, foreign; /* the record's own, which come first */
     char partition[16], offset[24], time[40];
 };
 

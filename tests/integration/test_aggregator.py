@@ -154,15 +154,16 @@ def test_the_ledger_balances_for_every_subscription():
         a = rig.aggregator().start()
         events = traffic(1, 800)
         rig.send(events)
-        rig.put("usage", [{"value": "foreign bytes", "partition": 2}])
-        ledger = await_ledger(a, 801)
-        assert balances(ledger) and ledger["rejected"] == 1, ledger
+        rig.put("usage", [{"value": v, "partition": 2} for v in ("foreign bytes", "x" * 999_900)])
+        ledger = await_ledger(a, 802)
+        assert balances(ledger) and ledger["rejected"] == 2, ledger
         assert all(balances(s) for s in ledger["subscriptions"])
         assert {s["subscription"] for s in ledger["subscriptions"]} == {None, *SUBSCRIPTIONS}
         one = a.get(f"/v1/ledger?filterSubscription={SUBSCRIPTIONS[3]}")[1]
         mine = [e for e in events if e["subscription"] == SUBSCRIPTIONS[3]]
         assert one["accepted"] == len(mine) and one["counted"] == len({e["id"] for e in mine}), one
-        assert rig.rejected()[0]["headers"]["tollway_reason"] == "foreign_bytes"
+        assert [(r["headers"]["tollway_reason"], r["value"]) for r in rig.rejected()] == \
+            [("foreign_bytes", "foreign bytes"), ("foreign_bytes", None)]  # its copy would be too large
         for path in ("/v1/ledger", "/internal/v1/ledger", "/internal/v1/ledger?partitions=0"):
             assert [a.get(path, key=key)[0] for key in (None, KEY)] == [401, 401], path
         assert a.request("POST", "/internal/v1/meters/api/query", {}, key=KEY)[0] == 401

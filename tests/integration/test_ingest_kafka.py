@@ -107,6 +107,20 @@ def test_headers_that_pretend_to_be_ours_are_left_out():
     assert found[0]["headers"]["tollway_reason"] == "invalid_json"
 
 
+def test_a_record_that_leaves_no_room_for_our_headers_stops_nothing():
+    """A record may be as large as one can be, and the copy is larger by what says why."""
+    most, partition = 999_900, 3
+    _, rejected = send([{"partition": partition, "key": "large", "value": "x" * most},
+                        {"partition": partition, "key": "k" * most, "value": "x"},
+                        {"partition": partition, "value": "x", "headers": {"h": "x" * most}},
+                        structured(event("behind"), partition=partition)], usage=1, rejected=3)
+    copies = [(r["headers"]["tollway_reason"], r["key"], r["value"], "h" in r["headers"])
+              for r in sorted((r for r in rejected if r["partition"] == partition),
+                              key=lambda r: r["offset"])][-3:]
+    assert copies == [("invalid_json", "large", None, False)] + [("invalid_json", None, None, False)] * 2, \
+        [(reason, key, str(value)[:9], header) for reason, key, value, header in copies]
+
+
 def test_a_gateways_batch_is_unpacked_and_its_refused_events_are_numbered():
     batch = gateway_batch.Batch()
     for i in range(20):

@@ -343,7 +343,7 @@ Test(delivery, a_rejected_record_that_is_too_large_is_kept_without_its_value)
     begin(1000, NEVER_MS);
     message.value = text_from(value, length);
     delivery_hold(&client.waiter, on_done);
-    delivery_reject(delivery, &message, &client.waiter);
+    delivery_reject(delivery, &message, 0, &client.waiter);
     delivery_release(&client.waiter);
     turn_until(is_told, &client);
     cr_assert_not(client.waiter.failed);
@@ -351,4 +351,30 @@ Test(delivery, a_rejected_record_that_is_too_large_is_kept_without_its_value)
     cr_assert(text_is(got[0].key, "k"));
     cr_assert(text_is_absent(got[0].value));
     free(value);
+}
+
+Test(delivery, a_rejected_record_with_too_large_a_key_or_header_is_kept_as_what_is_said_of_it)
+{
+    struct client client = {.told = 0};
+    size_t length = 2 << 20;
+    char *large = calloc(1, length);
+    struct kafka_header headers[] = {{"theirs", text_from(large, length)}, {"ours", text_of("1")}};
+    struct kafka_message got[2];
+    struct kafka_message message = {.partition = 1,
+                                    .key = text_from(large, length),
+                                    .value = text_of("x"),
+                                    .headers = headers,
+                                    .header_count = 2};
+
+    begin(1000, NEVER_MS);
+    delivery_hold(&client.waiter, on_done);
+    delivery_reject(delivery, &message, 1, &client.waiter);
+    delivery_release(&client.waiter);
+    turn_until(is_told, &client);
+    cr_assert_not(client.waiter.failed);
+    cr_assert_eq(read_topic(&mock, got, ARRAY_LEN(got)), 1);
+    cr_assert(text_is_absent(got[0].key) && text_is_absent(got[0].value));
+    cr_assert_eq(got[0].header_count, 1);
+    cr_assert_str_eq(got[0].headers[0].name, "ours");
+    free(large);
 }
