@@ -27,14 +27,72 @@ __attribute__((format(printf, 4, 5))) static int refuse(struct query_problem *pr
     return QUERY_REFUSED;
 }
 
+/* --- pointers --- */
+
+static bool add_char(char pointer[QUERY_POINTER_MAX], size_t *length, char c)
+{
+    if (*length + 1 == QUERY_POINTER_MAX)
+        return false;
+    pointer[(*length)++] = c;
+    return true;
+}
+
+/* Adds a step as RFC 6901 has it; one that has no room is left out, and the place around it named.
+ */
+static void add_step(char pointer[QUERY_POINTER_MAX], struct text step)
+{
+    size_t begin = strlen(pointer), length = begin;
+    bool fits = add_char(pointer, &length, '/');
+
+    for (size_t i = 0; fits && i < step.length; i++) {
+        char c = step.at[i];
+
+        if (c == '~' || c == '/') {
+            fits = add_char(pointer, &length, '~');
+            c = c == '~' ? '0' : '1';
+        }
+        fits = fits && add_char(pointer, &length, c);
+    }
+    pointer[fits ? length : begin] = '\0';
+}
+
+static void add_index(char pointer[QUERY_POINTER_MAX], size_t index)
+{
+    char digits[24];
+
+    snprintf(digits, sizeof(digits), "%zu", index);
+    add_step(pointer, text_of(digits));
+}
+
+static void point_to(char pointer[QUERY_POINTER_MAX], const char *name)
+{
+    pointer[0] = '\0';
+    add_step(pointer, text_of(name));
+}
+
+/* As much of a name as a detail repeats. */
+static int shown(struct text name)
+{
+    return (int)(name.length < QUERY_SHOWN_MAX ? name.length : QUERY_SHOWN_MAX);
+}
+
 /* --- the two ways of asking --- */
+
+static struct text without_space(struct text body)
+{
+    static const char spaces[] = " \t\r\n";
+
+    while (body.length && memchr(spaces, body.at[0], sizeof(spaces) - 1))
+        body = text_from(body.at + 1, body.length - 1);
+    return body;
+}
 
 int query_read_body(struct text body, json_t **object, struct query_problem *problem)
 {
     json_error_t error;
     json_t *read;
 
-    if (text_trim(body).length == 0) {
+    if (without_space(body).length == 0) {
         *object = json_object();
         return 0;
     }
@@ -98,16 +156,19 @@ int query_add_parameter(json_t *object, struct text name, struct text value,
         json_decref(string);
         return refuse(problem, "invalid_parameter", "", "a parameter isn't UTF-8 or has no name");
     }
-    if (text_starts(name, "filterGroupBy"))
+    if (text_is(name, "filterGroupBy") || text_starts(name, "filterGroupBy["))
         return add_filter(object, name, string, problem);
     if (is_list_parameter(name)) {
         append(object, name, string);
         return 0;
     }
     if (json_object_getn(object, name.at, name.length)) {
+        char pointer[QUERY_POINTER_MAX] = "";
+
         json_decref(string);
-        return refuse(problem, "invalid_parameter", "", "%.*s is given twice: it takes one value",
-                      (int)name.length, name.at);
+        add_step(pointer, name);
+        return refuse(problem, "invalid_parameter", pointer,
+                      "%.*s is given twice: it takes one value", shown(name), name.at);
     }
     json_object_setn_new(object, name.at, name.length, string);
     return 0;
@@ -123,16 +184,24 @@ static struct text text_of_json(const json_t *string)
 static int read_string(struct reading *reading, const char *name, struct text *text)
 {
     const json_t *value = json_object_get(reading->object, name);
-    char pointer[64];
+    char pointer[QUERY_POINTER_MAX];
 
     *text = text_of(NULL);
     if (!value || json_is_null(value))
         return 0;
-    snprintf(pointer, sizeof(pointer), "/%s", name);
+    point_to(pointer, name);
     if (!json_is_string(value))
         return refuse(reading->problem, "invalid_parameter", pointer, "%s isn't a string", name);
     *text = text_of_json(value);
     return 0;
+}
+
+/* In a URL filterCustomerId[] and advancedMeterGroupByFilters[…], too. */
+static bool is_unsupported(struct text name)
+{
+    struct text first = text_cut(&name, '[');
+
+    return text_is(first, "filterCustomerId") || text_is(first, "advancedMeterGroupByFilters");
 }
 
 /* Whether the name is known is said before anything else: a misspelt filter would change sums. */
@@ -141,29 +210,27 @@ static int check_names(struct reading *reading)
     static const char *const known[] = {"from",           "to",      "windowSize",
                                         "windowTimeZone", "subject", "filterSubscription",
                                         "filterGroupBy",  "groupBy", "clientId"};
-    static const char *const unsupported[] = {"filterCustomerId", "advancedMeterGroupByFilters"};
     const char *name;
     json_t *value;
-    char pointer[96];
+    char pointer[QUERY_POINTER_MAX];
 
     json_object_foreach((json_t *)reading->object, name, value)
     {
         bool is_known = false;
-        snprintf(pointer, sizeof(pointer), "/%s", name);
-        for (size_t i = 0; i < ARRAY_LEN(unsupported); i++)
-            if (strcmp(name, unsupported[i]) == 0)
-                return refuse(reading->problem, "unsupported_parameter", pointer,
-                              "%s isn't supported yet: filter by filterSubscription, subject or "
-                              "filterGroupBy",
-                              name);
+        point_to(pointer, name);
+        if (is_unsupported(text_of(name)))
+            return refuse(reading->problem, "unsupported_parameter", pointer,
+                          "%.*s isn't supported yet: filter by filterSubscription, subject or "
+                          "filterGroupBy",
+                          shown(text_of(name)), name);
         for (size_t i = 0; i < ARRAY_LEN(known); i++)
             is_known = is_known || strcmp(name, known[i]) == 0;
         if (!is_known)
             return refuse(reading->problem, "unknown_parameter", pointer,
-                          "there is no parameter %s: it is one of from, to, windowSize, "
+                          "there is no parameter %.*s: it is one of from, to, windowSize, "
                           "windowTimeZone, subject, filterSubscription, filterGroupBy, groupBy, "
                           "clientId",
-                          name);
+                          shown(text_of(name)), name);
     }
     return 0;
 }
@@ -178,16 +245,19 @@ struct moment {
 static int read_moment(struct reading *reading, const char *name, bool *has, struct moment *moment)
 {
     struct text text;
-    char pointer[64];
+    char pointer[QUERY_POINTER_MAX];
     int r = read_string(reading, name, &text);
 
     *has = false;
     if (r || text_is_absent(text))
         return r;
-    snprintf(pointer, sizeof(pointer), "/%s", name);
+    point_to(pointer, name);
     if (instant_parse(text, &moment->instant) || instant_parse_minute(text, &moment->minute))
         return refuse(reading->problem, "invalid_parameter", pointer,
-                      "%s isn't an RFC 3339 time like 2026-11-01T00:00:00Z", name);
+                      "%s isn't an RFC 3339 time like 2026-11-01T00:00:00Z%s", name,
+                      text.length && memchr(text.at, ' ', text.length)
+                          ? ": it holds a space, which a + in a URL becomes; write it as %2B"
+                          : "");
     *has = true;
     return 0;
 }
@@ -258,10 +328,11 @@ static int read_value(struct reading *reading, const json_t *value, bool null_is
 }
 
 /* A list, or one value in its place; null and [] filter nothing. What stands in it twice is one
- * value: it mustn't count twice. */
+ * value: it mustn't count twice. `pointer` leads to it. */
 static int read_values(struct reading *reading, const json_t *value, size_t most,
-                       bool null_is_value, const char *pointer, struct query_list *list)
+                       bool null_is_value, char pointer[QUERY_POINTER_MAX], struct query_list *list)
 {
+    size_t around = strlen(pointer);
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
     struct text *texts;
 
@@ -276,9 +347,14 @@ static int read_values(struct reading *reading, const json_t *value, size_t most
     *list = (struct query_list){.at = texts};
     for (size_t i = 0; i < count; i++) {
         const json_t *one = json_is_array(value) ? json_array_get(value, i) : value;
-        int r = read_value(reading, one, null_is_value, pointer, &texts[list->count]);
+        int r;
+
+        if (one != value)
+            add_index(pointer, i);
+        r = read_value(reading, one, null_is_value, pointer, &texts[list->count]);
         if (r)
             return r;
+        pointer[around] = '\0';
         if (list->count == 0 || !query_list_has(*list, texts[list->count]))
             list->count++;
     }
@@ -288,9 +364,9 @@ static int read_values(struct reading *reading, const json_t *value, size_t most
 static int read_list(struct reading *reading, const char *name, size_t most,
                      struct query_list *list)
 {
-    char pointer[64];
+    char pointer[QUERY_POINTER_MAX];
 
-    snprintf(pointer, sizeof(pointer), "/%s", name);
+    point_to(pointer, name);
     return read_values(reading, json_object_get(reading->object, name), most, false, pointer, list);
 }
 
@@ -308,15 +384,14 @@ static int unknown_dimension(struct reading *reading, const char *pointer, struc
 {
     return refuse(reading->problem, "unknown_dimension", pointer,
                   "meter %.*s has no dimension %.*s in its groupBy",
-                  (int)reading->meter->slug.length, reading->meter->slug.at, (int)name.length,
-                  name.at);
+                  (int)reading->meter->slug.length, reading->meter->slug.at, shown(name), name.at);
 }
 
 static int read_filters(struct reading *reading)
 {
     json_t *map = json_object_get(reading->object, "filterGroupBy"), *value;
     const char *name;
-    char pointer[96];
+    char pointer[QUERY_POINTER_MAX];
 
     if (!map || json_is_null(map))
         return 0;
@@ -328,7 +403,8 @@ static int read_filters(struct reading *reading)
         struct query_filter *filter = &reading->query->filters[reading->query->filter_count];
         int r;
 
-        snprintf(pointer, sizeof(pointer), "/filterGroupBy/%s", name);
+        point_to(pointer, "filterGroupBy");
+        add_step(pointer, text_of(name));
         if (!dimension_of(reading, text_of(name)))
             return unknown_dimension(reading, pointer, text_of(name));
         filter->dimension = arena_copy(reading->arena, text_of(name));
@@ -350,6 +426,24 @@ static bool is_grouped_by(const struct query *query, struct text name)
     return false;
 }
 
+/* Points to the name in groupBy, which is a list or the name alone. */
+static int unknown_group(struct reading *reading, struct text name)
+{
+    const json_t *list = json_object_get(reading->object, "groupBy"), *one;
+    char pointer[QUERY_POINTER_MAX];
+    size_t i;
+
+    point_to(pointer, "groupBy");
+    json_array_foreach(list, i, one)
+    {
+        if (!text_equal(text_of_json(one), name))
+            continue;
+        add_index(pointer, i);
+        break;
+    }
+    return unknown_dimension(reading, pointer, name);
+}
+
 static int read_group_by(struct reading *reading)
 {
     struct query *query = reading->query;
@@ -362,7 +456,7 @@ static int read_group_by(struct reading *reading)
         else if (text_is(names.at[i], "subscription"))
             query->by_subscription = true;
         else if (!dimension_of(reading, names.at[i]))
-            r = unknown_dimension(reading, "/groupBy", names.at[i]);
+            r = unknown_group(reading, names.at[i]);
         else if (!is_grouped_by(query, names.at[i]))
             query->group_by[query->group_count++] = names.at[i];
     }

@@ -22,6 +22,8 @@ enum {
     QUERY_VALUES_MAX = 100,
     QUERY_SUBSCRIPTIONS_MAX = 1000,
     QUERY_CLIENT_ID_MAX = 36,
+    QUERY_POINTER_MAX = 160,
+    QUERY_SHOWN_MAX = 64, /* of a name that an answer repeats */
     QUERY_BODY_BYTES_MAX = 256 * 1024
 };
 
@@ -54,7 +56,7 @@ struct query_problem {
     int status;
     const char *code;
     char detail[320];
-    char pointer[96];
+    char pointer[QUERY_POINTER_MAX];
 };
 
 enum query_outcome { QUERY_REFUSED = 1 };

@@ -363,10 +363,19 @@ Test(query, what_is_refused_names_the_member_and_the_code)
         {"sum", "{\"windowTimeZone\":\"Mars/Base\"}", "invalid_parameter", "/windowTimeZone", 400},
         {"sum", "{\"from\":\"yesterday\"}", "invalid_parameter", "/from", 400},
         {"sum", "{\"from\":1}", "invalid_parameter", "/from", 400},
-        {"sum", "{\"groupBy\":[\"region\"]}", "unknown_dimension", "/groupBy", 400},
+        {"sum", "{\"groupBy\":[\"subject\",\"subject\",\"region\"]}", "unknown_dimension",
+         "/groupBy/2", 400},
+        {"sum", "{\"groupBy\":\"region\"}", "unknown_dimension", "/groupBy", 400},
+        {"sum", "{\"a/b~\":1}", "unknown_parameter", "/a~1b~0", 400},
+        {"sum", "{\"advancedMeterGroupByFilters[x]\":1}", "unsupported_parameter",
+         "/advancedMeterGroupByFilters[x]", 400},
+        {"sum", "{\"filterGroupBy\":{\"/\":[]}}", "unknown_dimension", "/filterGroupBy/~1", 400},
+        {"sum", "{\"filterGroupBy\":{\"method\":[\"a\",null,1]}}", "invalid_parameter",
+         "/filterGroupBy/method/2", 400},
         {"sum", "{\"filterGroupBy\":{\"region\":[]}}", "unknown_dimension", "/filterGroupBy/region",
          400},
-        {"sum", "{\"subject\":[null]}", "invalid_parameter", "/subject", 400},
+        {"sum", "{\"subject\":[\"a\",\"a\",null]}", "invalid_parameter", "/subject/2", 400},
+        {"sum", "{\"subject\":1}", "invalid_parameter", "/subject", 400},
         {"sum", "{\"from\":\"2026-01-02T00:00:00Z\",\"to\":\"2026-01-02T00:00:00Z\"}",
          "invalid_range", "/to", 400},
         {"sum", "{\"clientId\":\"1234567890123456789012345678901234567\"}", "invalid_parameter",
@@ -392,6 +401,45 @@ Test(query, what_is_refused_names_the_member_and_the_code)
     }
     catalog_free(catalog);
     arena_deinit(&arena);
+}
+
+Test(query, a_name_without_room_is_cut_and_what_to_do_still_said)
+{
+    struct catalog *catalog = catalog_of_meters();
+    struct query_problem problem = {.code = ""};
+    json_t *object = json_object();
+    struct query query;
+    struct arena arena;
+    char name[400];
+
+    memset(name, '~', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    arena_init(&arena, 1 << 20);
+    json_object_set_new(object, name, json_null());
+    cr_assert_eq(query_parse(object, catalog, text_of("sum"), &arena, &query, &problem),
+                 QUERY_REFUSED);
+    cr_assert_str_eq(problem.pointer, "");
+    cr_assert(strstr(problem.detail, "groupBy, clientId"), "%s", problem.detail);
+
+    json_object_clear(object);
+    json_object_set_new(object, "filterGroupBy", json_pack("{s:n}", name));
+    cr_assert_eq(query_parse(object, catalog, text_of("sum"), &arena, &query, &problem),
+                 QUERY_REFUSED);
+    cr_assert_str_eq(problem.pointer, "/filterGroupBy");
+    cr_assert(strstr(problem.detail, "in its groupBy"), "%s", problem.detail);
+    json_decref(object);
+    catalog_free(catalog);
+    arena_deinit(&arena);
+}
+
+Test(query, a_blank_body_asks_for_everything)
+{
+    struct query_problem problem;
+    json_t *object;
+
+    cr_assert_eq(query_read_body(text_of(" \r\n\t"), &object, &problem), 0);
+    cr_assert_eq(json_object_size(object), 0);
+    json_decref(object);
 }
 
 Test(query, a_body_that_is_no_object_is_invalid_json)
@@ -422,8 +470,36 @@ Test(query, parameters_of_a_get_make_the_object_that_a_post_sends)
                            "\"subject\"],\"windowSize\":\"DAY\"}");
     cr_assert_eq(query_add_parameter(object, text_of("windowSize"), text_of("DAY"), &problem),
                  QUERY_REFUSED);
+    cr_assert_str_eq(problem.pointer, "/windowSize");
     free(text);
     json_decref(object);
+}
+
+Test(query, a_misspelt_filter_of_a_get_is_no_filter)
+{
+    struct catalog *catalog = catalog_of_meters();
+    struct query_problem problem = {.code = ""};
+    json_t *object = json_object();
+    struct query query;
+    struct arena arena;
+
+    arena_init(&arena, 1 << 20);
+    cr_assert_eq(
+        query_add_parameter(object, text_of("filterGroupBys[method]"), text_of("GET"), &problem),
+        0);
+    cr_assert_eq(query_parse(object, catalog, text_of("sum"), &arena, &query, &problem),
+                 QUERY_REFUSED);
+    cr_assert_str_eq(problem.code, "unknown_parameter");
+    json_object_clear(object);
+    cr_assert_eq(query_add_parameter(object, text_of("from"), text_of("2026-01-01T00:00:00 01:00"),
+                                     &problem),
+                 0);
+    cr_assert_eq(query_parse(object, catalog, text_of("sum"), &arena, &query, &problem),
+                 QUERY_REFUSED);
+    cr_assert(strstr(problem.detail, "%2B"), "%s", problem.detail);
+    json_decref(object);
+    catalog_free(catalog);
+    arena_deinit(&arena);
 }
 
 Test(query, csv_marks_null_empty_and_formulas_apart)
