@@ -92,10 +92,28 @@ static void on_revoked(void *context, int32_t partition, bool lost)
         log_fault(LOG_ERROR, "tenure_end_failed");
 }
 
+/*
+ * A broker makes a member's id from its client's, and of a group's members the first in their order
+ * gets the only partition: whoever began first keeps it when another one joins or leaves.
+ */
+static int join_group(struct tenure *tenure, const struct kafka_config *kafka, const char *group,
+                      const char *topic)
+{
+    static const struct consumer_ops ops = {on_assigned, on_revoked};
+    CLEANUP(buffer_deinit) struct buffer name = {0};
+    struct kafka_config own = *kafka;
+    int r;
+
+    buffer_printf(&name, "%s-%015lld", kafka->client_id, (long long)instant_ms(instant_now()));
+    buffer_add_char(&name, '\0');
+    own.client_id = name.at;
+    r = consumer_new(&own, group, topic, &ops, tenure, &tenure->consumer);
+    return r ? fault_pass(r) : 0;
+}
+
 int tenure_new(const struct kafka_config *kafka, const char *bucket, struct store *store,
                struct producer *producer, struct tenure **tenure)
 {
-    static const struct consumer_ops ops = {on_assigned, on_revoked};
     struct tenure *made = calloc(1, sizeof(*made));
     struct buffer group = {0};
     char topic[TOPIC_NAME_MAX];
@@ -111,7 +129,7 @@ int tenure_new(const struct kafka_config *kafka, const char *bucket, struct stor
     buffer_add_char(&group, '\0');
     r = set_acting(made, false);
     if (!r)
-        r = consumer_new(kafka, group.at, topic, &ops, made, &made->consumer);
+        r = join_group(made, kafka, group.at, topic);
     buffer_deinit(&group);
     if (r) {
         tenure_free(made);

@@ -222,6 +222,34 @@ def a_second_invoicer_waits_and_takes_over(rig):
     assert rig.invoices(data=rig.folder / "second-data") == rig.invoices()
 
 
+def whoever_acts_goes_on_when_another_one_starts_or_ends(rig):
+    first, one = rig.serve("standing")
+    second, claims = None, []
+
+    def claimed(count):
+        claims[:] = [json.loads(record["value"])["pid"]
+                     for record in tool("get", rig.brokers, rig.bucket + ".control")]
+        return len(claims) >= count
+
+    try:
+        wait_for("the first", 60, lambda: is_ready(one))
+        assert claimed(1)
+        before = len(claims)
+        for turn in range(3):  # whoever joins has the group choose anew
+            second, two = rig.serve(f"joining{turn}", data=rig.folder / "second-data")
+            wait_for("the one that joins", 60, lambda: claimed(len(claims) + 1))
+            assert not is_ready(two)
+            second.terminate()
+            second.wait(20)
+            wait_for("the first alone", 60, lambda: claimed(len(claims) + 1))
+        assert set(claims[before:]) == {first.pid}, (claims, before, first.pid)
+    finally:
+        for process in (first, second):
+            if process:
+                process.terminate()
+                process.wait(20)
+
+
 def a_sleepers_write_is_neither_answered_nor_kept(rig):
     """It has lost the tenure in its sleep; what it sends afterwards stands behind the other's fence."""
     sleeper, one = rig.serve("sleeper")
@@ -380,6 +408,7 @@ def main():
                      an_explanation_leads_from_cents_to_offsets, a_lost_folder_comes_back_from_the_topics,
                      keys_that_nobody_could_use_are_not_made, verbs_work_beside_a_serve,
                      a_second_invoicer_waits_and_takes_over,
+                 whoever_acts_goes_on_when_another_one_starts_or_ends,
                      a_sleepers_write_is_neither_answered_nor_kept,
                      what_kafka_never_got_is_not_shown_while_another_acts,
                      a_fenced_record_does_not_outlive_the_valid_one):
