@@ -24,34 +24,42 @@ static const char *bucket_wrong(const char *written)
     return NULL;
 }
 
-/* ADDRESS:PORT with a port from 0 to 65535; the address is checked by who binds it. */
-static const char *listen_wrong(const char *written)
+/* The port behind the last colon, to 65535; -1 when there is none, or nothing before it. */
+static int port_of(struct text address)
 {
-    static const char right[] = "ADDRESS:PORT, as in 127.0.0.1:8080; port 0 takes any free one";
-    const char *colon = strrchr(written, ':');
+    const char *colon = address.length ? memrchr(address.at, ':', address.length) : NULL;
+    const char *end = address.at + address.length;
     int port = 0;
 
-    if (!colon || colon == written || !colon[1] || strlen(colon + 1) > 5)
-        return right;
-    for (const char *at = colon + 1; *at; at++) {
+    if (!colon || colon == address.at || end - colon < 2 || end - colon > 6)
+        return -1;
+    for (const char *at = colon + 1; at < end; at++) {
         if (*at < '0' || *at > '9')
-            return right;
+            return -1;
         port = port * 10 + (*at - '0');
     }
-    return port > 65535 ? right : NULL;
+    return port > 65535 ? -1 : port;
+}
+
+/* The address is checked by who binds it. */
+static const char *listen_wrong(const char *written)
+{
+    return port_of(text_of(written)) < 0
+               ? "ADDRESS:PORT, as in 127.0.0.1:8080; port 0 takes any free one"
+               : NULL;
 }
 
 static const char *brokers_wrong(const char *written)
 {
-    struct text rest = text_of(written);
+    for (;; written++) {
+        size_t length = strcspn(written, ",");
 
-    do {
-        struct text part = text_cut(&rest, ',');
-
-        if (part.length < 3 || !memchr(part.at, ':', part.length))
+        if (port_of(text_from(written, length)) < 1)
             return "HOST:PORT, several joined by commas, as in 127.0.0.1:9092";
-    } while (rest.length > 0);
-    return NULL;
+        written += length;
+        if (!*written)
+            return NULL;
+    }
 }
 
 static const char *advertise_wrong(const char *written)

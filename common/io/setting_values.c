@@ -160,6 +160,11 @@ static int take_line(struct setting_values *values, const struct program *progra
         return EX_CONFIG;
     }
     value = find(values, name.at);
+    if (value && value->line > 0) {
+        buffer_printf(wrong, "%s:%d: %s stands in line %d, too: remove one of them", values->file,
+                      line, name.at, value->line);
+        return EX_CONFIG;
+    }
     if (value) {
         set(value, SETTING_FROM_FILE, without_quotes(text_trim(rest)));
         value->line = line;
@@ -169,6 +174,12 @@ static int take_line(struct setting_values *values, const struct program *progra
         return EX_CONFIG;
     }
     return 0;
+}
+
+static int refuse_file(const char *path, struct buffer *wrong)
+{
+    buffer_printf(wrong, "the settings file %s can't be read: %s", path, strerrordesc_np(errno));
+    return EX_CONFIG;
 }
 
 static int take_lines(struct setting_values *values, const struct program *program, FILE *file,
@@ -190,6 +201,8 @@ static int take_lines(struct setting_values *values, const struct program *progr
             r = take_line(values, program, number, text, wrong);
     }
     free(line);
+    if (r == 0 && ferror(file))
+        r = refuse_file(values->file, wrong);
     return r;
 }
 
@@ -199,11 +212,8 @@ int setting_values_read_file(struct setting_values *values, const struct program
     FILE *file = fopen(path, "re");
     int r;
 
-    if (!file) {
-        buffer_printf(wrong, "the settings file %s can't be read: %s", path,
-                      strerrordesc_np(errno));
-        return EX_CONFIG;
-    }
+    if (!file)
+        return refuse_file(path, wrong);
     values->file = text_copy(text_of(path));
     r = take_lines(values, program, file, wrong);
     fclose(file);

@@ -324,6 +324,12 @@ Test(settings, what_is_no_duration_is_refused)
 
 Test(settings, a_wrong_value_is_one_line_with_origin_fault_and_remedy)
 {
+    static const char *const no_brokers[] = {
+        "serve --bucket=demo --brokers=a",      "serve --bucket=demo --brokers=a:b",
+        "serve --bucket=demo --brokers=a:1,",   "serve --bucket=demo --brokers=a:65536",
+        "serve --bucket=demo --brokers=a:1,:2", "serve --bucket=demo --brokers=a:0",
+    };
+
     cr_assert_eq(run_with("--dedup-horizon=1s"), 64);
     assert_line("taker: --dedup-horizon: \"1s\" is out of range: give a duration from PT1M to "
                 "P7300D, written as P35D, PT5M, PT0.25S, 250ms, 5s or 1h");
@@ -337,6 +343,12 @@ Test(settings, a_wrong_value_is_one_line_with_origin_fault_and_remedy)
     cr_assert_eq(run_with("--bucket=My-Bucket"), 64);
     assert_line("taker: --bucket: \"My-Bucket\" isn't right: give 1 to 64 of a-z and 0-9, parts "
                 "joined by one _, as in working_copy");
+
+    for (size_t i = 0; i < ARRAY_LEN(no_brokers); i++) {
+        cr_assert_eq(run(no_brokers[i]), 64, "%s", no_brokers[i]);
+        cr_assert(strstr(err, "isn't right: give HOST:PORT"), "%s", err);
+    }
+    cr_assert_eq(run("serve --brokers=a:1,[::1]:9092,SSL://b:65535 --bucket=demo"), 0, "%s", err);
 
     setenv("TOLLWAY_MODE", "Live", 1);
     cr_assert_eq(run(needed), 78);
@@ -360,6 +372,14 @@ Test(settings, a_wrong_line_of_a_file_is_named_by_its_number)
     snprintf(line, sizeof(line), "--config %s", path);
     cr_assert_eq(run_with(line), 78);
     cr_assert(strstr(err, ":1: there is no setting \"batsch-bytes\""), "%s", err);
+
+    path = file_of("workers = 1\nmode = test\nworkers = 2\n", 0600);
+    snprintf(line, sizeof(line), "--config %s", path);
+    cr_assert_eq(run_with(line), 78);
+    cr_assert(strstr(err, ":3: workers stands in line 1, too: remove one of them"), "%s", err);
+
+    cr_assert_eq(run_with("--config /"), 78);
+    assert_line("taker: the settings file / can't be read: Is a directory");
 
     path = file_of("workers\n", 0600);
     snprintf(line, sizeof(line), "--config %s", path);
