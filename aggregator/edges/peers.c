@@ -103,14 +103,32 @@ static void note(struct peers *peers, const struct kafka_message *record)
 }
 
 /* What is followed from an end is so from that very end on, when another partition has the topic
- * followed anew as well. One that is watched only since then may read a little more. */
+ * followed anew as well. One that is watched only since then may read a little more. Of a partition
+ * that doesn't answer it is known later. */
+static void note_end(struct peers *peers, int32_t partition)
+{
+    struct peer_slot *slot = &peers->slots[partition];
+
+    if (slot->followed == PEERS_FROM_END && follower_has_read(peers->follower, partition))
+        slot->followed = follower_next_offset(peers->follower, partition);
+}
+
 static void note_ends(struct peers *peers)
 {
     pthread_mutex_lock(&peers->mutex);
     for (int32_t i = 0; i < peers->partitions; i++)
-        if (peers->slots[i].followed == PEERS_FROM_END)
-            peers->slots[i].followed = follower_next_offset(peers->follower, i);
+        note_end(peers, i);
     pthread_mutex_unlock(&peers->mutex);
+}
+
+static void say_silent(const struct peers *peers)
+{
+    int32_t silent = follower_silent(peers->follower);
+
+    if (silent >= 0)
+        log_message(LOG_WARN, "counters_not_read",
+                    "%s/%d doesn't answer; no mark of it goes out before it is read", peers->topic,
+                    (int)silent);
 }
 
 static int connect_follower(struct peers *peers)
@@ -127,8 +145,10 @@ static int connect_follower(struct peers *peers)
         offsets[i] = peers->slots[i].followed;
     pthread_mutex_unlock(&peers->mutex);
     while (!peers->is_ending) {
-        r = follower_new(&peers->config, peers->topic, offsets, (size_t)peers->partitions,
-                         &peers->follower);
+        r = follower_new_partly(&peers->config, peers->topic, offsets, (size_t)peers->partitions,
+                                &peers->follower);
+        if (r == 0)
+            say_silent(peers);
         if (r != FAULT_RETRY)
             break;
         log_fault(LOG_WARN, "counters_not_read"); /* no mark before it is */
@@ -146,9 +166,11 @@ static void note_all(struct peers *peers, const struct kafka_message *records, i
     pthread_mutex_lock(&peers->mutex);
     for (int i = 0; i < count && !peers->has_to_go_back; i++)
         note(peers, &records[i]);
-    for (int32_t i = 0; i < peers->partitions && !peers->has_to_go_back; i++)
+    for (int32_t i = 0; i < peers->partitions && !peers->has_to_go_back; i++) {
+        note_end(peers, i);
         if (follower_has_read(peers->follower, i))
             peers->slots[i].is_catching_up = false;
+    }
     pthread_mutex_unlock(&peers->mutex);
 }
 

@@ -118,6 +118,11 @@ struct follower;
  * NULL: the beginning. */
 MUST_USE int follower_new(const struct kafka_config *config, const char *topic,
                           const int64_t *offsets, size_t count, struct follower **follower);
+/* The same, though partitions may not answer: those are read as soon as they do. */
+MUST_USE int follower_new_partly(const struct kafka_config *config, const char *topic,
+                                 const int64_t *offsets, size_t count, struct follower **follower);
+/* The first partition that didn't answer then; -1: all did. */
+int32_t follower_silent(const struct follower *follower);
 struct follower *follower_free(struct follower *follower);
 MUST_USE int follower_poll(struct follower *follower, struct kafka_message *messages, size_t most,
                            int timeout_ms);                  /* as consumer_poll */

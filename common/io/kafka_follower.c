@@ -9,9 +9,12 @@ static const struct kafka_property follower_rows[] = {
     {"enable.partition.eof", "true", PROPERTY_FIXED}, /* compaction can leave a gap at the end */
 };
 
+enum { PARTLY_ANSWER_MS_MAX = 2000 /* a partition that has no leader doesn't */ };
+static const int64_t UNTIL_UNKNOWN = INT64_MAX;
+
 struct followed {
     int64_t next;  /* the least offset that may come; < 0: any */
-    int64_t until; /* the end when following began */
+    int64_t until; /* the end when following began, or was first fetched */
     bool caught_up;
 };
 
@@ -21,6 +24,8 @@ struct follower {
     struct followed *partitions;
     int32_t partition_count;
     int32_t behind; /* partitions that haven't caught up */
+    bool is_partly; /* goes without the partitions that don't answer */
+    int32_t silent; /* the first of them, or -1 */
 };
 
 static void catch_up(struct follower *follower, struct followed *partition)
@@ -31,13 +36,29 @@ static void catch_up(struct follower *follower, struct followed *partition)
     follower->behind--;
 }
 
+/* As its first fetch has told. */
+static void learn_end(struct follower *follower, int32_t number)
+{
+    struct followed *partition = &follower->partitions[number];
+    int64_t low, high;
+
+    if (partition->until == UNTIL_UNKNOWN && !partition->caught_up &&
+        rd_kafka_get_watermark_offsets(follower->reader.client, follower->topic, number, &low,
+                                       &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        high >= 0)
+        partition->until = high;
+}
+
 static int judge(void *context, const rd_kafka_message_t *message)
 {
     struct follower *follower = context;
     struct followed *partition;
 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        catch_up(follower, &follower->partitions[message->partition]);
+        partition = &follower->partitions[message->partition];
+        if (partition->next < 0)
+            partition->next = message->offset;
+        catch_up(follower, partition);
         return READER_SKIP;
     }
     if (message->err)
@@ -48,6 +69,7 @@ static int judge(void *context, const rd_kafka_message_t *message)
                      message->partition, (long long)message->offset,
                      (long long)partition->next - 1);
     partition->next = message->offset + 1;
+    learn_end(follower, message->partition);
     if (partition->next >= partition->until)
         catch_up(follower, partition);
     return 0;
@@ -63,6 +85,11 @@ int follower_poll(struct follower *follower, struct kafka_message *messages, siz
 bool follower_is_caught_up(const struct follower *follower)
 {
     return follower->behind == 0;
+}
+
+int32_t follower_silent(const struct follower *follower)
+{
+    return follower->silent;
 }
 
 bool follower_has_read(const struct follower *follower, int32_t partition)
@@ -83,7 +110,8 @@ static int check_bounds(struct follower *follower, int32_t number)
     struct followed *partition = &follower->partitions[number];
     int64_t low, high;
     rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(
-        follower->reader.client, follower->topic, number, &low, &high, KAFKA_ANSWER_MS_MAX);
+        follower->reader.client, follower->topic, number, &low, &high,
+        follower->is_partly ? PARTLY_ANSWER_MS_MAX : KAFKA_ANSWER_MS_MAX);
 
     if (rc)
         return fault(FAULT_RETRY, "%s/%d: no answer about its end: %s", follower->topic, number,
@@ -99,6 +127,24 @@ static int check_bounds(struct follower *follower, int32_t number)
         partition->next = high;
     if (low == high || partition->next == high)
         catch_up(follower, partition);
+    return 0;
+}
+
+/* Once one doesn't answer, the others aren't asked: each would be waited for. Their fetches say
+ * what an answer would, later. */
+static int begin_partition(struct follower *follower, int32_t number, int64_t offset)
+{
+    struct followed *partition = &follower->partitions[number];
+    int r = FAULT_RETRY;
+
+    partition->next = offset;
+    if (follower->silent < 0)
+        r = check_bounds(follower, number);
+    if (r != FAULT_RETRY || !follower->is_partly)
+        return r ? fault_pass(r) : 0;
+    if (follower->silent < 0)
+        follower->silent = number;
+    partition->until = UNTIL_UNKNOWN;
     return 0;
 }
 
@@ -142,8 +188,7 @@ static int begin(struct follower *follower, const int64_t *offsets, size_t count
     assert(follower->partitions);
     follower->behind = follower->partition_count;
     for (int32_t i = 0; i < follower->partition_count; i++) {
-        follower->partitions[i].next = offsets ? offsets[i] : RD_KAFKA_OFFSET_BEGINNING;
-        r = check_bounds(follower, i);
+        r = begin_partition(follower, i, offsets ? offsets[i] : RD_KAFKA_OFFSET_BEGINNING);
         if (r)
             return fault_pass(r);
     }
@@ -164,14 +209,16 @@ static int connect_follower(struct follower *follower, const struct kafka_config
     return r ? fault_pass(r) : reader_init(&follower->reader, conf);
 }
 
-int follower_new(const struct kafka_config *config, const char *topic, const int64_t *offsets,
-                 size_t count, struct follower **follower)
+static int make(const struct kafka_config *config, const char *topic, const int64_t *offsets,
+                size_t count, bool is_partly, struct follower **follower)
 {
     struct follower *made = calloc(1, sizeof(*made));
     int r;
 
     assert(made);
     made->topic = strdup(topic);
+    made->is_partly = is_partly;
+    made->silent = -1;
     r = connect_follower(made, config);
     if (!r)
         r = begin(made, offsets, count);
@@ -181,6 +228,22 @@ int follower_new(const struct kafka_config *config, const char *topic, const int
     }
     *follower = made;
     return 0;
+}
+
+int follower_new(const struct kafka_config *config, const char *topic, const int64_t *offsets,
+                 size_t count, struct follower **follower)
+{
+    int r = make(config, topic, offsets, count, false, follower);
+
+    return r ? fault_pass(r) : 0;
+}
+
+int follower_new_partly(const struct kafka_config *config, const char *topic,
+                        const int64_t *offsets, size_t count, struct follower **follower)
+{
+    int r = make(config, topic, offsets, count, true, follower);
+
+    return r ? fault_pass(r) : 0;
 }
 
 struct follower *follower_free(struct follower *follower)

@@ -3,7 +3,7 @@
  *
  *   topic-tool put BROKERS TOPIC < lines {"key","value"|"hex","headers":{name:value},"partition",
  *                                         "timestamp"}
- *   topic-tool get BROKERS TOPIC             each record as such a line, with its offset
+ *   topic-tool get BROKERS TOPIC[/PARTITION] each record as such a line, with its offset
  *   topic-tool usage BROKERS TOPIC           each event of the usage batches as a line
  *   topic-tool create BROKERS BUCKET:COUNT   the bucket's topics, with so many partitions
  *
@@ -237,31 +237,53 @@ static void print_usage(const struct kafka_message *record)
 }
 
 /* A broker that has just been started doesn't lead its partitions yet. */
-static int follow(const struct kafka_config *config, const char *topic, struct follower **follower)
+static int follow(const struct kafka_config *config, const char *topic, bool is_one,
+                  struct follower **follower)
 {
     time_t until = time(NULL) + OPEN_SECONDS_MAX;
     int r;
 
-    while ((r = follower_new(config, topic, NULL, 0, follower)) == FAULT_RETRY &&
-           time(NULL) < until)
+    for (;;) {
+        r = is_one ? follower_new_partly(config, topic, NULL, 0, follower)
+                   : follower_new(config, topic, NULL, 0, follower);
+        if (r != FAULT_RETRY || time(NULL) >= until)
+            return r;
         pause_ms(AGAIN_MS);
-    return r;
+    }
 }
 
-static int get(const struct kafka_config *config, const char *topic,
+/* "topic", or "topic/partition": -1 is all of them. */
+static int32_t split(char *name)
+{
+    char *slash = strchr(name, '/');
+
+    if (!slash)
+        return -1;
+    *slash = '\0';
+    return atoi(slash + 1);
+}
+
+static bool has_read(const struct follower *follower, int32_t partition)
+{
+    return partition < 0 ? follower_is_caught_up(follower) : follower_has_read(follower, partition);
+}
+
+static int get(const struct kafka_config *config, char *topic,
                void (*print)(const struct kafka_message *record))
 {
     struct kafka_message records[RECORDS_MAX];
+    int32_t partition = split(topic);
     struct follower *follower;
-    int r = follow(config, topic, &follower);
+    int r = follow(config, topic, partition >= 0, &follower);
 
     if (r)
         return complain(topic);
     do {
         r = follower_poll(follower, records, RECORDS_MAX, POLL_MS);
         for (int i = 0; i < r; i++)
-            print(&records[i]);
-    } while (r > 0 || (r == 0 && !follower_is_caught_up(follower)));
+            if (partition < 0 || records[i].partition == partition)
+                print(&records[i]);
+    } while (r > 0 || (r == 0 && !has_read(follower, partition)));
     if (r < 0)
         return complain(topic);
     follower_free(follower);

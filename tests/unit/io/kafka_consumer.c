@@ -343,6 +343,45 @@ Test(follower, of_an_empty_topic_has_caught_up_at_once)
     follower_free(follower);
 }
 
+/* Reads until the partition has caught up, or the time is over. */
+static bool catches_up(struct follower *follower, int32_t partition, int64_t patience_ms)
+{
+    struct kafka_message messages[50];
+
+    for (int64_t until = monotonic_ms() + patience_ms;
+         !follower_has_read(follower, partition) && monotonic_ms() < until;)
+        cr_assert_geq(follower_poll(follower, messages, ARRAY_LEN(messages), 20), 0, "%s",
+                      fault_text());
+    return follower_has_read(follower, partition);
+}
+
+Test(follower, partly_reads_a_partition_once_it_has_a_leader)
+{
+    struct producer *producer = new_producer(&mock);
+    int64_t offsets[PARTITIONS];
+    struct follower *follower = NULL;
+
+    for (int i = 0; i < PARTITIONS; i++) {
+        send_number(producer, i, i, NULL, NULL);
+        offsets[i] = i == 3 ? -1 : -2;
+    }
+    cr_assert_eq(producer_flush(producer, 20000), 0);
+    producer_free(producer);
+    rd_kafka_mock_partition_set_leader(mock.cluster, "t", 1, -1);
+    cr_assert_eq(follower_new_partly(&mock.config, "t", offsets, PARTITIONS, &follower), 0, "%s",
+                 fault_text());
+    cr_assert_eq(follower_silent(follower), 1);
+    for (int i = 0; i < PARTITIONS; i++)
+        cr_assert(i == 1 || catches_up(follower, i, PATIENCE_MS), "partition %d", i);
+    cr_assert_eq(follower_next_offset(follower, 3), 1); /* the end of one that wasn't asked */
+    cr_assert_not(follower_has_read(follower, 1));
+    cr_assert_not(follower_is_caught_up(follower));
+    rd_kafka_mock_partition_set_leader(mock.cluster, "t", 1, 1);
+    cr_assert(catches_up(follower, 1, PATIENCE_MS));
+    cr_assert(follower_is_caught_up(follower));
+    follower_free(follower);
+}
+
 Test(follower, goes_on_from_the_given_offsets)
 {
     struct follower *follower = NULL;
