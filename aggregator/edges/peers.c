@@ -155,8 +155,10 @@ static int connect_follower(struct peers *peers)
         pause_ms(RETRY_MS);
     }
     free(offsets);
-    if (r == 0)
+    if (r == 0) {
+        follower_take_headers(peers->follower);
         note_ends(peers);
+    }
     return r;
 }
 

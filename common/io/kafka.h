@@ -124,8 +124,11 @@ MUST_USE int follower_new_partly(const struct kafka_config *config, const char *
 /* The first partition that didn't answer then; -1: all did. */
 int32_t follower_silent(const struct follower *follower);
 struct follower *follower_free(struct follower *follower);
+/* As consumer_poll, but without headers: before the first one, follower_take_headers asks for them.
+ */
 MUST_USE int follower_poll(struct follower *follower, struct kafka_message *messages, size_t most,
-                           int timeout_ms);                  /* as consumer_poll */
+                           int timeout_ms);
+void follower_take_headers(struct follower *follower);
 bool follower_is_caught_up(const struct follower *follower); /* with the ends seen at its start */
 bool follower_has_read(const struct follower *follower, int32_t partition); /* up to that end */
 /* The least that may come next; -2 as long as nothing has come since the beginning. */

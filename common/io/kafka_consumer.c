@@ -335,6 +335,7 @@ static int connect_consumer(struct consumer *consumer, const struct kafka_config
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     consumer->poll_interval_ms = number_in(conf, "max.poll.interval.ms");
     consumer->polled_at_ms = monotonic_ms();
+    consumer->reader.wants_headers = true;
     r = reader_init(&consumer->reader, conf);
     return r ? fault_pass(r) : subscribe(consumer);
 }

@@ -97,6 +97,11 @@ bool follower_has_read(const struct follower *follower, int32_t partition)
     return follower->partitions[partition].caught_up;
 }
 
+void follower_take_headers(struct follower *follower)
+{
+    follower->reader.wants_headers = true;
+}
+
 int64_t follower_next_offset(const struct follower *follower, int32_t partition)
 {
     return follower->partitions[partition].next;

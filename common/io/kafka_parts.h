@@ -85,6 +85,7 @@ struct reader {
     struct nudge nudge;
     rd_kafka_message_t **taken; /* of the last call: texts point into them */
     size_t taken_count, taken_room;
+    bool wants_headers; /* asking for them costs as much as all else of a small message */
     struct kafka_header *headers;
     size_t header_room;
 };

@@ -214,7 +214,7 @@ static size_t take_headers(struct reader *reader, size_t at, const rd_kafka_mess
     const void *value;
     size_t count = 0, length;
 
-    if (rd_kafka_message_headers(from, &all))
+    if (!reader->wants_headers || rd_kafka_message_headers(from, &all))
         return 0;
     while (!rd_kafka_header_get_all(all, count, &header.name, &value, &length)) {
         header.value = text_from(value, length);

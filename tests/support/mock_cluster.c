@@ -102,6 +102,7 @@ size_t read_topic(struct mock *mock, struct kafka_message *copies, size_t count)
     size_t got = 0;
 
     cr_assert_eq(follower_new(&mock->config, "t", NULL, 0, &follower), 0, "%s", fault_text());
+    follower_take_headers(follower);
     for (int polls = 0; got < count && !follower_is_caught_up(follower) && polls < 200; polls++) {
         size_t most = count - got < 64 ? count - got : 64;
         int n = follower_poll(follower, messages, most, 100);

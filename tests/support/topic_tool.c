@@ -278,6 +278,7 @@ static int get(const struct kafka_config *config, char *topic,
 
     if (r)
         return complain(topic);
+    follower_take_headers(follower);
     do {
         r = follower_poll(follower, records, RECORDS_MAX, POLL_MS);
         for (int i = 0; i < r; i++)

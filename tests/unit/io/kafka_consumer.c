@@ -424,6 +424,33 @@ Test(follower, reads_what_comes_behind_the_end_that_it_began_at)
     follower_free(follower);
 }
 
+/* Librdkafka's answer takes longer than all else of a small message. */
+Test(follower, reads_headers_for_who_asks_for_them)
+{
+    struct producer *producer = new_producer(&mock);
+    struct kafka_header header = {.name = "name", .value = text_of("value")};
+    struct kafka_message sent = {.value = text_of("x"), .headers = &header, .header_count = 1};
+
+    cr_assert_eq(producer_send(producer, "t", &sent, NULL, NULL), 0, "%s", fault_text());
+    cr_assert_eq(producer_flush(producer, 20000), 0, "%s", fault_text());
+    producer_free(producer);
+    for (int asks = 0; asks <= 1; asks++) {
+        struct follower *follower = NULL;
+        struct kafka_message got;
+        int count = 0;
+
+        cr_assert_eq(follower_new(&mock.config, "t", NULL, 0, &follower), 0, "%s", fault_text());
+        if (asks)
+            follower_take_headers(follower);
+        for (int64_t until = monotonic_ms() + PATIENCE_MS; count == 0 && monotonic_ms() < until;)
+            count = follower_poll(follower, &got, 1, 100);
+        cr_assert_eq(count, 1);
+        cr_assert_eq(got.header_count, asks);
+        cr_assert(!asks || text_is(got.headers[0].value, "value"));
+        follower_free(follower);
+    }
+}
+
 Test(follower, what_cannot_be_the_topic_it_knew_stops_it)
 {
     struct follower *follower = NULL;
