@@ -138,14 +138,19 @@ static void close_handles(struct aggregator *aggregator)
 
 /* --- the topics --- */
 
+static struct topic_spec spec_of(enum topic topic, const char *name, int32_t partitions)
+{
+    return (struct topic_spec){name, partitions, topic_settings(topic), topic_advised(topic)};
+}
+
 static void on_check(uv_work_t *work)
 {
     struct aggregator *aggregator = work->data;
     struct topic_spec specs[] = {
-        {aggregator->usage_topic, aggregator->partitions, topic_settings(TOPIC_USAGE)},
-        {aggregator->rejected_topic, aggregator->partitions, topic_settings(TOPIC_REJECTED)},
-        {aggregator->counters_topic, aggregator->partitions, topic_settings(TOPIC_COUNTERS)},
-        {aggregator->catalog_topic, 1, topic_settings(TOPIC_CATALOG)},
+        spec_of(TOPIC_USAGE, aggregator->usage_topic, aggregator->partitions),
+        spec_of(TOPIC_REJECTED, aggregator->rejected_topic, aggregator->partitions),
+        spec_of(TOPIC_COUNTERS, aggregator->counters_topic, aggregator->partitions),
+        spec_of(TOPIC_CATALOG, aggregator->catalog_topic, 1),
     };
     CLEANUP(buffer_deinit) struct buffer reason = {0};
 

@@ -15,6 +15,7 @@ struct topic_row {
     const char *name;
     bool is_single; /* one partition, whatever the bucket's P */
     const char *settings[7];
+    const char *advised[3];
 };
 
 static const struct topic_row rows[TOPIC_COUNT] = {
@@ -31,7 +32,11 @@ static const struct topic_row rows[TOPIC_COUNT] = {
                         {"cleanup.policy", "delete", "message.timestamp.type", "LogAppendTime",
                          "retention.ms", "3024000000", NULL}},
     [TOPIC_CATALOG] = {"catalog", true, {"cleanup.policy", "compact", NULL}},
-    [TOPIC_COUNTERS] = {"counters", false, {"cleanup.policy", "compact", NULL}},
+    /* A former owner's late total is mended before it can have a newer one compacted away. */
+    [TOPIC_COUNTERS] = {"counters",
+                        false,
+                        {"cleanup.policy", "compact", NULL},
+                        {"min.compaction.lag.ms", "60000", NULL}},
     [TOPIC_ACCESS] = {"access", true, {"cleanup.policy", "compact", NULL}},
     [TOPIC_INVOICES] = {"invoices",
                         true,
@@ -62,4 +67,11 @@ const char *const *topic_settings(enum topic topic)
     assert(topic < TOPIC_COUNT);
 
     return rows[topic].settings;
+}
+
+const char *const *topic_advised(enum topic topic)
+{
+    assert(topic < TOPIC_COUNT);
+
+    return rows[topic].advised[0] ? rows[topic].advised : NULL;
 }

@@ -30,3 +30,5 @@ void topic_name(enum topic topic, const char *bucket, char name[TOPIC_NAME_MAX])
 int32_t topic_partitions_of(enum topic topic, int32_t bucket_partitions);
 /* name, value, …, NULL: cleanup.policy, message.timestamp.type, retention.ms (-1: for ever). */
 const char *const *topic_settings(enum topic topic);
+/* The same, of what topics of earlier versions lack; NULL: nothing. */
+const char *const *topic_advised(enum topic topic);

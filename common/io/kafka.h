@@ -138,7 +138,8 @@ int64_t follower_next_offset(const struct follower *follower, int32_t partition)
 struct topic_spec {
     const char *name;
     int32_t partitions;
-    const char *const *config; /* name, value, name, value, …, NULL */
+    const char *const *config;  /* name, value, name, value, …, NULL */
+    const char *const *advised; /* likewise: a new topic gets these, an older one may lack them */
 };
 /* Returns once every partition has a leader; existing topics are left alone. */
 MUST_USE int topics_create(const struct kafka_config *config, const struct topic_spec *topics,

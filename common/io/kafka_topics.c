@@ -1,6 +1,7 @@
 #include "common/base/fault.h"
 #include "common/base/pause.h"
 #include "common/io/kafka_parts.h"
+#include "common/io/log.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -147,6 +148,12 @@ static int await_answer(struct inquiry *inquiry)
 
 /* --- making --- */
 
+static void set_all(rd_kafka_NewTopic_t *topic, const char *const *config)
+{
+    for (; config && *config; config += 2)
+        (void)rd_kafka_NewTopic_set_config(topic, config[0], config[1]);
+}
+
 static rd_kafka_NewTopic_t *new_topic(const struct topic_spec *spec, int replication)
 {
     char why[KAFKA_ERROR_BYTES_MAX];
@@ -154,8 +161,8 @@ static rd_kafka_NewTopic_t *new_topic(const struct topic_spec *spec, int replica
         rd_kafka_NewTopic_new(spec->name, spec->partitions, replication, why, sizeof(why));
 
     assert(topic);
-    for (const char *const *config = spec->config; config && *config; config += 2)
-        (void)rd_kafka_NewTopic_set_config(topic, config[0], config[1]);
+    set_all(topic, spec->config);
+    set_all(topic, spec->advised);
     return topic;
 }
 
@@ -302,6 +309,15 @@ static void check_settings(const struct topic_spec *spec, const rd_kafka_ConfigR
         if (!value || strcmp(value, config[1]) != 0)
             complain(reason, "%s has %s=%s instead of %s: set it with kafka-configs --alter",
                      spec->name, config[0], value ? value : "(none)", config[1]);
+    }
+    for (const char *const *config = spec->advised; config && *config; config += 2) {
+        const char *value = value_of(entries, count, config[0]);
+
+        if (!value || strcmp(value, config[1]) != 0)
+            log_message(LOG_WARN, "topic_setting_advised",
+                        "%s has %s=%s: %s is better, and new topics have it; set it with "
+                        "kafka-configs --alter",
+                        spec->name, config[0], value ? value : "(none)", config[1]);
     }
 }
 

@@ -24,7 +24,7 @@ void config_topics(const struct invoicer_config *config, int32_t partitions,
     for (enum topic i = 0; i < TOPIC_COUNT; i++) {
         topic_name(i, config->common.bucket, topics->names[i]);
         topics->specs[i] = (struct topic_spec){topics->names[i], topic_partitions_of(i, partitions),
-                                               topic_settings(i)};
+                                               topic_settings(i), topic_advised(i)};
     }
 }
 

@@ -307,6 +307,7 @@ static int create(const struct kafka_config *config, const char *bucket_and_coun
             .name = names[topic],
             .partitions = topic_partitions_of(topic, atoi(count)),
             .config = topic_settings(topic),
+            .advised = topic_advised(topic),
         };
     }
     r = topics_create(config, specs, TOPIC_COUNT, 1);

@@ -92,7 +92,7 @@ static const char *const settings[] = {"cleanup.policy", "delete", "message.time
 
 static void make_topic(void)
 {
-    struct topic_spec spec = {topic, PARTITIONS, settings};
+    struct topic_spec spec = {topic, PARTITIONS, settings, NULL};
 
     cr_assert_eq(topics_create(&config, &spec, 1, 1), 0, "%s", fault_text());
 }
@@ -154,10 +154,12 @@ static int number_of(const struct kafka_message *message)
 Test(kafka, topics_are_made_once_and_checked_against_what_they_should_be)
 {
     static const char *const others[] = {"cleanup.policy", "compact", NULL};
-    struct topic_spec spec = {topic, PARTITIONS, settings};
-    struct topic_spec wrong = {topic, PARTITIONS + 1, settings};
-    struct topic_spec compact = {topic, PARTITIONS, others};
-    struct topic_spec absent = {"absent", 1, settings};
+    static const char *const later[] = {"min.compaction.lag.ms", "60000", NULL};
+    struct topic_spec spec = {topic, PARTITIONS, settings, NULL};
+    struct topic_spec wrong = {topic, PARTITIONS + 1, settings, NULL};
+    struct topic_spec compact = {topic, PARTITIONS, others, NULL};
+    struct topic_spec advised = {topic, PARTITIONS, settings, later};
+    struct topic_spec absent = {"absent", 1, settings, NULL};
     struct buffer reason = {0};
     int64_t ends[PARTITIONS] = {-1, -1, -1, -1};
     int32_t count = 0;
@@ -169,6 +171,7 @@ Test(kafka, topics_are_made_once_and_checked_against_what_they_should_be)
     cr_assert_not(topics_check(&config, &wrong, 1, &reason));
     cr_assert_not(topics_check(&config, &compact, 1, &reason));
     cr_assert_not(topics_check(&config, &absent, 1, &reason));
+    cr_assert(topics_check(&config, &advised, 1, &reason), "it was made before: %s", reason.at);
     cr_assert_eq(topic_partitions(&config, topic, &count), 0);
     cr_assert_eq(count, PARTITIONS);
     cr_assert_eq(topic_partitions(&config, "absent", &count), FAULT_STOP);
@@ -441,7 +444,7 @@ Test(kafka, a_compacted_topic_is_caught_up_with_though_offsets_are_missing)
     static const char *const compact[] = {
         "cleanup.policy",      "compact", "segment.ms", "200", "min.cleanable.dirty.ratio", "0.01",
         "delete.retention.ms", "0",       NULL};
-    struct topic_spec spec = {topic, 1, compact};
+    struct topic_spec spec = {topic, 1, compact, NULL};
     struct producer *producer = new_producer();
     struct follower *follower = NULL;
     struct kafka_message messages[500];

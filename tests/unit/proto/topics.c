@@ -46,3 +46,9 @@ Test(topics, take_arrival_from_the_broker)
     cr_assert_str_eq(setting_of(TOPIC_EVENTS, "message.timestamp.type"), "LogAppendTime");
     cr_assert_str_eq(setting_of(TOPIC_USAGE, "message.timestamp.type"), "LogAppendTime");
 }
+
+Test(topics, compact_no_total_before_its_owner_has_looked_at_it)
+{
+    cr_assert_str_eq(topic_advised(TOPIC_COUNTERS)[0], "min.compaction.lag.ms");
+    cr_assert_null(topic_advised(TOPIC_USAGE));
+}
