@@ -21,7 +21,8 @@ enum {
     IDLE_POLL_MS = 10,
     COMMIT_MS = 500,
     CONNECTED_MS = 1000,
-    PARTITIONS_MAX = CATALOG_PARTITIONS_MAX
+    PARTITIONS_MAX = CATALOG_PARTITIONS_MAX,
+    INDEXES_BYTES_MAX = 16 * 1024, /* of the list that says which events of a batch are refused */
 };
 
 struct position {
@@ -193,6 +194,7 @@ static int64_t arrival_of(const struct kafka_message *record)
 struct refused {
     struct refusal first;
     struct buffer indexes;
+    bool is_cut; /* there are more than are named */
 };
 
 struct taken_batch {
@@ -206,11 +208,17 @@ static void note_refused(struct refused *refused, size_t index, const struct ref
 {
     struct refused *of_code = &refused[refusal->code];
 
+    if (of_code->is_cut)
+        return;
     if (of_code->first.code == REFUSAL_NONE)
         of_code->first = *refusal;
     else
         buffer_add_char(&of_code->indexes, ',');
-    buffer_printf(&of_code->indexes, "%zu", index);
+    of_code->is_cut = of_code->indexes.length > INDEXES_BYTES_MAX;
+    if (of_code->is_cut)
+        buffer_add_string(&of_code->indexes, "…");
+    else
+        buffer_printf(&of_code->indexes, "%zu", index);
 }
 
 static void reject_refused(struct intake_kafka *kafka, const struct kafka_message *record,

@@ -121,6 +121,15 @@ def test_a_record_that_leaves_no_room_for_our_headers_stops_nothing():
         [(reason, key, str(value)[:9], header) for reason, key, value, header in copies]
 
 
+def test_a_batch_of_more_refused_events_than_a_header_can_name_stops_nothing():
+    lines = structured("1\n" * 400_000, "application/x-ndjson", partition=2)
+    _, rejected = send([lines, structured(event("behind lines"), partition=2)], usage=1, rejected=1)
+    [found] = [r for r in rejected if r["headers"].get("tollway_index", "").endswith(",…")]
+    index = found["headers"]["tollway_index"]
+    assert index.startswith("0,1,2,3,") and len(index) < 20_000, (len(index), index[:50])
+    assert found["headers"]["tollway_reason"] == "invalid_event" and found["value"] == lines["value"]
+
+
 def test_a_gateways_batch_is_unpacked_and_its_refused_events_are_numbered():
     batch = gateway_batch.Batch()
     for i in range(20):
