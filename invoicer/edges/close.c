@@ -1,6 +1,7 @@
 #include "invoicer/edges/close.h"
 
 #include "common/base/fault.h"
+#include "common/base/monotonic.h"
 #include "common/io/log.h"
 #include "invoicer/edges/billed.h"
 #include "invoicer/edges/bills.h"
@@ -34,8 +35,8 @@ struct run {
     struct arena arena; /* of one subscription at a time */
     struct buffer json; /* of one invoice at a time */
     int64_t sequence;   /* of the last message */
-    struct instant began;
-    bool has_said; /* what it waits for */
+    int64_t began_ms;   /* of the monotonic clock */
+    bool has_said;      /* what it waits for */
 
     close_visit *visit; /* of a preview, which keeps nothing; else NULL */
     void *context;
@@ -393,7 +394,7 @@ static void say_what_is_waited_for(struct run *run, const struct mirror_progress
     CLEANUP(buffer_deinit) struct buffer text = {0};
 
     if (run->has_said || progress->behind.lack == MIRROR_LACKS_NOTHING ||
-        instant_ms(instant_now()) - instant_ms(run->began) < WAITS_UNSAID_MS)
+        monotonic_ms() - run->began_ms < WAITS_UNSAID_MS)
         return;
     run->has_said = true;
     explain(progress, &text);
@@ -657,7 +658,8 @@ static int run_closes(struct run *run, const struct close_request *request)
 int close_run(struct engine *engine, const struct close_request *request,
               const struct close_watch *watch, struct close_report *report)
 {
-    struct run run = {.engine = engine, .watch = watch, .report = report, .began = instant_now()};
+    struct run run = {
+        .engine = engine, .watch = watch, .report = report, .began_ms = monotonic_ms()};
     int r;
 
     *report = (struct close_report){.invoices = 0};
@@ -759,7 +761,7 @@ int close_preview(struct engine *engine, const struct close_request *request, cl
 {
     struct run run = {.engine = engine,
                       .report = report,
-                      .began = instant_now(),
+                      .began_ms = monotonic_ms(),
                       .visit = visit,
                       .context = context};
     int32_t partitions = 0;
