@@ -329,11 +329,10 @@ static struct job *job_new(struct http_request *http, enum change_action action)
 /* Answers with the first of the issues; the job is gone. */
 static bool refuse_shape(struct job *job, struct issues *issues)
 {
-    const struct issue *issue = issues->count ? &issues->at[0] : NULL;
+    const struct issue *issue = &issues->at[0];
 
-    http_answer_problem(job->http, 400, issue ? issue->code : "invalid_json",
-                        issue ? issue->message : "the body isn't a JSON object",
-                        issue ? issue->pointer : NULL);
+    assert(issues->count > 0);
+    http_answer_problem(job->http, 400, issue->code, issue->message, issue->pointer);
     issues_deinit(issues);
     job_free(job);
     return false;
@@ -345,9 +344,13 @@ static bool read_body(struct job *job, const struct member *members, size_t coun
     struct text body = job->http->body;
     struct pointer root = pointer_root();
     struct issues issues = {.count = 0};
+    json_error_t error;
 
-    job->body = body.length ? json_loadb(body.at, body.length, JSON_REJECT_DUPLICATES, NULL)
+    job->body = body.length ? json_loadb(body.at, body.length, JSON_REJECT_DUPLICATES, &error)
                             : json_object();
+    if (!job->body)
+        issue_add(&issues, &root, "invalid_json", "the body isn't JSON: %s (line %d, column %d)",
+                  error.text, error.line, error.column);
     if (!job->body || !shape_check(&issues, &root, job->body, members, count) || issues.errors)
         return refuse_shape(job, &issues);
     issues_deinit(&issues);

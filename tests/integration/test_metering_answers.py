@@ -464,6 +464,15 @@ def test_31_media_types(tollway):
         tollway.refuses_whole(415, "unsupported_media_type", one, kind or None)
 
 
+def test_a_broken_body_of_a_change_is_told_with_its_place(tollway):
+    path = f"/v3/metering/{tollway.at['bucket']}/subscriptions/{sub(14)}/change/estimate-credit"
+    for body, told in (('{"plan":{"key":"payg","key":"x"}}', "duplicate object key near '\"key\"' (line 1, "),
+                       ('{\n"plan":', "(line 2, "), ("[]", "isn't an object")):
+        status, answer, _ = tollway.http("invoicer", "POST", path, body,
+                                         [("Authorization", f"Bearer {tollway.at['adminKey']}")])
+        assert status == 400 and told in answer["detail"], answer
+
+
 # --- what HTTP must not let through: facts.md C.4 ---
 
 def exchange(tollway, request, process="ingest"):
