@@ -10,7 +10,7 @@ import time
 import count_kills
 import model
 import traffic
-from stage import BIN, check
+from stage import BIN, await_that, check
 
 D = decimal.Decimal
 PRICES = {"units": D("0.01"), "requests": D("0.001")}
@@ -39,13 +39,18 @@ def close_command(stage, data):
 
 
 def kill_some_closes(stage, dice, rounds, data):
-    """How many were killed before they had ended."""
+    """How many were killed before they had ended. Each may work at first: behind one that was killed
+    the group waits for two seconds."""
+    log = stage.folder / "close.log"
     killed = 0
     for _ in range(rounds):
-        with (stage.folder / "close.log").open("ab") as log:
-            close = subprocess.Popen(list(map(str, close_command(stage, data))), stdout=log,
-                                     stderr=log)
-        time.sleep(dice.uniform(0, 1.2))
+        with log.open("ab") as out:
+            size = out.tell()
+            close = subprocess.Popen(list(map(str, close_command(stage, data))), stdout=out,
+                                     stderr=out)
+        await_that("acting, or over", lambda: close.poll() is not None or
+                   b"tenure_begun" in log.read_bytes()[size:], step=0.01)
+        time.sleep(dice.uniform(0, 0.08))
         if close.poll() is None:
             close.kill()
             killed += 1
