@@ -29,6 +29,8 @@ enum {
     POLL_MS = 100,
     OPEN_SECONDS_MAX = 20,
     AGAIN_MS = 200,
+    /* Readers of lines take U+0085, U+2028 and their like for line ends: only ASCII is written. */
+    LINE = JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII,
 };
 
 static int complain(const char *what)
@@ -150,13 +152,13 @@ static void print_record(const struct kafka_message *record)
 
     for (size_t i = 0; i < record->header_count; i++)
         json_object_set_new(headers, record->headers[i].name, string_of(record->headers[i].value));
-    head = json_dumps(headers, JSON_COMPACT);
-    key = json_dumps(key_json, JSON_ENCODE_ANY);
+    head = json_dumps(headers, LINE);
+    key = json_dumps(key_json, LINE);
     printf("{\"partition\":%d,\"offset\":%lld,\"timestamp\":%lld,\"key\":%s,\"headers\":%s,",
            record->partition, (long long)record->offset, (long long)record->timestamp_ms, key,
            head);
     if (value) {
-        text = json_dumps(value, JSON_ENCODE_ANY);
+        text = json_dumps(value, LINE);
         printf("\"value\":%s}\n", text);
         free(text);
     } else {
@@ -215,7 +217,7 @@ static void print_event(const struct kafka_message *record, const struct usage_b
                      "timeAbsent", (event.flags & USAGE_TIME_ABSENT) != 0, "numbered",
                      (event.flags & USAGE_NUMBERED) != 0, "sequence", (json_int_t)event.sequence,
                      "entries", entries);
-    text = json_dumps(json, JSON_COMPACT);
+    text = json_dumps(json, LINE);
     printf("%s\n", text);
     free(text);
     json_decref(json);
