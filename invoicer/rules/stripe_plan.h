@@ -1,0 +1,70 @@
+/*
+ * stripe_plan.h - the requests that make one of our invoices one of Stripe's, as bytes; and what
+ * Stripe must hold then.
+ *
+ * A pure function of the invoice as issued (render.h's JSON) and of the terms: the same bytes and keys
+ * whenever and wherever it is made. Keys are the SHA-256, in hex, of account, mode, bucket, invoice,
+ * attempt and step.
+ *
+ * Source     Stripe's API reference: invoices, add_lines, finalize; idempotent requests; currencies.
+ * Errors     Outcomes below.
+ * Ownership  Everything is the arena's.
+ * Threads    Any.
+ */
+#pragma once
+
+#include "invoicer/rules/stripe_delivery.h"
+
+enum {
+    STRIPE_LINES_MAX = 250,     /* an invoice's at Stripe */
+    STRIPE_LINES_PER_CALL = 50, /* ours */
+    STRIPE_WHY_MAX = 512,
+};
+
+struct stripe_terms {
+    struct text account; /* acct_… */
+    struct text bucket;
+    bool is_live;
+    bool is_sent;           /* send_invoice; otherwise charge_automatically */
+    int64_t days_until_due; /* of one that is sent */
+};
+
+/* A line as Stripe must hold it. */
+struct stripe_line {
+    char key[8];    /* "1", "2", …: metadata tollway_line */
+    int64_t amount; /* minor units as Stripe counts them */
+    struct text description;
+    int64_t from_s, to_s; /* the service period, Unix seconds */
+};
+
+/* What Stripe must hold when all is well. */
+struct stripe_expected {
+    struct text invoice; /* our id: metadata tollway_invoice */
+    char currency[4];    /* lower case, as Stripe writes it */
+    const struct stripe_line *lines;
+    size_t line_count;
+    int64_t total;
+};
+
+enum stripe_plan_outcome {
+    STRIPE_PLAN_NOTHING = 1, /* the total is zero: nothing to hand over */
+    STRIPE_PLAN_UNFIT,       /* Stripe can't take it; `why` says what, and what to do */
+    STRIPE_PLAN_MALFORMED,   /* not an invoice of ours */
+    STRIPE_PLAN_NO_MEMORY,
+};
+
+MUST_USE int stripe_expect(struct text invoice, struct arena *arena,
+                           struct stripe_expected *expected, char why[STRIPE_WHY_MAX]);
+/* `invoice`: the JSON that `expected` was made from. */
+MUST_USE int stripe_plan(struct text invoice, const struct stripe_expected *expected,
+                         const struct stripe_terms *terms, struct text customer, int64_t attempt,
+                         struct arena *arena, const struct stripe_step **steps, size_t *count);
+/* For reconciling: the request that adds those of the lines that `is_missing` says, up to
+ * STRIPE_LINES_PER_CALL of them from *next on, with a key of that attempt; *next moves behind the last
+ * one. False: none is missing any more. */
+bool stripe_plan_missing(const struct stripe_expected *expected, const bool *is_missing,
+                         const struct stripe_terms *terms, int64_t attempt, size_t *next,
+                         struct arena *arena, struct stripe_step *step);
+/* A request that makes the customer; `customer` is the catalog's record of it. */
+MUST_USE int stripe_plan_customer(struct text customer, const struct stripe_terms *terms,
+                                  struct arena *arena, struct stripe_step *step);
