@@ -1,9 +1,8 @@
 /*
  * stripe_answer.h - what Stripe answered, and what that means for the request.
  *
- * Source     Stripe's API reference: errors, idempotent requests, the invoice and line item objects.
- * Ownership  Texts point into the answer's JSON.
- * Threads    Any.
+ * Source     Stripe's API reference: errors, idempotent requests, the invoice and line item
+ * objects. Ownership  Texts point into the answer's JSON. Threads    Any.
  */
 #pragma once
 
@@ -14,7 +13,7 @@
 
 /* As it came. */
 struct stripe_answer {
-    int status;               /* 0: none came; `body` says why */
+    int status; /* 0: none came; `body` says why */
     struct text body;
     struct text retry_after;  /* headers; absent where there was none */
     struct text should_retry; /* Stripe-Should-Retry */
@@ -34,11 +33,12 @@ enum stripe_verdict {
 struct stripe_judgement {
     enum stripe_verdict verdict;
     int64_t wait_ms;
+    bool is_missing;          /* Stripe doesn't know what the request names: resource_missing */
     char why[STRIPE_WHY_MAX]; /* one line: Stripe's words, its request id, what to do */
 };
 
-/* `tries`: how often the request was sent, this one included. `jitter`: any number; the same one gives
- * the same wait. */
+/* `tries`: how often the request was sent, this one included. `jitter`: any number; the same one
+ * gives the same wait. */
 void stripe_judge(const struct stripe_answer *answer, int tries, uint64_t jitter,
                   struct stripe_judgement *judgement);
 

@@ -5,8 +5,8 @@
  *    "stripe":"in_…"|null,"number":…|null,"status":…|null,"reason":…|null,
  *    "steps":[{"path":"/v1/invoices","key":"…","body":"…"},…]}
  *
- * Members stand in this order. `steps` are the bytes that may have been sent: of a begun delivery all,
- * in order; none of any other.
+ * Members stand in this order. `steps` are the bytes that may have been sent: of a begun delivery
+ * all, in order; none of any other.
  *
  * Errors     Outcomes below.
  * Ownership  Everything in a delivery is the arena's or borrowed from its inputs.

@@ -2,14 +2,12 @@
  * stripe_plan.h - the requests that make one of our invoices one of Stripe's, as bytes; and what
  * Stripe must hold then.
  *
- * A pure function of the invoice as issued (render.h's JSON) and of the terms: the same bytes and keys
- * whenever and wherever it is made. Keys are the SHA-256, in hex, of account, mode, bucket, invoice,
- * attempt and step.
+ * A pure function of the invoice as issued (render.h's JSON) and of the terms: the same bytes and
+ * keys whenever and wherever it is made. Keys are the SHA-256, in hex, of account, mode, bucket,
+ * invoice, attempt and step.
  *
- * Source     Stripe's API reference: invoices, add_lines, finalize; idempotent requests; currencies.
- * Errors     Outcomes below.
- * Ownership  Everything is the arena's.
- * Threads    Any.
+ * Source     Stripe's API reference: invoices, add_lines, finalize; idempotent requests;
+ * currencies. Errors     Outcomes below. Ownership  Everything is the arena's. Threads    Any.
  */
 #pragma once
 
@@ -59,12 +57,19 @@ MUST_USE int stripe_expect(struct text invoice, struct arena *arena,
 MUST_USE int stripe_plan(struct text invoice, const struct stripe_expected *expected,
                          const struct stripe_terms *terms, struct text customer, int64_t attempt,
                          struct arena *arena, const struct stripe_step **steps, size_t *count);
-/* For reconciling: the request that adds those of the lines that `is_missing` says, up to
- * STRIPE_LINES_PER_CALL of them from *next on, with a key of that attempt; *next moves behind the last
- * one. False: none is missing any more. */
-bool stripe_plan_missing(const struct stripe_expected *expected, const bool *is_missing,
-                         const struct stripe_terms *terms, int64_t attempt, size_t *next,
-                         struct arena *arena, struct stripe_step *step);
+/*
+ * For reconciling: the request that adds those lines that weren't `seen`, up to
+ * STRIPE_LINES_PER_CALL of them from *next on; *next moves behind the last one looked at. Its key
+ * is of the attempt and of its body. 1: here it is; 0: none is missing from there on; -1: no
+ * memory.
+ */
+MUST_USE int stripe_plan_missing(const struct stripe_expected *expected, const bool *seen,
+                                 const struct stripe_terms *terms, int64_t attempt, size_t *next,
+                                 struct arena *arena, struct stripe_step *step);
+/* The request that finalises, with a key for that moment: done twice, it is done once. */
+MUST_USE int stripe_plan_finalize(const struct stripe_expected *expected,
+                                  const struct stripe_terms *terms, int64_t attempt, int64_t now_s,
+                                  struct arena *arena, struct stripe_step *step);
 /* A request that makes the customer; `customer` is the catalog's record of it. */
 MUST_USE int stripe_plan_customer(struct text customer, const struct stripe_terms *terms,
                                   struct arena *arena, struct stripe_step *step);
