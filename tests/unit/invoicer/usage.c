@@ -45,13 +45,14 @@ static void put(struct shelf *shelf, const struct entry *entry)
 }
 
 /* The usage of the days from `first` up to (not including) `end`, as text, and its windows. */
-static size_t usage_of_days(struct shelf *shelf, int first, int end, char text[DECIMAL_TEXT_MAX])
+/* The usage of a period, which begins and ends in minutes of January, and its windows. */
+static size_t usage_between(struct shelf *shelf, const uint16_t *cuts, size_t cut_count, int first,
+                            int end, char text[DECIMAL_TEXT_MAX])
 {
-    static const uint16_t midnight[] = {0};
     struct arena arena;
-    struct usage_source source = {shelf->txn, text_of("S"), midnight, 1, &arena};
-    struct window period = {instant_from_minute(JANUARY + first * DAY),
-                            instant_from_minute(JANUARY + end * DAY)};
+    struct usage_source source = {shelf->txn, text_of("S"), cuts, cut_count, &arena};
+    struct window period = {instant_from_minute(JANUARY + first),
+                            instant_from_minute(JANUARY + end)};
     const struct rate_card card = {.feature_key = text_of("api"), .is_of_usage = true};
     struct invoice_usage usage;
     size_t windows;
@@ -62,6 +63,13 @@ static size_t usage_of_days(struct shelf *shelf, int first, int end, char text[D
     windows = usage.window_count;
     arena_deinit(&arena);
     return windows;
+}
+
+static size_t usage_of_days(struct shelf *shelf, int first, int end, char text[DECIMAL_TEXT_MAX])
+{
+    static const uint16_t midnight[] = {0};
+
+    return usage_between(shelf, midnight, 1, first * DAY, end * DAY, text);
 }
 
 static void put_all(struct shelf *shelf, const struct entry *entries, size_t count)
@@ -265,20 +273,8 @@ Test(usage, windows_of_earlier_cuts_count_where_today_s_leave_a_gap)
 static size_t usage_on_new_cuts(struct shelf *shelf, char text[DECIMAL_TEXT_MAX])
 {
     static const uint16_t cuts[] = {607, 900};
-    struct arena arena;
-    struct usage_source source = {shelf->txn, text_of("S"), cuts, 2, &arena};
-    struct window period = {instant_from_minute(JANUARY + 607),
-                            instant_from_minute(JANUARY + 3 * DAY + 607)};
-    const struct rate_card card = {.feature_key = text_of("api"), .is_of_usage = true};
-    struct invoice_usage usage;
-    size_t windows;
 
-    arena_init(&arena, 1 << 20);
-    cr_assert_eq(usage_in(&source, &card, period, &usage), 0);
-    decimal_format(usage.quantity, text);
-    windows = usage.window_count;
-    arena_deinit(&arena);
-    return windows;
+    return usage_between(shelf, cuts, 2, 607, 3 * DAY + 607, text);
 }
 
 /* Where minutes have aged 10:07 can't be told any more, and 15:00 can. */
