@@ -44,8 +44,7 @@ static void put(struct shelf *shelf, const struct entry *entry)
     buffer_deinit(&value);
 }
 
-/* The usage of the days from `first` up to (not including) `end`, as text, and its windows. */
-/* The usage of a period, which begins and ends in minutes of January, and its windows. */
+/* The usage of a period in minutes of January, as text, and its windows. */
 static size_t usage_between(struct shelf *shelf, const uint16_t *cuts, size_t cut_count, int first,
                             int end, char text[DECIMAL_TEXT_MAX])
 {
@@ -65,6 +64,7 @@ static size_t usage_between(struct shelf *shelf, const uint16_t *cuts, size_t cu
     return windows;
 }
 
+/* The usage of the days from `first` up to (not including) `end`, as text, and its windows. */
 static size_t usage_of_days(struct shelf *shelf, int first, int end, char text[DECIMAL_TEXT_MAX])
 {
     static const uint16_t midnight[] = {0};
