@@ -62,7 +62,7 @@ class Service:
         headers = {"Request-Id": entry["request_id"], "Stripe-Version": request.headers.get("Stripe-Version", VERSION)}
         if request.key:
             headers["Idempotency-Key"] = request.key
-        answer, more, code = Answer(None, b"", headers), {}, None
+        answer, more = Answer(None, b"", headers), {}
         if fault and fault.do == "before":
             answer.is_sent = False
             return answer
@@ -70,12 +70,13 @@ class Service:
             answer.status, answer.content, more = self.respond(request, entry, fault)
         except Refusal as refusal:
             answer.status, answer.content, more = refusal.status, written(refusal.body), refusal.headers
-            code = refusal.body["error"].get("code")
         answer.headers |= more
         if fault and fault.do in ("after", "cut"):
             answer.is_sent, answer.bytes = fault.do == "cut", fault.bytes
         with self.lock:
-            entry |= {"status": answer.status, "error": code, "replayed": "Idempotent-Replayed" in more}
+            entry |= {"status": answer.status, "replayed": "Idempotent-Replayed" in more}
+            if answer.status >= 400:
+                entry["error"] = json.loads(answer.content)["error"].get("code")
         return answer
 
     def arrive(self, request):
