@@ -230,7 +230,7 @@ class Service:
 
 
 def written(body):
-    return (json.dumps(body, indent=2) + "\n").encode()
+    return (json.dumps(body) + "\n").encode()
 
 
 def masked(key):
