@@ -170,6 +170,11 @@ def test_invoices_are_listed_newest_first_by_page():
     created = SDK("invoices.retrieve", made[0])["created"]
     assert SDK("invoices.list", {"customer": acme, "created": {"gte": created + 60}})["data"] == []
     assert len(SDK("invoices.list", {"customer": acme, "created": {"gte": created}}, all=True)) == 23
+    assert SDK("customers.del", acme)["deleted"] is True
+    assert len(SDK("invoices.list", {"customer": acme}, all=True)) == 23
+    for call in (("invoices.list", {"customer": "cus_none"}), ("invoices.create", {"customer": acme})):
+        error = refusal(*call)
+        assert (error.code, error.param) == ("resource_missing", "customer"), vars(error)
 
 
 # --- refusals ---

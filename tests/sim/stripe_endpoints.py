@@ -72,7 +72,9 @@ def list_customers(account, given):
 
 
 def list_invoices(account, given):
-    """Newest first."""
+    """Newest first. A customer that is deleted still has invoices; one that never was is refused."""
+    if given.get("customer") not in (None, *account.customers):
+        raise refused(f"No such customer: '{given['customer']}'", "resource_missing", "customer")
     found = [invoice for invoice in reversed(account.invoices.values())
              if is_created_within(invoice, given) and
              all(given.get(name, invoice[name]) == invoice[name]
