@@ -14,7 +14,7 @@ enum { CONNECTIONS_KEPT_MAX = 64 };
 
 struct client_call {
     struct http_easy easy;
-    void (*done)(void *context, int status, struct text body);
+    void (*done)(void *context, const struct http_reply *reply);
     void *context;
     struct client_call *next, *previous;
 };
@@ -48,13 +48,27 @@ static void unlink_call(struct http_client *client, struct client_call *call)
 static void finish_call(struct http_client *client, struct client_call *call, CURLcode rc)
 {
     int status = http_easy_status(&call->easy, rc);
-    struct text body = status ? buffer_text(&call->easy.body) : text_of(call->easy.error);
+    struct http_reply reply = {
+        .status = status,
+        .body = status ? buffer_text(&call->easy.body) : text_of(call->easy.error),
+        .easy = &call->easy,
+    };
 
     curl_multi_remove_handle(client->multi, call->easy.curl);
     unlink_call(client, call);
-    call->done(call->context, status, body);
+    call->done(call->context, &reply);
     http_easy_deinit(&call->easy);
     free(call);
+}
+
+struct text http_reply_header(const struct http_reply *reply, const char *name)
+{
+    struct curl_header *header;
+
+    if (!reply->status ||
+        curl_easy_header(reply->easy->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return text_of(NULL);
+    return text_of(header->value);
 }
 
 static void take_finished(struct http_client *client)
@@ -179,7 +193,7 @@ struct http_client *http_client_new(uv_loop_t *loop)
 }
 
 void http_client_send(struct http_client *client, const struct http_call *call,
-                      void (*done)(void *context, int status, struct text body), void *context)
+                      void (*done)(void *context, const struct http_reply *reply), void *context)
 {
     struct client_call *made = calloc(1, sizeof(*made));
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS_MAX = 10000 };
+enum { CONNECT_MS_MAX = 10000, HEADER_NAME_MAX = 64 };
 
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 
@@ -31,6 +31,18 @@ static size_t on_body(char *at, size_t size, size_t count, void *context)
     return size * count;
 }
 
+/* libcurl keeps them; this counts. */
+static size_t on_header(char *at, size_t size, size_t count, void *context)
+{
+    struct http_easy *easy = context;
+
+    (void)at;
+    if (size * count > HTTP_CLIENT_HEADERS_MAX - easy->header_bytes)
+        return 0;
+    easy->header_bytes += size * count;
+    return size * count;
+}
+
 static void add_header(struct http_easy *easy, const char *name, const char *value)
 {
     CLEANUP(buffer_deinit) struct buffer line = {0};
@@ -38,6 +50,7 @@ static void add_header(struct http_easy *easy, const char *name, const char *val
 
     if (!value)
         return;
+    assert(!strpbrk(value, "\r\n"));
     buffer_add_string(&line, name);
     buffer_add_string(&line, value);
     buffer_add_char(&line, '\0');
@@ -66,6 +79,13 @@ static void set_request(struct http_easy *easy, const struct http_call *call)
                : has_body         ? "application/octet-stream"
                                   : NULL);
     add_header(easy, "Accept: ", call->accept);
+    for (size_t i = 0; i < call->header_count; i++) {
+        char name[HEADER_NAME_MAX];
+
+        assert(strlen(call->headers[i].name) + 2 < sizeof(name));
+        snprintf(name, sizeof(name), "%s: ", call->headers[i].name);
+        add_header(easy, name, call->headers[i].value);
+    }
     add_header(easy, "Expect:", ""); /* a round trip that our own servers don't need */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, easy->headers);
 }
@@ -89,6 +109,8 @@ void http_easy_init(struct http_easy *easy, const struct http_call *call)
     curl_easy_setopt(easy->curl, CURLOPT_ERRORBUFFER, easy->error);
     curl_easy_setopt(easy->curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy->curl, CURLOPT_WRITEDATA, easy);
+    curl_easy_setopt(easy->curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy->curl, CURLOPT_HEADERDATA, easy);
     set_request(easy, call);
 }
 

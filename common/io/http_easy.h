@@ -14,6 +14,7 @@ struct http_easy {
     CURL *curl;
     struct curl_slist *headers;
     struct buffer body;
+    size_t header_bytes; /* of the answer, so far */
     char error[CURL_ERROR_SIZE];
 };
 

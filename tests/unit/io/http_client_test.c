@@ -17,16 +17,19 @@ TestSuite(http_client, .timeout = 60);
 
 struct outcome {
     int status;
-    char body[200];
+    char body[600], type[64];
     size_t calls;
 };
 
-static void note(void *context, int status, struct text body)
+static void note(void *context, const struct http_reply *reply)
 {
     struct outcome *outcome = context;
+    struct text type = http_reply_header(reply, "content-type");
 
-    outcome->status = status;
-    snprintf(outcome->body, sizeof(outcome->body), "%.*s", (int)body.length, body.at);
+    outcome->status = reply->status;
+    snprintf(outcome->body, sizeof(outcome->body), "%.*s", (int)reply->body.length, reply->body.at);
+    snprintf(outcome->type, sizeof(outcome->type), "%.*s", (int)type.length,
+             type.at ? type.at : "");
     outcome->calls++;
 }
 
@@ -75,6 +78,72 @@ Test(http_client, calls_are_answered_on_the_loop)
     http_client_close(client, mark, &closed);
     fixture_stop(&fixture);
     cr_assert(closed);
+}
+
+Test(http_client, a_call_s_own_headers_are_sent_and_a_reply_s_can_be_asked_for)
+{
+    const struct http_call_header headers[] = {{"Idempotency-Key", "k-1"}, {"Left-Out", NULL}};
+    struct fixture fixture;
+    struct outcome told = {0};
+    struct http_client *client;
+    char url[100];
+    bool closed = false;
+
+    fixture_start(&fixture, NULL);
+    client = http_client_new(&fixture.loop);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/tell/it", fixture.port);
+    http_client_send(client,
+                     &(struct http_call){.method = "POST",
+                                         .url = url,
+                                         .headers = headers,
+                                         .header_count = ARRAY_LEN(headers),
+                                         .body = text_of("x"),
+                                         .timeout_ms = 5000},
+                     note, &told);
+    run_until(&fixture, &told.calls, 1);
+    http_client_close(client, mark, &closed);
+
+    cr_assert(strstr(told.body, "|Idempotency-Key|k-1|"), "%s", told.body);
+    cr_assert(!strstr(told.body, "Left-Out"), "%s", told.body);
+    cr_assert_str_eq(told.type, "text/plain");
+    fixture_stop(&fixture);
+    cr_assert(closed);
+}
+
+/* Reads an answer with so many headers of 1,000 bytes. */
+static struct outcome read_headers(size_t many)
+{
+    CLEANUP(buffer_deinit) struct buffer url = {0};
+    struct fixture fixture;
+    struct outcome outcome = {0};
+    struct http_client *client;
+    bool closed = false;
+
+    fixture_start(&fixture, NULL);
+    client = http_client_new(&fixture.loop);
+    buffer_printf(&url, "http://127.0.0.1:%d/headers?many=", fixture.port);
+    for (size_t i = 0; i < many; i++)
+        buffer_add_char(&url, 'x');
+    buffer_add_char(&url, '\0');
+    http_client_send(client,
+                     &(struct http_call){.method = "GET", .url = url.at, .timeout_ms = 5000}, note,
+                     &outcome);
+    run_until(&fixture, &outcome.calls, 1);
+    http_client_close(client, mark, &closed);
+    fixture_stop(&fixture);
+    return outcome;
+}
+
+Test(http_client, an_answer_with_more_headers_than_anybody_needs_is_none)
+{
+    struct outcome fits = read_headers(HTTP_CLIENT_HEADERS_MAX / 1024);
+    struct outcome exceeds = read_headers(HTTP_CLIENT_HEADERS_MAX / 1000 + 1);
+
+    cr_assert_eq(fits.status, 200);
+    cr_assert_str_eq(fits.body, "ok");
+    cr_assert_eq(exceeds.status, 0);
+    cr_assert_neq(strlen(exceeds.body), 0);
+    cr_assert_str_eq(exceeds.type, "");
 }
 
 Test(http_client, no_answer_is_status_0_with_the_reason)

@@ -141,6 +141,19 @@ static void large(struct http_request *request)
     free(bytes);
 }
 
+static void headers(struct http_request *request)
+{
+    CLEANUP(buffer_deinit) struct buffer lines = {0};
+    struct http_answer answer = {.status = 200, .content_type = "text/plain"};
+    struct text many = http_query(request, "many", 0);
+
+    for (size_t i = 0; i < many.length; i++)
+        buffer_printf(&lines, "Header-%zu: %01000zu\r\n", i, i);
+    buffer_add_char(&lines, '\0');
+    answer.headers = lines.at;
+    http_answer(request, &answer, text_of("ok"));
+}
+
 void fixture_start(struct fixture *fixture, const struct http_limits *limits)
 {
     const struct http_route routes[] = {
@@ -152,6 +165,7 @@ void fixture_start(struct fixture *fixture, const struct http_limits *limits)
         {HTTP_POST_METHOD, "/later", later, FIXTURE_ECHO_MAX, fixture},
         {HTTP_POST_METHOD, "/forget", forget, FIXTURE_ECHO_MAX, fixture},
         {HTTP_GET_METHOD, "/large", large, 0, fixture},
+        {HTTP_GET_METHOD, "/headers", headers, 0, fixture},
     };
     int r;
 

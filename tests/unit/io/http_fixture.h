@@ -6,7 +6,8 @@
  * /tell/{what} with all that a handler sees of the request;
  * GET /items/{item}/parts/{part}; POST /later answers 20 ms later, and so does
  * POST /forget, which forgets its input and answers with copies of the header Id and the body;
- * GET /large answers 8 MiB.
+ * GET /large answers 8 MiB; GET /headers?many=xxx has as many headers Header-0, … of 1,000 bytes as
+ * there are x.
  */
 #pragma once
 
