@@ -13,9 +13,10 @@
 #include "invoicer/rules/plan_life.h"
 #include "proto/catalog.h"
 
+#include <ctype.h>
 #include <string.h>
 
-enum { PLAN_BYTES_MAX = 64 * 1024 * 1024 };
+enum { PLAN_BYTES_MAX = 64 * 1024 * 1024, STRIPE_ID_MAX = 255 };
 
 static const struct member customer_members[] = {
     {"key", SHAPE_ID, true},
@@ -23,6 +24,7 @@ static const struct member customer_members[] = {
     {"primaryEmail", SHAPE_TEXT, false},
     {"currency", SHAPE_CURRENCY, false},
     {"billingAddress", SHAPE_OBJECT, false},
+    {"stripeCustomerId", SHAPE_TEXT, false},
     {"metadata", SHAPE_MAP, false},
 };
 
@@ -65,6 +67,26 @@ static const struct member configuration_members[] = {
     {"numberedSources", SHAPE_ARRAY, false},
 };
 
+static bool is_stripe_customer(struct text id)
+{
+    bool is_one = id.length > 4 && id.length <= STRIPE_ID_MAX && text_starts(id, "cus_");
+
+    for (size_t i = 4; is_one && i < id.length; i++)
+        is_one = isalnum((unsigned char)id.at[i]) != 0;
+    return is_one;
+}
+
+static void check_stripe_customer(struct catalog_check *check, const struct pointer *where,
+                                  const json_t *customer)
+{
+    struct pointer place = pointer_member(where, "stripeCustomerId");
+    struct text id = shape_text(customer, "stripeCustomerId");
+
+    if (!text_is_absent(id) && !is_stripe_customer(id))
+        issue_add(check->issues, &place, "stripe_customer_invalid",
+                  "isn't the id of a customer at Stripe: cus_ and letters and digits");
+}
+
 void catalog_check_customer(struct catalog_check *check, const struct pointer *where,
                             json_t *customer)
 {
@@ -74,6 +96,7 @@ void catalog_check_customer(struct catalog_check *check, const struct pointer *w
     if (!shape_check(check->issues, where, customer, customer_members, ARRAY_LEN(customer_members)))
         return;
     shape_default_string(customer, "name", shape_string(customer, "key"));
+    check_stripe_customer(check, where, customer);
     address = json_object_get(customer, "billingAddress");
     if (address &&
         !shape_check(check->issues, &place, address, address_members, ARRAY_LEN(address_members)))
