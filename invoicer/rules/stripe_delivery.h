@@ -49,3 +49,5 @@ enum stripe_delivery_outcome {
 MUST_USE int stripe_delivery_read(struct text json, struct arena *arena,
                                   struct stripe_delivery *delivery);
 void stripe_delivery_write(const struct stripe_delivery *delivery, struct buffer *json);
+/* Whether a record says that nothing is left to do: without reading it all. */
+bool stripe_delivery_is_settled(struct text json);

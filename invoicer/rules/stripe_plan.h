@@ -6,8 +6,10 @@
  * keys whenever and wherever it is made. Keys are the SHA-256, in hex, of account, mode, bucket,
  * invoice, attempt and step.
  *
- * Source     Stripe's API reference: invoices, add_lines, finalize; idempotent requests;
- * currencies. Errors     Outcomes below. Ownership  Everything is the arena's. Threads    Any.
+ * Source     Stripe's API reference: invoices, add_lines, finalize; idempotent requests.
+ * Errors     Outcomes below.
+ * Ownership  Everything is the arena's.
+ * Threads    Any.
  */
 #pragma once
 
@@ -16,6 +18,7 @@
 enum {
     STRIPE_LINES_MAX = 250,     /* an invoice's at Stripe */
     STRIPE_LINES_PER_CALL = 50, /* ours */
+    STRIPE_METADATA_MAX = 500,  /* bytes of a value; Stripe counts characters */
     STRIPE_WHY_MAX = 512,
 };
 
@@ -32,7 +35,8 @@ struct stripe_line {
     char key[8];    /* "1", "2", …: metadata tollway_line */
     int64_t amount; /* minor units as Stripe counts them */
     struct text description;
-    int64_t from_s, to_s; /* the service period, Unix seconds */
+    int64_t from_s, to_s; /* the service period's first and last second, Unix time */
+    struct text our_line; /* its id, at most 500 bytes of it: metadata tollway_line_id */
 };
 
 /* What Stripe must hold when all is well. */
@@ -72,4 +76,4 @@ MUST_USE int stripe_plan_finalize(const struct stripe_expected *expected,
                                   struct arena *arena, struct stripe_step *step);
 /* A request that makes the customer; `customer` is the catalog's record of it. */
 MUST_USE int stripe_plan_customer(struct text customer, const struct stripe_terms *terms,
-                                  struct arena *arena, struct stripe_step *step);
+                                  int64_t attempt, struct arena *arena, struct stripe_step *step);
