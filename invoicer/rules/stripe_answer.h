@@ -1,8 +1,9 @@
 /*
  * stripe_answer.h - what Stripe answered, and what that means for the request.
  *
- * Source     Stripe's API reference: errors, idempotent requests, the invoice and line item
- * objects. Ownership  Texts point into the answer's JSON. Threads    Any.
+ * Source     Stripe's API reference: errors, idempotent requests, invoice and line item objects.
+ * Ownership  Texts point into the answer's JSON.
+ * Threads    Any.
  */
 #pragma once
 
