@@ -370,6 +370,87 @@ static const struct setting plans_when_settings[] = {
     JSON_SETTING,
 };
 
+#define STRIPE_SETTINGS                                                                            \
+    {.name = "stripe-key",                                                                         \
+     .kind = SETTING_SECRET,                                                                       \
+     .required = true,                                                                             \
+     .help = "The file of Stripe's API key: a restricted one (rk_), of test mode unless the "      \
+             "bucket's mode is live.",                                                             \
+     .offset = offsetof(struct invoicer_config, stripe_key)},                                      \
+        {.name = "stripe-url",                                                                     \
+         .kind = SETTING_TEXT,                                                                     \
+         .usual = "https://api.stripe.com",                                                        \
+         .help = "Where Stripe's API is: another place is for tests, on this machine.",            \
+         .offset = offsetof(struct invoicer_config, stripe_url)},                                  \
+    {                                                                                              \
+        .name = "stripe-version", .kind = SETTING_TEXT, .usual = "2026-10-28.endive",              \
+        .help = "The version of Stripe's API that is spoken.",                                     \
+        .offset = offsetof(struct invoicer_config, stripe_version)                                 \
+    }
+
+static const struct setting stripe_connect_settings[] = {
+    STRIPE_SETTINGS,
+    {
+        .name = "from",
+        .kind = SETTING_TEXT,
+        .help = "From which billing boundary on invoices are Stripe's (RFC 3339): those of earlier "
+                "ones were collected otherwise. Now, unless it is given.",
+        .offset = offsetof(struct invoicer_config, from),
+    },
+    JSON_SETTING,
+};
+
+static const struct setting stripe_check_settings[] = {STRIPE_SETTINGS, JSON_SETTING};
+
+static const struct setting stripe_deliver_settings[] = {
+    STRIPE_SETTINGS,
+    {
+        .name = "stripe-rate",
+        .kind = SETTING_NUMBER,
+        .usual = "20",
+        .least = 1,
+        .most = 10000,
+        .help =
+            "Requests a second to each of Stripe's endpoints; Stripe takes 25 of most accounts.",
+        .offset = offsetof(struct invoicer_config, stripe_rate),
+    },
+    {
+        .name = "stripe-account-rate",
+        .kind = SETTING_NUMBER,
+        .least = 0,
+        .most = 100000,
+        .help =
+            "Requests a second in all: 80 live, 20 in test mode, unless it is given. Stripe takes "
+            "100 and 25 of most accounts.",
+        .offset = offsetof(struct invoicer_config, stripe_account_rate),
+    },
+    {
+        .name = "stripe-collection",
+        .kind = SETTING_CHOICE,
+        .usual = "charge_automatically",
+        .choices = "charge_automatically|send_invoice",
+        .help = "Whether Stripe charges the customer's saved way to pay, or mails the invoice.",
+        .offset = offsetof(struct invoicer_config, stripe_collection),
+    },
+    {
+        .name = "stripe-days-until-due",
+        .kind = SETTING_NUMBER,
+        .usual = "30",
+        .least = 0,
+        .most = 365,
+        .help = "Of an invoice that is mailed: the days until it is due.",
+        .offset = offsetof(struct invoicer_config, stripe_days_until_due),
+    },
+    {
+        .name = "held",
+        .kind = SETTING_SWITCH,
+        .usual = "false",
+        .help = "Try those again, too, that are held: once what was said of them is mended.",
+        .offset = offsetof(struct invoicer_config, tries_held),
+    },
+    JSON_SETTING,
+};
+
 static const struct command commands[] = {
     {.name = "serve",
      .arguments = "",
@@ -517,6 +598,30 @@ static const struct command commands[] = {
      .settings = json_settings,
      .setting_count = ARRAY_LEN(json_settings),
      .run = verb_explain},
+    {.name = "stripe connect",
+     .arguments = "",
+     .help = "Say which Stripe account is the bucket's, or give it another key",
+     .settings = stripe_connect_settings,
+     .setting_count = ARRAY_LEN(stripe_connect_settings),
+     .run = verb_stripe_connect},
+    {.name = "stripe deliver",
+     .arguments = "[INVOICE]",
+     .help = "Hand the invoices to Stripe that aren't there yet, each once",
+     .settings = stripe_deliver_settings,
+     .setting_count = ARRAY_LEN(stripe_deliver_settings),
+     .run = verb_stripe_deliver},
+    {.name = "stripe status",
+     .arguments = "",
+     .help = "Say which invoices are at Stripe, which are held, and why",
+     .settings = json_settings,
+     .setting_count = ARRAY_LEN(json_settings),
+     .run = verb_stripe_status},
+    {.name = "stripe check",
+     .arguments = "",
+     .help = "Compare what Stripe holds with what was handed over, and note what is paid",
+     .settings = stripe_check_settings,
+     .setting_count = ARRAY_LEN(stripe_check_settings),
+     .run = verb_stripe_check},
     {.name = "audit",
      .arguments = "[INVOICE]",
      .help = "Recompute invoices from the log with other code, and compare every cent",

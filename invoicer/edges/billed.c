@@ -5,6 +5,7 @@
 #include "invoicer/edges/books.h"
 #include "invoicer/edges/late.h"
 #include "invoicer/edges/mirror.h"
+#include "invoicer/edges/stripe_books.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -465,6 +466,8 @@ int billed_take_parsed(struct store_txn *txn, struct text key, struct text json,
         r = take_close(txn, text_from(key.at + 6, key.length - 6), json, record);
     else if (text_starts(key, "nothing/"))
         r = take_nothing(txn, record);
+    else if (text_starts(key, "stripe/"))
+        r = stripe_books_take(txn, text_from(key.at + 7, key.length - 7), json);
     else
         r = take_invoice(txn, key, json, record);
     return r ? fault_pass(r) : 0;

@@ -11,6 +11,7 @@
  *   close/{close}     the state of a close (close.h)
  *   nothing/{close}/{number}   {"boundaries":[[subscription, minute],…]}: boundaries without an
  *                     invoice
+ *   stripe/…          stripe_books.h
  *
  * In BILLED, behind the subscription and a 0:
  *   b {boundary, 8 bytes}   the invoice's id, or nothing: the boundary is done with

@@ -12,6 +12,7 @@ static const char *const tables[BOOKS_TABLES] = {
     [BOOKS_STATE] = "state",   [BOOKS_CATALOG] = "catalog", [BOOKS_TOTALS] = "totals",
     [BOOKS_MARKS] = "marks",   [BOOKS_CLOSES] = "closes",   [BOOKS_INVOICES] = "invoices",
     [BOOKS_BILLED] = "billed", [BOOKS_OUTBOX] = "outbox",   [BOOKS_PENDING] = "pending",
+    [BOOKS_STRIPE] = "stripe",
 };
 
 int books_open(const char *data, const char *bucket, struct store **store, char **folder)

@@ -14,6 +14,7 @@
  *             of an invoice that it made: what a close writes lies together
  *   INVOICES  invoice id to the close that made it
  *   BILLED    what invoices say was billed (billed.h)
+ *   STRIPE    what went to Stripe (stripe_books.h)
  *   OUTBOX    sequence to what isn't confirmed by Kafka yet (outbox.h)
  *   PENDING   topic and key to the greatest sequence in the outbox
  *
@@ -33,10 +34,11 @@ enum books_table {
     BOOKS_BILLED,
     BOOKS_OUTBOX,
     BOOKS_PENDING,
+    BOOKS_STRIPE,
     BOOKS_TABLES,
 };
 
-enum { BOOKS_FORMAT = 2, BOOKS_PARTITIONS_MAX = 10000 };
+enum { BOOKS_FORMAT = 3, BOOKS_PARTITIONS_MAX = 10000 };
 
 /* Opens <data>/<bucket>/invoicer and writes that path into *folder (caller's to free). */
 MUST_USE int books_open(const char *data, const char *bucket, struct store **store, char **folder);

@@ -23,11 +23,15 @@ struct invoicer_config {
     int64_t collection_interval_ms; /* close */
     const char *at, *only, *out;
     bool dry_run;
-    bool as_csv, as_html;                          /* invoices show */
-    bool draft;                                    /* plans show */
-    const char *plan, *timing, *anchor, *customer; /* subscriptions; plan: backtest too */
-    const char *from, *to, *page;                  /* backtest */
-    int64_t horizon_ms;                            /* audit; 0: what the marks say */
+    bool as_csv, as_html;                                 /* invoices show */
+    bool draft;                                           /* plans show */
+    const char *plan, *timing, *anchor, *customer;        /* subscriptions; plan: backtest too */
+    const char *from, *to, *page;                         /* backtest */
+    int64_t horizon_ms;                                   /* audit; 0: what the marks say */
+    const char *stripe_key, *stripe_url, *stripe_version; /* stripe */
+    const char *stripe_collection;
+    int64_t stripe_rate, stripe_account_rate, stripe_days_until_due;
+    bool tries_held;
 };
 
 /* What the bucket's topics must be; the specs point to the names. */
@@ -75,6 +79,10 @@ int verb_subscriptions_restore(void *config, int argc, char **argv);
 int verb_subscriptions_delete(void *config, int argc, char **argv);
 int verb_explain(void *config, int argc, char **argv);
 int verb_backtest(void *config, int argc, char **argv);
+int verb_stripe_connect(void *config, int argc, char **argv);
+int verb_stripe_deliver(void *config, int argc, char **argv);
+int verb_stripe_status(void *config, int argc, char **argv);
+int verb_stripe_check(void *config, int argc, char **argv);
 int verb_audit(void *config, int argc, char **argv);
 int verb_rate(void *config, int argc, char **argv);
 int verb_periods(void *config, int argc, char **argv);

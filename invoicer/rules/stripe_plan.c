@@ -159,7 +159,7 @@ static bool plan_lines(const struct stripe_expected *expected, const struct stri
 }
 
 int stripe_plan_missing(const struct stripe_expected *expected, const bool *seen,
-                        const struct stripe_terms *terms, int64_t attempt, size_t *next,
+                        const struct stripe_terms *terms, int64_t attempt, int round, size_t *next,
                         struct arena *arena, struct stripe_step *step)
 {
     CLEANUP(buffer_deinit) struct buffer form = {0}, name = {0};
@@ -170,7 +170,7 @@ int stripe_plan_missing(const struct stripe_expected *expected, const bool *seen
             add_line(&form, count++, &expected->lines[*next]);
     if (count == 0)
         return 0;
-    buffer_add_string(&name, "missing: ");
+    buffer_printf(&name, "missing %d: ", round);
     buffer_add_text(&name, buffer_text(&form));
     return make_step(add_lines_path,
                      key_of(terms, expected->invoice, attempt, buffer_text(&name), arena), &form,
@@ -194,12 +194,12 @@ static bool plan_finalize(const struct stripe_expected *expected, const struct s
 }
 
 int stripe_plan_finalize(const struct stripe_expected *expected, const struct stripe_terms *terms,
-                         int64_t attempt, int64_t now_s, struct arena *arena,
+                         int64_t attempt, int64_t now_ms, int round, struct arena *arena,
                          struct stripe_step *step)
 {
     char name[FIELD_MAX];
 
-    (void)snprintf(name, sizeof(name), "finalize at %lld", (long long)now_s);
+    (void)snprintf(name, sizeof(name), "finalize at %lld, %d", (long long)now_ms, round);
     return plan_finalize(expected, terms, attempt, name, arena, step) ? 0 : STRIPE_PLAN_NO_MEMORY;
 }
 

@@ -64,16 +64,17 @@ MUST_USE int stripe_plan(struct text invoice, const struct stripe_expected *expe
 /*
  * For reconciling: the request that adds those lines that weren't `seen`, up to
  * STRIPE_LINES_PER_CALL of them from *next on; *next moves behind the last one looked at. Its key
- * is of the attempt and of its body. 1: here it is; 0: none is missing from there on; -1: no
- * memory.
+ * is of the attempt, of how often it was looked what is missing, and of its body. 1: here it is; 0:
+ * none is missing from there on; -1: no memory.
  */
 MUST_USE int stripe_plan_missing(const struct stripe_expected *expected, const bool *seen,
-                                 const struct stripe_terms *terms, int64_t attempt, size_t *next,
-                                 struct arena *arena, struct stripe_step *step);
-/* The request that finalises, with a key for that moment: done twice, it is done once. */
+                                 const struct stripe_terms *terms, int64_t attempt, int round,
+                                 size_t *next, struct arena *arena, struct stripe_step *step);
+/* The request that finalises, with a key of that moment and of how often it was looked for: done
+ * twice, it is done once. */
 MUST_USE int stripe_plan_finalize(const struct stripe_expected *expected,
-                                  const struct stripe_terms *terms, int64_t attempt, int64_t now_s,
-                                  struct arena *arena, struct stripe_step *step);
+                                  const struct stripe_terms *terms, int64_t attempt, int64_t now_ms,
+                                  int round, struct arena *arena, struct stripe_step *step);
 /* A request that makes the customer; `customer` is the catalog's record of it. */
 MUST_USE int stripe_plan_customer(struct text customer, const struct stripe_terms *terms,
                                   int64_t attempt, struct arena *arena, struct stripe_step *step);

@@ -617,7 +617,7 @@ Test(stripe_plan, missing_lines_are_added_and_no_others)
     plan_with(invoice_of("USD", "1.20", lines.at), &terms, 1, &planned);
     for (size_t i = 0; i < 120; i += 3)
         seen[i] = true;
-    for (; stripe_plan_missing(&planned.expected, seen, &terms, 1, &next, &arena, &step) == 1;
+    for (; stripe_plan_missing(&planned.expected, seen, &terms, 1, 1, &next, &arena, &step) == 1;
          calls++)
         count_body(step.body, &tally);
 
@@ -635,12 +635,16 @@ Test(stripe_plan, requests_that_reconcile_have_keys_of_what_they_say)
     size_t next = 0;
 
     plan_with(invoice_of("USD", "2.00", FEE("1.00") "," FEE("1.00")), &terms, 1, &planned);
-    cr_assert_eq(stripe_plan_missing(&planned.expected, none, &terms, 1, &next, &arena, &first), 1);
-    cr_assert_eq(stripe_plan_missing(&planned.expected, none, &terms, 1, &next, &arena, &other), 0);
+    cr_assert_eq(stripe_plan_missing(&planned.expected, none, &terms, 1, 1, &next, &arena, &first),
+                 1);
+    cr_assert_eq(stripe_plan_missing(&planned.expected, none, &terms, 1, 1, &next, &arena, &other),
+                 0);
     next = 0;
-    cr_assert_eq(stripe_plan_missing(&planned.expected, none, &terms, 1, &next, &arena, &again), 1);
+    cr_assert_eq(stripe_plan_missing(&planned.expected, none, &terms, 1, 1, &next, &arena, &again),
+                 1);
     next = 0;
-    cr_assert_eq(stripe_plan_missing(&planned.expected, one, &terms, 1, &next, &arena, &other), 1);
+    cr_assert_eq(stripe_plan_missing(&planned.expected, one, &terms, 1, 1, &next, &arena, &other),
+                 1);
 
     cr_assert(text_equal(first.key, again.key));
     cr_assert_not(text_equal(first.key, other.key));
@@ -653,8 +657,8 @@ Test(stripe_plan, a_finalize_of_its_own_moment_has_a_key_of_its_own)
     struct planned planned;
 
     plan_with(invoice_of("USD", "1.00", FEE("1.00")), &terms, 1, &planned);
-    cr_assert_eq(stripe_plan_finalize(&planned.expected, &terms, 1, 7, &arena, &at_7), 0);
-    cr_assert_eq(stripe_plan_finalize(&planned.expected, &terms, 1, 8, &arena, &at_8), 0);
+    cr_assert_eq(stripe_plan_finalize(&planned.expected, &terms, 1, 7, 1, &arena, &at_7), 0);
+    cr_assert_eq(stripe_plan_finalize(&planned.expected, &terms, 1, 8, 1, &arena, &at_8), 0);
 
     cr_assert(text_equal(at_7.body, planned.steps[2].body));
     cr_assert(text_equal(at_7.path, planned.steps[2].path));

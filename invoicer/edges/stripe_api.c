@@ -1,0 +1,179 @@
+#include "invoicer/edges/stripe_api.h"
+
+#include "common/base/fault.h"
+#include "common/base/monotonic.h"
+#include "common/base/pause.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALL_MS_MAX = 80000 }; /* Stripe's own clients wait as long */
+
+/* --- the key --- */
+
+static bool starts_with(const char *key, const char *prefix)
+{
+    return strncmp(key, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_key(const char *key)
+{
+    bool is_known = starts_with(key, "sk_test_") || starts_with(key, "rk_test_") ||
+                    starts_with(key, "sk_live_") || starts_with(key, "rk_live_");
+
+    return is_known && strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789_") == strlen(key);
+}
+
+/* A key goes over the network as it is: only with TLS, or to this machine. */
+static bool is_safe(const char *url)
+{
+    return starts_with(url, "https://") || starts_with(url, "http://127.0.0.1:") ||
+           starts_with(url, "http://localhost:") || starts_with(url, "http://[::1]:");
+}
+
+int stripe_api_open(const char *url, const char *version, const char *key, struct stripe_api *api)
+{
+    *api = (struct stripe_api){.url = url, .version = version, .key = key};
+    if (!is_safe(url))
+        return fault(FAULT_REFUSE,
+                     "--stripe-url %s is neither https nor on this machine: the key could be read",
+                     url);
+    if (!is_key(key))
+        return fault(FAULT_REFUSE,
+                     "--stripe-key names a file without a key of Stripe's: one begins "
+                     "with rk_test_, rk_live_, sk_test_ or sk_live_");
+    return 0;
+}
+
+bool stripe_api_is_live(const struct stripe_api *api)
+{
+    return starts_with(api->key + 2, "_live_");
+}
+
+bool stripe_api_is_secret(const struct stripe_api *api)
+{
+    return api->key[0] == 's';
+}
+
+/* --- requests --- */
+
+struct sending {
+    void (*done)(void *context, const struct stripe_answer *answer);
+    void *context;
+};
+
+static void on_reply(void *context, const struct http_reply *reply)
+{
+    struct sending *sending = context;
+    const struct stripe_answer answer = {
+        .status = reply->status,
+        .body = reply->body,
+        .retry_after = http_reply_header(reply, "Retry-After"),
+        .should_retry = http_reply_header(reply, "Stripe-Should-Retry"),
+        .replayed = http_reply_header(reply, "Idempotent-Replayed"),
+        .request_id = http_reply_header(reply, "Request-Id"),
+    };
+
+    sending->done(sending->context, &answer);
+    free(sending);
+}
+
+void stripe_api_send(const struct stripe_api *api, struct http_client *client,
+                     const struct stripe_request *request,
+                     void (*done)(void *context, const struct stripe_answer *answer), void *context)
+{
+    CLEANUP(buffer_deinit) struct buffer url = {0}, key = {0};
+    struct sending *sending = malloc(sizeof(*sending));
+    struct http_call_header headers[] = {{"Stripe-Version", api->version},
+                                         {"Idempotency-Key", NULL}};
+    struct http_call call = {
+        .method = request->method,
+        .bearer = api->key,
+        .headers = headers,
+        .header_count = ARRAY_LEN(headers),
+        .body = request->body,
+        .content_type = text_is_absent(request->body) ? NULL : "application/x-www-form-urlencoded",
+        .timeout_ms = CALL_MS_MAX,
+    };
+
+    assert(sending);
+    *sending = (struct sending){done, context};
+    buffer_printf(&url, "%s%s", api->url, request->path);
+    buffer_add_char(&url, '\0');
+    call.url = url.at;
+    if (!text_is_absent(request->key)) {
+        buffer_add_text(&key, request->key);
+        buffer_add_char(&key, '\0');
+        headers[1].value = key.at;
+    }
+    http_client_send(client, &call, on_reply, sending);
+}
+
+/* --- one that is waited for --- */
+
+struct waiting {
+    uv_loop_t loop;
+    struct stripe_judgement judgement;
+    json_t *object;
+    int tries;
+};
+
+static void on_closed(void *context)
+{
+    (void)context;
+}
+
+static void on_answer(void *context, const struct stripe_answer *answer)
+{
+    struct waiting *waiting = context;
+
+    stripe_judge(answer, waiting->tries, (uint64_t)monotonic_ns(), &waiting->judgement);
+    if (waiting->judgement.verdict == STRIPE_DONE)
+        waiting->object = json_loadb(answer->body.at, answer->body.length, 0, NULL);
+    uv_stop(&waiting->loop);
+}
+
+static void ask_once(const struct stripe_api *api, const struct stripe_request *request,
+                     struct waiting *waiting)
+{
+    struct http_client *client;
+
+    if (uv_loop_init(&waiting->loop))
+        abort();
+    client = http_client_new(&waiting->loop);
+    waiting->tries++;
+    stripe_api_send(api, client, request, on_answer, waiting);
+    uv_run(&waiting->loop, UV_RUN_DEFAULT); /* until it is answered */
+    http_client_close(client, on_closed, NULL);
+    uv_run(&waiting->loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&waiting->loop))
+        abort();
+}
+
+static bool is_undecided(const struct stripe_judgement *judgement)
+{
+    return judgement->verdict == STRIPE_AGAIN || judgement->verdict == STRIPE_SLOWER;
+}
+
+int stripe_api_fetch(const struct stripe_api *api, const struct stripe_request *request,
+                     json_t **object)
+{
+    struct waiting waiting = {0};
+
+    do {
+        ask_once(api, request, &waiting);
+        if (is_undecided(&waiting.judgement) && waiting.tries < STRIPE_TRIES_MAX)
+            pause_ms((int)waiting.judgement.wait_ms);
+    } while (is_undecided(&waiting.judgement) && waiting.tries < STRIPE_TRIES_MAX);
+    if (waiting.judgement.verdict == STRIPE_DONE) {
+        *object = waiting.object;
+        return 0;
+    }
+    return fault(is_undecided(&waiting.judgement)           ? FAULT_RETRY
+                 : waiting.judgement.verdict == STRIPE_STOP ? FAULT_DENIED
+                                                            : FAULT_REFUSE,
+                 "%s", waiting.judgement.why);
+}

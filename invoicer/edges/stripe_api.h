@@ -1,0 +1,39 @@
+/*
+ * stripe_api.h - one request to Stripe: where, with which key, in which version.
+ *
+ * The key goes nowhere but into the Authorization header.
+ *
+ * Errors     FAULT_RETRY: no answer that decides anything. FAULT_DENIED: Stripe refuses us.
+ *            FAULT_REFUSE: the key, or what was asked for.
+ * Threads    One.
+ */
+#pragma once
+
+#include "common/io/http_client.h"
+#include "invoicer/rules/stripe_answer.h"
+#include "invoicer/rules/stripe_pace.h"
+#include "invoicer/rules/stripe_request.h"
+
+struct stripe_api {
+    const char *url; /* without a slash at its end */
+    const char *version;
+    const char *key;
+};
+
+/* Borrows its texts. FAULT_REFUSE: the key isn't one, or would go over the network for all to read.
+ */
+MUST_USE int stripe_api_open(const char *url, const char *version, const char *key,
+                             struct stripe_api *api);
+/* Of a live account; otherwise of a test one. */
+bool stripe_api_is_live(const struct stripe_api *api);
+/* A secret key, which may do everything; not a restricted one. */
+bool stripe_api_is_secret(const struct stripe_api *api);
+
+/* `done` runs once, on the client's loop; the answer lives until it returns. */
+void stripe_api_send(const struct stripe_api *api, struct http_client *client,
+                     const struct stripe_request *request,
+                     void (*done)(void *context, const struct stripe_answer *answer),
+                     void *context);
+/* Blocking, until Stripe has answered or STRIPE_TRIES_MAX is reached. *object is the caller's. */
+MUST_USE int stripe_api_fetch(const struct stripe_api *api, const struct stripe_request *request,
+                              json_t **object);

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Invoices go to a simulated Stripe: each becomes one there, with its lines and its total, whatever is
+killed, cut off, lost or refused; and what Stripe holds is compared with what was issued."""
+# limit: 240
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+import traceback
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from invoicer_rig import BIN, Rig, catalog, chosen_seed, given, ulid  # noqa: E402
+from stripe_rig import StripeSim  # noqa: E402
+
+KEY = "rk_test_51Tollway"
+SUBSCRIPTIONS = 24  # a third of them free
+DAY_S = 86400
+
+
+class Shop:
+    """A bucket with a month that is billed, and a Stripe."""
+
+    def __init__(self, brokers, subscriptions=SUBSCRIPTIONS):
+        self.rig, self.stripe = Rig(brokers), StripeSim()
+        self.key = self.rig.folder / "stripe.key"
+        self.key.write_text(KEY + "\n")
+        self.key.chmod(0o400)
+        self.clock = self.rig.folder / "clock"
+        self.clock.write_text("0")
+        self.stripe.key(KEY, account="acct_1")
+        self.rig.apply(catalog(subscriptions))
+        rng = random.Random(1)
+        self.rig.count([(ulid(i + 1), f"2026-01-{day:02}T00:00:00", rng.randint(1, 900))
+                        for i in range(subscriptions) for day in (3, 9, 20)])
+        self.rig.run("close", "--at", "2026-02-01T01:00:00Z")
+        self.run("connect", "--from", "2026-01-01T00:00:00Z")
+        self.due = {i: total for i, total in self.rig.invoices().items() if float(total)}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stripe.stop()
+        self.rig.end()
+
+    def command(self, verb, *arguments, data=None):
+        access = [] if verb == "status" else ["--stripe-url", self.stripe.url, "--stripe-key", self.key]
+        rates = ["--stripe-rate", 500, "--stripe-account-rate", 1000] if verb == "deliver" else []
+        return self.rig.command("stripe", verb, *arguments, *access, *rates, data=data)
+
+    def environment(self):
+        return {**os.environ, "LD_PRELOAD": str(BIN / "libother-clock.so"), "TOLLWAY_TEST_CLOCK": str(self.clock)}
+
+    def start(self, verb, *arguments, data=None):
+        return subprocess.Popen(self.command(verb, *arguments, data=data), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, env=self.environment())
+
+    def run(self, verb, *arguments, data=None, status=0):
+        process = self.start(verb, *arguments, data=data)
+        out, said = process.communicate(timeout=120)
+        assert process.returncode in ([status] if isinstance(status, int) else status), (
+            verb, arguments, process.returncode, out, said)
+        return out
+
+    def json(self, verb, *arguments, **more):
+        return json.loads(self.run(verb, *arguments, "--json", **more))
+
+    def void(self, invoice):
+        """As somebody does in Stripe's dashboard."""
+        request = urllib.request.Request(f"{self.stripe.url}/v1/invoices/{invoice}/void", b"",
+                                         {"Authorization": f"Bearer {KEY}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert json.loads(answer.read())["status"] == "void"
+
+    def pass_time(self, seconds):
+        """For both of us."""
+        self.clock.write_text(str(int(self.clock.read_text()) + seconds))
+        self.stripe.clock(seconds)
+
+    def check(self):
+        """Each is there once, over its total, with its lines, and so says our own check."""
+        found = self.stripe.check_one_each()
+        there = {}
+        for each in found["invoices"]:
+            for invoice in each["standing"]:
+                there[each["tollway_invoice"]] = invoice
+        assert set(there) == set(self.due), set(there) ^ set(self.due)
+        for ident, total in self.due.items():
+            cents = round(float(total) * 100)
+            assert there[ident]["total"] == cents, (ident, total, there[ident])
+            assert there[ident]["status"] in ("open", "paid"), there[ident]
+        said = self.json("check")
+        assert said["differences"] == 0 and said["handedOver"] == len(self.due) == said["listed"], said
+
+
+def test_each_invoice_becomes_one_at_stripe(brokers):
+    with Shop(brokers) as shop:
+        said = shop.json("deliver")
+        assert said["delivered"] == len(shop.due) and not said["held"] and not said["later"], said
+        shop.check()
+        sent = len(shop.stripe.log())
+        again = shop.json("deliver")
+        assert not again["delivered"] and len(shop.stripe.log()) - sent <= 1, again
+
+
+def test_whatever_goes_wrong_at_stripe_each_is_there_once(brokers):
+    rng = random.Random(chosen_seed())
+    with Shop(brokers) as shop:
+        shop.stripe.fault(*({"match": "* /v1/**", "times": None, "probability": 0.06, "seed": rng.random(), **what}
+                            for what in ({"do": "before"}, {"do": "after"}, {"do": "cut", "bytes": 20},
+                                         {"do": "status", "status": 500},
+                                         {"do": "status", "status": 500, "is_executed": True},
+                                         {"do": "status", "status": 409}, {"do": "status", "status": 429})))
+        shop.run("deliver", status=(0, 75, 80))
+        shop.stripe.fault()
+        shop.run("deliver", "--held")
+        shop.check()
+
+
+def test_killed_anywhere_and_continued_elsewhere_each_is_there_once(brokers):
+    rng = random.Random(chosen_seed())
+    with Shop(brokers) as shop:
+        folders = [shop.rig.data, *(shop.rig.folder / f"elsewhere{i}" for i in range(2))]
+        for _ in range(8):
+            process = shop.start("deliver", data=rng.choice(folders))
+            until = time.monotonic() + rng.uniform(0.2, 3.5)
+            while process.poll() is None and time.monotonic() < until:
+                time.sleep(0.01)
+            process.kill()
+            process.communicate()
+        shop.run("deliver", data=shop.rig.folder / "empty")
+        shop.check()
+
+
+def test_a_key_that_stripe_has_forgotten_is_not_used_again(brokers):
+    """Everything of a day and more ago is looked up; nothing is made a second time."""
+    with Shop(brokers) as shop:
+        shop.stripe.fault({"match": "POST /v1/invoices/*/finalize", "do": "before", "times": None},
+                          {"match": "POST /v1/invoices/*/add_lines", "do": "before", "times": None, "skip": 3},
+                          {"match": "POST /v1/invoices", "do": "after", "times": None, "skip": 8})
+        process = shop.start("deliver")
+        wait = time.monotonic() + 60
+        while time.monotonic() < wait and len(shop.stripe.log()) < 60:
+            time.sleep(0.05)
+        process.kill()
+        process.communicate()
+        shop.stripe.fault()
+        shop.pass_time(2 * DAY_S)
+        shop.run("deliver")
+        shop.check()
+
+
+def test_what_somebody_has_to_look_at_is_held_and_told_and_tried_again_when_asked(brokers):
+    with Shop(brokers) as shop:
+        shop.stripe.fault({"match": "POST /v1/invoices/*/finalize", "do": "status", "status": 400, "times": None,
+                           "is_kept": True})
+        said = shop.json("deliver", status=80)
+        assert said["held"] == len(shop.due) and not said["delivered"], said
+        told = shop.json("status")
+        assert told["held"] == said["held"] == len(told["reasons"]), told
+        shop.stripe.fault()
+        assert not shop.json("deliver")["delivered"]
+        assert shop.json("deliver", "--held")["delivered"] == said["held"]
+        shop.check()
+
+
+def test_check_says_what_stripe_has_otherwise(brokers):
+    with Shop(brokers) as shop:
+        shop.run("deliver")
+        standing = [i for each in shop.stripe.audit()["invoices"] for i in each["standing"]]
+        paid = shop.stripe.collect(standing[0]["id"])
+        assert paid == [standing[0]["id"]]
+        shop.void(standing[1]["id"])
+        said = shop.json("check", status=65)
+        assert [f["kind"] for f in said["findings"]] == ["void"], said
+        assert shop.json("check", status=65)["noted"] == 0
+        told = shop.json("status")
+        assert told["statuses"]["paid"] >= 1 and told["statuses"]["void"] == 1, told
+
+
+def test_a_key_that_lacks_a_permission_ends_the_run_and_nothing_is_lost(brokers):
+    with Shop(brokers) as shop:
+        shop.stripe.key(KEY, account="acct_1", without=["rak_invoice_write"])
+        shop.run("deliver", status=77)
+        shop.stripe.key(KEY, account="acct_1", without=[])
+        shop.run("deliver")
+        shop.check()
+
+
+def main():
+    brokers = given("TOLLWAY_TEST_BROKERS")
+    failed = []
+    for name, case in list(globals().items()):
+        if not name.startswith("test_") or (len(sys.argv) > 1 and sys.argv[1] not in name):
+            continue
+        began = time.monotonic()
+        try:
+            case(brokers)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+        print("FAILED" if name in failed else "ok", f"{time.monotonic() - began:.1f} s", name, flush=True)
+    assert not failed, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
