@@ -17,7 +17,7 @@ static const char *const tables[BOOKS_TABLES] = {
 
 int books_open(const char *data, const char *bucket, struct store **store, char **folder)
 {
-    const struct store_formats formats = {.least = BOOKS_FORMAT, .current = BOOKS_FORMAT};
+    const struct store_formats formats = {.least = BOOKS_FORMAT_LEAST, .current = BOOKS_FORMAT};
     struct buffer path = {0};
     char *name;
     int r;

@@ -38,7 +38,8 @@ enum books_table {
     BOOKS_TABLES,
 };
 
-enum { BOOKS_FORMAT = 3, BOOKS_PARTITIONS_MAX = 10000 };
+/* Format 2 is 3 without STRIPE, and is gone on with. */
+enum { BOOKS_FORMAT = 3, BOOKS_FORMAT_LEAST = 2, BOOKS_PARTITIONS_MAX = 10000 };
 
 /* Opens <data>/<bucket>/invoicer and writes that path into *folder (caller's to free). */
 MUST_USE int books_open(const char *data, const char *bucket, struct store **store, char **folder);

@@ -83,11 +83,66 @@ int stripe_books_note_nothing(struct store_txn *txn, struct text invoice)
     return r ? fault_pass(r) : 0;
 }
 
+/* The rows invoice/{id}, or nothing/{id}, beside a walk over the invoices: both are in the order of
+ * ids, so that a row is the next one or isn't there. */
+struct beside {
+    const char *kind;
+    size_t prefix; /* its bytes */
+    struct store_cursor *cursor;
+    struct text id, value;
+    bool is_over;
+};
+
+/* `r`: what the cursor said of the row under `key`. */
+static int beside_take(struct beside *beside, int r, struct text key)
+{
+    if (r < 0)
+        return fault_pass(r);
+    beside->is_over = r == STORE_NOT_FOUND || !text_starts(key, beside->kind);
+    if (!beside->is_over)
+        beside->id = text_from(key.at + beside->prefix, key.length - beside->prefix);
+    return 0;
+}
+
+static int beside_open(struct beside *beside, struct store_txn *txn, const char *kind,
+                       struct text from)
+{
+    CLEANUP(buffer_deinit) struct buffer start = {0};
+    struct text key;
+    int r;
+
+    *beside = (struct beside){.kind = kind, .prefix = strlen(kind)};
+    r = store_cursor_new(txn, BOOKS_STRIPE, &beside->cursor);
+    if (r)
+        return fault_pass(r);
+    key_of(kind, from, &start);
+    key = buffer_text(&start);
+    r = store_cursor_seek(beside->cursor, &key, &beside->value);
+    r = beside_take(beside, r, key);
+    return r ? fault_pass(r) : 0;
+}
+
+/* Ids come in order. */
+static int beside_find(struct beside *beside, struct text id, bool *is_there)
+{
+    int order = -1;
+
+    while (!beside->is_over && (order = text_compare(beside->id, id)) < 0) {
+        struct text key;
+        int r = store_cursor_next(beside->cursor, &key, &beside->value);
+
+        r = beside_take(beside, r, key);
+        if (r)
+            return fault_pass(r);
+    }
+    *is_there = !beside->is_over && order == 0;
+    return 0;
+}
+
 struct due {
-    struct store_txn *txn;
     struct text after;
-    struct buffer key;
     char from[sizeof("20260301T0000Z")]; /* as ids end */
+    struct beside deliveries, nothings;
     int (*visit)(void *context, struct text invoice);
     void *context;
 };
@@ -96,19 +151,18 @@ struct due {
 static int is_due(struct due *due, struct text id)
 {
     const size_t length = sizeof(due->from) - 1;
-    struct text json;
+    bool is_there;
     int r;
 
     if (text_equal(id, due->after) || id.length <= length ||
         memcmp(id.at + id.length - length, due->from, length) < 0)
         return 0;
-    key_of("invoice/", id, &due->key);
-    r = store_get(due->txn, BOOKS_STRIPE, buffer_text(&due->key), &json);
-    if (r != STORE_NOT_FOUND)
-        return r ? fault_pass(r) : !stripe_delivery_is_settled(json);
-    key_of("nothing/", id, &due->key);
-    r = store_get(due->txn, BOOKS_STRIPE, buffer_text(&due->key), &json);
-    return r < 0 ? fault_pass(r) : r == STORE_NOT_FOUND;
+    r = beside_find(&due->deliveries, id, &is_there);
+    if (!r && is_there)
+        return !stripe_delivery_is_settled(due->deliveries.value);
+    if (!r)
+        r = beside_find(&due->nothings, id, &is_there);
+    return r ? fault_pass(r) : !is_there;
 }
 
 static int visit_due(struct due *due, struct store_cursor *cursor)
@@ -132,17 +186,21 @@ int stripe_books_each_due(struct store_txn *txn, struct text after, struct insta
                           int (*visit)(void *context, struct text invoice), void *context)
 {
     CLEANUP(store_cursor_drop) struct store_cursor *cursor = NULL;
-    struct due due = {.txn = txn, .after = after, .visit = visit, .context = context};
+    struct due due = {.after = after, .visit = visit, .context = context};
     char time[INSTANT_TEXT_MAX];
     int r = store_cursor_new(txn, BOOKS_INVOICES, &cursor);
 
-    if (r)
-        return fault_pass(r);
     instant_format(from, time); /* 2026-03-01T00:00:00Z */
     snprintf(due.from, sizeof(due.from), "%.4s%.2s%.2sT%.2s%.2sZ", time, time + 5, time + 8,
              time + 11, time + 14);
-    r = visit_due(&due, cursor);
-    buffer_deinit(&due.key);
+    if (!r)
+        r = beside_open(&due.deliveries, txn, "invoice/", after);
+    if (!r)
+        r = beside_open(&due.nothings, txn, "nothing/", after);
+    if (!r)
+        r = visit_due(&due, cursor);
+    store_cursor_drop(&due.deliveries.cursor);
+    store_cursor_drop(&due.nothings.cursor);
     return r ? fault_pass(r) : 0;
 }
 
