@@ -27,11 +27,27 @@ static bool is_key(const char *key)
                                    "0123456789_") == strlen(key);
 }
 
+/* Whether the URL is http and its host, whole, this machine's own. */
+static bool is_local(const char *url)
+{
+    static const char *const hosts[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
+
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        const char *rest = url + strlen(hosts[i]);
+
+        if (!starts_with(url, hosts[i]))
+            continue;
+        if (*rest == ':')
+            rest += 1 + strspn(rest + 1, "0123456789");
+        return *rest == '\0' || *rest == '/';
+    }
+    return false;
+}
+
 /* A key goes over the network as it is: only with TLS, or to this machine. */
 static bool is_safe(const char *url)
 {
-    return starts_with(url, "https://") || starts_with(url, "http://127.0.0.1:") ||
-           starts_with(url, "http://localhost:") || starts_with(url, "http://[::1]:");
+    return starts_with(url, "https://") || is_local(url);
 }
 
 int stripe_api_open(const char *url, const char *version, const char *key, struct stripe_api *api)

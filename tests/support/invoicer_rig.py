@@ -88,13 +88,13 @@ def catalog(subscriptions, start="2026-01-01T00:00:00Z"):
 class Rig:
     """A bucket of its own with `partitions`, and folders that end with it."""
 
-    def __init__(self, brokers, partitions=2):
+    def __init__(self, brokers, partitions=2, mode="test"):
         self.brokers, self.partitions = brokers, partitions
         self.bucket = "inv_" + uuid.uuid4().hex[:10]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tollway-invoicer-"))
         self.data = self.folder / "data"
         self.next = [0] * partitions
-        self.run("topics", "create", "--partitions", partitions)
+        self.run("topics", "create", "--partitions", partitions, "--mode", mode)
 
     def command(self, *arguments, data=None):
         return [str(part) for part in (BIN / "invoicer", *arguments, "--brokers", self.brokers, "--bucket",
