@@ -217,6 +217,23 @@ bool stripe_invoice_read(const json_t *object, struct stripe_invoice *invoice)
     return true;
 }
 
+bool stripe_page_read(const json_t *object, struct text after, struct stripe_page *page)
+{
+    const json_t *data = json_object_get(object, "data");
+    const json_t *has_more = json_object_get(object, "has_more");
+    struct text last = stripe_member(json_array_get(data, json_array_size(data) - 1), "id");
+
+    if (!json_is_array(data) || !json_is_boolean(has_more))
+        return false;
+    if (json_is_true(has_more) && (last.length == 0 || text_equal(last, after)))
+        return false;
+    *page = (struct stripe_page){
+        .data = data,
+        .next = json_is_true(has_more) ? last : text_of(NULL),
+    };
+    return true;
+}
+
 /* Where the line is that a listed one says it is; the count: it is none of them. */
 static size_t place_of(struct text key, const struct stripe_expected *expected)
 {

@@ -51,6 +51,15 @@ struct stripe_invoice {
 };
 MUST_USE bool stripe_invoice_read(const json_t *object, struct stripe_invoice *invoice);
 
+/* A page of a list. */
+struct stripe_page {
+    const json_t *data; /* an array */
+    struct text next;   /* the next page begins behind this id; absent: it is the last page */
+};
+/* `after`: what it was asked for behind of; absent: the first page. False: it is no page of a list,
+ * or leads nowhere: it says nothing of what there is. */
+MUST_USE bool stripe_page_read(const json_t *object, struct text after, struct stripe_page *page);
+
 /* Compares a listed line with what is expected. Marks seen[i]; false with why when it isn't one of
  * them, is there twice, or differs. */
 MUST_USE bool stripe_line_matches(const json_t *object, const struct stripe_expected *expected,

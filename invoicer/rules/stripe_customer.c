@@ -71,17 +71,23 @@ static enum stripe_flow_end keep(struct stripe_customer *way, const json_t *obje
 
 static enum stripe_flow_end take_found(struct stripe_customer *way, const json_t *list)
 {
-    const json_t *data = json_object_get(list, "data"), *object = NULL;
+    struct stripe_page page;
+    const json_t *object;
     size_t i;
 
-    json_array_foreach(data, i, object)
+    if (!stripe_page_read(list, way->page, &page)) {
+        snprintf(way->why, sizeof(way->why), "Stripe's list of customers can't be read");
+        return STRIPE_FLOW_LATER;
+    }
+    json_array_foreach(page.data, i, object)
     {
         if (is_ours(way, object))
             return keep(way, object, &way->stripe, STRIPE_FLOW_FINALIZED);
     }
-    if (!object || !json_is_true(json_object_get(list, "has_more")))
+    if (text_is_absent(page.next))
         return STRIPE_FLOW_NEW_ATTEMPT;
-    return keep(way, object, &way->page, STRIPE_FLOW_GOES_ON);
+    return keep(way, json_array_get(page.data, json_array_size(page.data) - 1), &way->page,
+                STRIPE_FLOW_GOES_ON);
 }
 
 static enum stripe_flow_end take_done(struct stripe_customer *way,

@@ -1,5 +1,7 @@
 #include "invoicer/rules/stripe_flow.h"
 
+#include "invoicer/rules/stripe_text.h"
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -147,6 +149,13 @@ static enum stripe_flow_end hold(struct stripe_flow *flow, const char *why)
     return STRIPE_FLOW_HELD;
 }
 
+/* It stays as it was. */
+static enum stripe_flow_end put_off(struct stripe_flow *flow, const char *why)
+{
+    snprintf(flow->why, sizeof(flow->why), "%s", why);
+    return STRIPE_FLOW_LATER;
+}
+
 static enum stripe_flow_end hold_for_memory(struct stripe_flow *flow)
 {
     return hold(flow, "there is no memory for it: it is too large");
@@ -167,10 +176,12 @@ static bool keep_invoice(struct stripe_flow *flow, const struct stripe_invoice *
            keep(flow, invoice->number, &flow->number);
 }
 
-static bool is_ours(const struct stripe_flow *flow, const struct stripe_invoice *invoice)
+static bool is_ours(const struct stripe_flow *flow, const json_t *object)
 {
-    return text_equal(invoice->our_invoice, flow->expected->invoice) &&
-           text_equal(invoice->our_bucket, flow->terms->bucket);
+    const json_t *metadata = json_object_get(object, "metadata");
+
+    return text_equal(stripe_member(metadata, "tollway_invoice"), flow->expected->invoice) &&
+           text_equal(stripe_member(metadata, "tollway_bucket"), flow->terms->bucket);
 }
 
 static bool is_draft(struct text status)
@@ -183,7 +194,7 @@ static enum stripe_flow_end take_step(struct stripe_flow *flow, const json_t *ob
 {
     struct stripe_invoice invoice;
 
-    if (!stripe_invoice_read(object, &invoice) || !is_ours(flow, &invoice)) {
+    if (!stripe_invoice_read(object, &invoice) || !is_ours(flow, object)) {
         look_for_it(flow);
         return STRIPE_FLOW_GOES_ON;
     }
@@ -195,24 +206,15 @@ static enum stripe_flow_end take_step(struct stripe_flow *flow, const json_t *ob
     return STRIPE_FLOW_GOES_ON;
 }
 
-/* The page's last id, when there is another page; the memory for it may lack. */
-static bool turn_page(struct stripe_flow *flow, const json_t *list, bool *is_last)
-{
-    const json_t *data = json_object_get(list, "data");
-    const json_t *last = json_array_get(data, json_array_size(data) - 1);
-    const char *id = json_string_value(json_object_get(last, "id"));
-
-    *is_last = !json_is_true(json_object_get(list, "has_more")) || !id;
-    return *is_last || keep(flow, text_of(id), &flow->page);
-}
-
 /* An invoice of the customer's; HELD when there are two of ours. */
 static enum stripe_flow_end look_at(struct stripe_flow *flow, const json_t *object)
 {
     struct stripe_invoice invoice;
 
-    if (!stripe_invoice_read(object, &invoice) || !is_ours(flow, &invoice))
+    if (!is_ours(flow, object))
         return STRIPE_FLOW_GOES_ON;
+    if (!stripe_invoice_read(object, &invoice))
+        return put_off(flow, "Stripe's invoice for it can't be read");
     if (text_is(invoice.status, "void")) {
         flow->void_count++;
         return STRIPE_FLOW_GOES_ON;
@@ -240,20 +242,22 @@ static enum stripe_flow_end conclude_search(struct stripe_flow *flow)
 
 static enum stripe_flow_end take_found(struct stripe_flow *flow, const json_t *list)
 {
+    struct stripe_page page;
     const json_t *object;
-    bool is_last;
     size_t i;
 
-    json_array_foreach(json_object_get(list, "data"), i, object)
+    if (!stripe_page_read(list, flow->page, &page))
+        return put_off(flow, "Stripe's list of invoices can't be read");
+    json_array_foreach(page.data, i, object)
     {
         enum stripe_flow_end end = look_at(flow, object);
 
         if (end != STRIPE_FLOW_GOES_ON)
             return end;
     }
-    if (!turn_page(flow, list, &is_last))
-        return hold_for_memory(flow);
-    return is_last ? conclude_search(flow) : STRIPE_FLOW_GOES_ON;
+    if (text_is_absent(page.next))
+        return conclude_search(flow);
+    return keep(flow, page.next, &flow->page) ? STRIPE_FLOW_GOES_ON : hold_for_memory(flow);
 }
 
 static bool begin_finalizing(struct stripe_flow *flow)
@@ -309,25 +313,27 @@ static enum stripe_flow_end conclude_lines(struct stripe_flow *flow)
 
 static enum stripe_flow_end take_lines(struct stripe_flow *flow, const json_t *list)
 {
+    struct stripe_page page;
     const json_t *object;
-    bool is_last;
     size_t i;
 
-    json_array_foreach(json_object_get(list, "data"), i, object)
+    if (!stripe_page_read(list, flow->page, &page))
+        return put_off(flow, "Stripe's list of lines can't be read");
+    json_array_foreach(page.data, i, object)
     {
         if (!stripe_line_matches(object, flow->expected, flow->seen, flow->why))
             return STRIPE_FLOW_HELD;
     }
-    if (!turn_page(flow, list, &is_last))
-        return hold_for_memory(flow);
-    return is_last ? conclude_lines(flow) : STRIPE_FLOW_GOES_ON;
+    if (text_is_absent(page.next))
+        return conclude_lines(flow);
+    return keep(flow, page.next, &flow->page) ? STRIPE_FLOW_GOES_ON : hold_for_memory(flow);
 }
 
 static enum stripe_flow_end take_finalized(struct stripe_flow *flow, const json_t *object)
 {
     struct stripe_invoice invoice;
 
-    if (!stripe_invoice_read(object, &invoice) || !is_ours(flow, &invoice) ||
+    if (!stripe_invoice_read(object, &invoice) || !is_ours(flow, object) ||
         is_draft(invoice.status)) {
         if (flow->is_reconciling)
             return hold(flow, "Stripe answered that it is finalised with something else");

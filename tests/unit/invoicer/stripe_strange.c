@@ -1,0 +1,117 @@
+/*
+ * stripe_strange.c - answers that Stripe doesn't give, and somebody on the way may: none of them
+ * makes an invoice a second time, or ends the process.
+ */
+#include "invoicer/rules/stripe_customer.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char issued[] =
+    "{\"id\":\"S-20260301T0000Z\",\"subscription\":\"S\",\"customer\":{\"key\":\"acme\"},"
+    "\"plan\":{\"key\":\"pro\",\"version\":1,\"name\":\"Pro\"},\"currency\":\"USD\","
+    "\"boundary\":\"2026-03-01T00:00:00Z\",\"amount\":\"7.00\",\"discountTotal\":\"0.00\","
+    "\"total\":\"7.00\",\"digest\":\"00000000000000000000000000000000\",\"lines\":[{\"id\":\"S/"
+    "fee\","
+    "\"kind\":\"fee\",\"name\":\"Fee\",\"period\":{\"index\":1,\"from\":\"2026-02-01T00:00:00Z\","
+    "\"to\":\"2026-03-01T00:00:00Z\"},\"amount\":\"7.00\",\"discount\":\"0.00\",\"total\":\"7.00\","
+    "\"details\":[]}]}";
+
+#define OURS         "\"metadata\":{\"tollway_invoice\":\"S-20260301T0000Z\",\"tollway_bucket\":\"test\"}"
+#define DRAFT(total) "{\"id\":\"in_1\",\"status\":\"draft\",\"total\":" total "," OURS "}"
+#define LINES                                                                                      \
+    "{\"data\":[{\"id\":\"il_1\",\"amount\":700,\"currency\":\"usd\",\"metadata\":{"               \
+    "\"tollway_line\":\"1\"}}],\"has_more\":false}"
+
+static const int64_t now_ms = 1772323200000;
+static struct arena arena;
+static struct stripe_terms terms;
+static struct stripe_expected expected;
+static struct stripe_delivery delivery;
+static struct stripe_flow flow;
+
+/* Of a delivery that was held, so that it is looked for, or one that is begun. */
+static void begin(enum stripe_state state)
+{
+    char why[STRIPE_WHY_MAX];
+
+    arena_init(&arena, 1024 * 1024);
+    terms = (struct stripe_terms){.account = text_of("acct_1"), .bucket = text_of("test")};
+    delivery = (struct stripe_delivery){
+        .state = state,
+        .attempt = 1,
+        .begun_at = {now_ms * 1000000},
+        .customer = text_of("cus_1"),
+    };
+    cr_assert_eq(stripe_expect(text_of(issued), &arena, &expected, why), 0);
+    cr_assert_eq(stripe_plan(text_of(issued), &expected, &terms, delivery.customer, 1, &arena,
+                             &delivery.steps, &delivery.step_count),
+                 0);
+    cr_assert(stripe_flow_init(&flow, &delivery, &expected, &terms, now_ms, &arena));
+}
+
+static enum stripe_flow_end take(int status, const char *body)
+{
+    const struct stripe_answer answer = {.status = status, .body = text_of(body)};
+    struct stripe_request request;
+    int64_t wait_ms;
+
+    stripe_flow_request(&flow, &request);
+    return stripe_flow_answer(&flow, &answer, 1, &wait_ms);
+}
+
+static void end_with(enum stripe_flow_end end, enum stripe_flow_end wanted, const char *what)
+{
+    cr_assert_eq(end, wanted, "%s: ends with %d, %s", what, end, flow.why);
+    arena_deinit(&arena);
+}
+
+static const char *const no_lists[] = {
+    "{}",
+    "{\"data\":null,\"has_more\":false}",
+    "{\"data\":{},\"has_more\":false}",
+    "{\"data\":[]}",
+    "{\"data\":[],\"has_more\":true}",
+    "{\"data\":[{}],\"has_more\":true}",
+};
+
+Test(stripe_strange, an_answer_that_is_no_list_does_not_say_that_nothing_is_there)
+{
+    for (size_t i = 0; i < ARRAY_LEN(no_lists); i++) {
+        begin(STRIPE_HELD);
+        end_with(take(200, no_lists[i]), STRIPE_FLOW_LATER, no_lists[i]);
+        begin(STRIPE_HELD);
+        cr_assert_eq(take(200, "{\"data\":[" DRAFT("0") "],\"has_more\":false}"),
+                     STRIPE_FLOW_GOES_ON);
+        end_with(take(200, no_lists[i]), STRIPE_FLOW_LATER, no_lists[i]);
+    }
+}
+
+Test(stripe_strange, a_customer_is_not_made_again_because_of_an_answer_that_is_no_list)
+{
+    for (size_t i = 0; i < ARRAY_LEN(no_lists); i++) {
+        const struct stripe_answer answer = {.status = 200, .body = text_of(no_lists[i])};
+        struct stripe_customer way;
+        int64_t wait_ms;
+
+        begin(STRIPE_HELD);
+        stripe_customer_init(&way, text_of("acme"), &delivery, &terms, now_ms, &arena);
+        cr_assert_eq(stripe_customer_answer(&way, &answer, 1, &wait_ms), STRIPE_FLOW_LATER, "%s",
+                     no_lists[i]);
+        arena_deinit(&arena);
+    }
+}
+
+Test(stripe_strange, an_invoice_of_ours_that_cannot_be_read_is_there_all_the_same)
+{
+    static const char *const lists[] = {
+        "{\"data\":[{\"id\":\"in_1\",\"status\":\"open\"," OURS "}],\"has_more\":false}",
+        "{\"data\":[{\"id\":\"in_1\",\"status\":null,\"total\":700," OURS "}],\"has_more\":false}",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        begin(STRIPE_HELD);
+        end_with(take(200, lists[i]), STRIPE_FLOW_LATER, lists[i]);
+    }
+}
