@@ -9,6 +9,7 @@
 
 #include "invoicer/rules/stripe_text.h"
 
+#include <ctype.h>
 #include <string.h>
 
 enum {
@@ -194,6 +195,15 @@ void stripe_judge(const struct stripe_answer *answer, int tries, uint64_t jitter
 
 /* --- objects --- */
 
+bool stripe_is_id(struct text text)
+{
+    size_t plain = 0;
+
+    while (plain < text.length && (isalnum((unsigned char)text.at[plain]) || text.at[plain] == '_'))
+        plain++;
+    return plain == text.length && plain > 0 && plain <= STRIPE_ID_MAX;
+}
+
 bool stripe_invoice_read(const json_t *object, struct stripe_invoice *invoice)
 {
     const json_t *metadata = json_object_get(object, "metadata");
@@ -201,7 +211,7 @@ bool stripe_invoice_read(const json_t *object, struct stripe_invoice *invoice)
     const json_t *untaxed = json_object_get(object, "total_excluding_tax");
     struct text id = stripe_member(object, "id"), status = stripe_member(object, "status");
 
-    if (id.length == 0 || status.length == 0 || !json_is_integer(total))
+    if (!stripe_is_id(id) || status.length == 0 || !json_is_integer(total))
         return false;
     *invoice = (struct stripe_invoice){
         .id = id,
@@ -225,7 +235,7 @@ bool stripe_page_read(const json_t *object, struct text after, struct stripe_pag
 
     if (!json_is_array(data) || !json_is_boolean(has_more))
         return false;
-    if (json_is_true(has_more) && (last.length == 0 || text_equal(last, after)))
+    if (json_is_true(has_more) && (!stripe_is_id(last) || text_equal(last, after)))
         return false;
     *page = (struct stripe_page){
         .data = data,

@@ -43,6 +43,10 @@ struct stripe_judgement {
 void stripe_judge(const struct stripe_answer *answer, int tries, uint64_t jitter,
                   struct stripe_judgement *judgement);
 
+/* Stripe's ids go into paths as they are: false for what can't be one. */
+enum { STRIPE_ID_MAX = 255 };
+bool stripe_is_id(struct text text);
+
 /* An invoice object. Absent where null or missing. */
 struct stripe_invoice {
     struct text id, status, number, currency;

@@ -60,9 +60,9 @@ static bool is_ours(const struct stripe_customer *way, const json_t *object)
 static enum stripe_flow_end keep(struct stripe_customer *way, const json_t *object,
                                  struct text *kept, enum stripe_flow_end end)
 {
-    const char *id = json_string_value(json_object_get(object, "id"));
+    struct text id = text_of(json_string_value(json_object_get(object, "id")));
 
-    *kept = id ? arena_copy(way->arena, text_of(id)) : text_of(NULL);
+    *kept = stripe_is_id(id) ? arena_copy(way->arena, id) : text_of(NULL);
     if (!text_is_absent(*kept))
         return end;
     snprintf(way->why, sizeof(way->why), "Stripe named no id of its customer");

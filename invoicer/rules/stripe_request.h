@@ -9,8 +9,8 @@
 #include "invoicer/rules/stripe_pace.h"
 
 enum {
-    STRIPE_REQUEST_MAX = 512, /* a path with its query */
-    STRIPE_TRIES_MAX = 10,    /* then it is left for later */
+    STRIPE_REQUEST_MAX = 1024, /* a path with its query: two ids have room */
+    STRIPE_TRIES_MAX = 10,     /* then it is left for later */
 };
 
 struct stripe_request {

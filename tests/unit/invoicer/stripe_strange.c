@@ -115,3 +115,50 @@ Test(stripe_strange, an_invoice_of_ours_that_cannot_be_read_is_there_all_the_sam
         end_with(take(200, lists[i]), STRIPE_FLOW_LATER, lists[i]);
     }
 }
+
+/* An invoice that was made, one that is listed, and one behind which the next page begins. */
+static void answer_with_id(int which, const char *id)
+{
+    static const char *const before[] = {"{", "{\"data\":[{", "{\"data\":[{"};
+    static const char *const behind[] = {
+        ",\"status\":\"draft\",\"total\":0," OURS "}",
+        ",\"status\":\"draft\",\"total\":0," OURS "}],\"has_more\":false}",
+        "}],\"has_more\":true}",
+    };
+    char body[3000];
+
+    snprintf(body, sizeof(body), "%s\"id\":\"%s\"%s", before[which], id, behind[which]);
+    begin(which == 0 ? STRIPE_BEGUN : STRIPE_HELD);
+    end_with(take(200, body), which == 0 ? STRIPE_FLOW_GOES_ON : STRIPE_FLOW_LATER, body);
+    cr_assert(text_is_absent(flow.stripe) && text_is_absent(flow.page), "%s", body);
+}
+
+Test(stripe_strange, what_cannot_be_an_id_is_not_taken_for_one)
+{
+    char id[2000];
+
+    memset(id, 'x', sizeof(id));
+    id[sizeof(id) - 1] = '\0';
+    for (int which = 0; which < 3; which++) {
+        answer_with_id(which, id);
+        answer_with_id(which, "in_1?a=b");
+        answer_with_id(which, "in_1/pay");
+    }
+}
+
+/* As long as an id can be. */
+Test(stripe_strange, ids_of_any_length_have_room_in_a_path)
+{
+    char id[256], body[1000];
+    struct stripe_request request;
+
+    memset(id, 'x', 255);
+    id[255] = '\0';
+    begin(STRIPE_HELD);
+    delivery.customer = text_of(id);
+    snprintf(body, sizeof(body), "{\"data\":[{\"id\":\"%s\"}],\"has_more\":true}", id);
+    cr_assert_eq(take(200, body), STRIPE_FLOW_GOES_ON);
+    stripe_flow_request(&flow, &request);
+    cr_assert(strlen(request.path) > 2 * strlen(id));
+    arena_deinit(&arena);
+}
