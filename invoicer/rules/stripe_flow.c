@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { PAGE = 100, BEFORE_S = 86400, STRIPE_ROUNDS_MAX = 4 };
+enum { PAGE = 100, STRIPE_ROUNDS_MAX = 4 };
 
 /* Where the delivery's steps end: the last one finalises. */
 static size_t last_step(const struct stripe_flow *flow)
@@ -72,13 +72,12 @@ static enum stripe_endpoint endpoint_of(const struct stripe_flow *flow)
     return STRIPE_FINALIZE;
 }
 
+/* All of the customer's, whenever they were made: our clock may have been wrong. */
 static void write_find(const struct stripe_flow *flow, char *path)
 {
     const struct stripe_delivery *delivery = flow->delivery;
-    int64_t since_s = delivery->begun_at.ns / 1000000000 - BEFORE_S;
-    int length = snprintf(
-        path, STRIPE_REQUEST_MAX, "/v1/invoices?customer=%.*s&created%%5Bgte%%5D=%lld&limit=%d",
-        (int)delivery->customer.length, delivery->customer.at, (long long)since_s, PAGE);
+    int length = snprintf(path, STRIPE_REQUEST_MAX, "/v1/invoices?customer=%.*s&limit=%d",
+                          (int)delivery->customer.length, delivery->customer.at, PAGE);
 
     if (!text_is_absent(flow->page))
         length += snprintf(path + length, STRIPE_REQUEST_MAX - (size_t)length,
@@ -391,14 +390,15 @@ static bool may_look_again(const struct stripe_flow *flow, enum stripe_verdict v
     return !flow->is_reconciling && flow->step > 0;
 }
 
-/* Otherwise it waits for somebody. A customer that Stripe doesn't know has no invoices. */
+/* Otherwise it waits for somebody. A customer that Stripe doesn't know has no invoices;
+ * behind the first page it is the page's begin that is gone. */
 static enum stripe_flow_end take_refused(struct stripe_flow *flow,
                                          const struct stripe_judgement *judgement)
 {
     snprintf(flow->why, sizeof(flow->why), "%s", judgement->why);
     flow->tries = 0;
     if (flow->phase == STRIPE_FLOW_FINDS && judgement->is_missing)
-        return STRIPE_FLOW_NEW_ATTEMPT;
+        return text_is_absent(flow->page) ? STRIPE_FLOW_NEW_ATTEMPT : STRIPE_FLOW_LATER;
     if (!may_look_again(flow, judgement->verdict))
         return STRIPE_FLOW_HELD;
     look_for_it(flow);

@@ -116,6 +116,31 @@ Test(stripe_strange, an_invoice_of_ours_that_cannot_be_read_is_there_all_the_sam
     }
 }
 
+static const char missing[] = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":"
+                              "\"resource_missing\",\"message\":\"No such object\"}}";
+
+Test(stripe_strange, an_invoice_that_is_deleted_while_its_page_is_turned_is_not_a_missing_customer)
+{
+    begin(STRIPE_HELD);
+    end_with(take(404, missing), STRIPE_FLOW_NEW_ATTEMPT, "the first page");
+    begin(STRIPE_HELD);
+    cr_assert_eq(take(200, "{\"data\":[{\"id\":\"in_0\"}],\"has_more\":true}"),
+                 STRIPE_FLOW_GOES_ON);
+    end_with(take(400, missing), STRIPE_FLOW_LATER, "the second page");
+}
+
+/* Begun by a clock that was years ahead. */
+Test(stripe_strange, an_invoice_is_looked_for_whatever_the_clock_said_when_it_was_begun)
+{
+    struct stripe_request request;
+
+    begin(STRIPE_HELD);
+    stripe_flow_request(&flow, &request);
+    cr_assert(strstr(request.path, "customer=cus_1"));
+    cr_assert_not(strstr(request.path, "created"));
+    arena_deinit(&arena);
+}
+
 /* An invoice that was made, one that is listed, and one behind which the next page begins. */
 static void answer_with_id(int which, const char *id)
 {
