@@ -171,6 +171,7 @@ static bool keep(struct stripe_flow *flow, struct text text, struct text *kept)
 
 static bool keep_invoice(struct stripe_flow *flow, const struct stripe_invoice *invoice)
 {
+    flow->total = invoice->total_excluding_tax;
     return keep(flow, invoice->id, &flow->stripe) && keep(flow, invoice->status, &flow->status) &&
            keep(flow, invoice->number, &flow->number);
 }
@@ -283,6 +284,16 @@ static enum stripe_flow_end add_next(struct stripe_flow *flow)
     return STRIPE_FLOW_GOES_ON;
 }
 
+/* What it comes to now is told by the answer. */
+static enum stripe_flow_end take_added(struct stripe_flow *flow, const json_t *object)
+{
+    struct stripe_invoice invoice;
+
+    if (!stripe_invoice_read(object, &invoice) || !is_ours(flow, object))
+        return put_off(flow, "Stripe answered that lines are added with something else");
+    return keep_invoice(flow, &invoice) ? add_next(flow) : hold_for_memory(flow);
+}
+
 static size_t count_missing(const struct stripe_flow *flow)
 {
     size_t missing = 0;
@@ -290,6 +301,15 @@ static size_t count_missing(const struct stripe_flow *flow)
     for (size_t i = 0; i < flow->expected->line_count; i++)
         missing += !flow->seen[i];
     return missing;
+}
+
+static enum stripe_flow_end hold_for_total(struct stripe_flow *flow)
+{
+    snprintf(flow->why, sizeof(flow->why),
+             "Stripe's invoice %.*s comes to %lld instead of %lld: %s", (int)flow->stripe.length,
+             flow->stripe.at, (long long)flow->total, (long long)flow->expected->total,
+             flow->is_final ? "void it, or credit the difference" : "delete the draft");
+    return STRIPE_FLOW_HELD;
 }
 
 /* All that Stripe holds is ours, and once. */
@@ -305,6 +325,8 @@ static enum stripe_flow_end conclude_lines(struct stripe_flow *flow)
                  flow->expected->line_count, (int)flow->stripe.length, flow->stripe.at);
         return STRIPE_FLOW_HELD;
     }
+    if (flow->total != flow->expected->total)
+        return hold_for_total(flow);
     if (flow->is_final)
         return STRIPE_FLOW_FINALIZED;
     return begin_finalizing(flow) ? STRIPE_FLOW_GOES_ON : hold_for_memory(flow);
@@ -341,15 +363,8 @@ static enum stripe_flow_end take_finalized(struct stripe_flow *flow, const json_
     }
     if (!keep_invoice(flow, &invoice))
         return hold_for_memory(flow);
-    if (invoice.total_excluding_tax != flow->expected->total) {
-        snprintf(flow->why, sizeof(flow->why),
-                 "Stripe finalised %.*s over %lld instead of %lld: void it, or credit the "
-                 "difference",
-                 (int)flow->stripe.length, flow->stripe.at, (long long)invoice.total_excluding_tax,
-                 (long long)flow->expected->total);
-        return STRIPE_FLOW_HELD;
-    }
-    return STRIPE_FLOW_FINALIZED;
+    flow->is_final = true;
+    return flow->total == flow->expected->total ? STRIPE_FLOW_FINALIZED : hold_for_total(flow);
 }
 
 static enum stripe_flow_end take_object(struct stripe_flow *flow, const json_t *object)
@@ -362,7 +377,7 @@ static enum stripe_flow_end take_object(struct stripe_flow *flow, const json_t *
     case STRIPE_FLOW_LISTS:
         return take_lines(flow, object);
     case STRIPE_FLOW_ADDS:
-        return add_next(flow);
+        return take_added(flow, object);
     case STRIPE_FLOW_FINALIZES:
         break;
     }

@@ -59,6 +59,7 @@ struct stripe_flow {
     int tries;                /* of the request at hand */
 
     struct text stripe, number, status; /* as Stripe said last; absent: nothing yet */
+    int64_t total;                      /* so, too */
     bool has_slowed;                    /* the last answer asks all to go slower */
     char why[STRIPE_WHY_MAX];
 };

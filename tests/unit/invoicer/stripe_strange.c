@@ -187,3 +187,29 @@ Test(stripe_strange, ids_of_any_length_have_room_in_a_path)
     cr_assert(strlen(request.path) > 2 * strlen(id));
     arena_deinit(&arena);
 }
+
+Test(stripe_strange, a_total_that_is_another_is_seen_before_it_is_final)
+{
+    begin(STRIPE_HELD);
+    cr_assert_eq(take(200, "{\"data\":[" DRAFT("600") "],\"has_more\":false}"),
+                 STRIPE_FLOW_GOES_ON);
+    end_with(take(200, LINES), STRIPE_FLOW_HELD, "found, with a discount");
+    begin(STRIPE_BEGUN);
+    cr_assert_eq(take(200, DRAFT("0")), STRIPE_FLOW_GOES_ON);
+    cr_assert_eq(take(200, DRAFT("600")), STRIPE_FLOW_GOES_ON);
+    end_with(take(200, LINES), STRIPE_FLOW_HELD, "made, with a discount");
+    begin(STRIPE_HELD);
+    cr_assert_eq(take(200, "{\"data\":[" DRAFT("0") "],\"has_more\":false}"), STRIPE_FLOW_GOES_ON);
+    cr_assert_eq(take(200, "{\"data\":[],\"has_more\":false}"), STRIPE_FLOW_GOES_ON);
+    cr_assert_eq(take(200, DRAFT("700")), STRIPE_FLOW_GOES_ON);
+    end_with(take(200, LINES), STRIPE_FLOW_GOES_ON, "found without its lines");
+}
+
+Test(stripe_strange, an_invoice_that_was_finalised_over_another_total_is_not_adopted)
+{
+    begin(STRIPE_HELD);
+    cr_assert_eq(take(200, "{\"data\":[{\"id\":\"in_1\",\"status\":\"open\",\"total\":600," OURS
+                           "}],\"has_more\":false}"),
+                 STRIPE_FLOW_GOES_ON);
+    end_with(take(200, LINES), STRIPE_FLOW_HELD, "final, over another total");
+}
