@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -134,6 +135,25 @@ def test_killed_anywhere_and_continued_elsewhere_each_is_there_once(brokers):
             process.communicate()
         shop.run("deliver", data=shop.rig.folder / "empty")
         shop.check()
+
+
+def test_killed_at_any_system_call_each_is_there_once(brokers):
+    """What is sent, what is read back and what is written down: strace kills at the Nth of such calls."""
+    if not shutil.which("strace"):
+        print("skipped: strace isn't installed")
+        return
+    rng, killed = random.Random(chosen_seed()), 0
+    with Shop(brokers) as shop:
+        for _ in range(8):
+            call, most = rng.choice((("sendto", 60), ("recvfrom", 60), ("pwrite64", 12), ("fdatasync", 6)))
+            trace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                     f"inject={call}:signal=SIGKILL:when={rng.randint(1, most)}"]
+            process = subprocess.run([*trace, *shop.command("deliver")], capture_output=True, timeout=120, check=False)
+            killed += process.returncode in (-9, 137)
+        shop.run("deliver")
+        shop.check()
+    print(f"killed {killed} times")
+    assert killed
 
 
 def test_a_key_that_stripe_has_forgotten_is_not_used_again(brokers):
