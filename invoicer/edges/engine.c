@@ -24,7 +24,8 @@ struct engine {
     struct engine_config config;
     struct store *store;
     char *folder;
-    int lock; /* -1: another process has it */
+    int lock;  /* -1: another process has it */
+    int claim; /* of engine_claim; -1: none */
 
     struct producer *producer;
     struct follow *catalog, *invoices;
@@ -51,24 +52,39 @@ enum tenure_state engine_tenure(const struct engine *engine)
     return engine->tenure ? tenure_state(engine->tenure) : TENURE_WAITING;
 }
 
-/* Takes the folder's lock if it is free. */
-static int try_lock(struct engine *engine)
+/* Takes a lock in the folder if it is free; *lock stays -1 otherwise. */
+static int try_lock(const struct engine *engine, const char *name, int *lock)
 {
-    struct buffer path = {0};
+    CLEANUP(buffer_deinit) struct buffer path = {0};
     int file;
 
-    buffer_printf(&path, "%s/lock", engine->folder);
+    buffer_printf(&path, "%s/%s", engine->folder, name);
     buffer_add_char(&path, '\0');
     file = open(path.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    buffer_deinit(&path);
     if (file < 0)
-        return fault(FAULT_RETRY, "%s/lock: %s", engine->folder, strerror(errno));
+        return fault(FAULT_RETRY, "%s: %s", path.at, strerror(errno));
     if (flock(file, LOCK_EX | LOCK_NB)) {
         close(file);
         return 0;
     }
-    engine->lock = file;
+    *lock = file;
     return 0;
+}
+
+int engine_claim(struct engine *engine, const char *what)
+{
+    CLEANUP(buffer_deinit) struct buffer name = {0};
+    int r;
+
+    assert(engine->claim < 0);
+    buffer_printf(&name, "%s.lock", what);
+    buffer_add_char(&name, '\0');
+    r = try_lock(engine, name.at, &engine->claim);
+    if (r)
+        return fault_pass(r);
+    return engine->claim >= 0
+               ? 0
+               : fault(FAULT_RETRY, "another process is at %s on %s", what, engine->folder);
 }
 
 /* The state of a store with writes that Kafka never got, while another store's invoicer went on: it
@@ -154,10 +170,10 @@ int engine_open(const struct engine_config *config, struct engine **engine)
 
     assert(made);
     made->config = *config;
-    made->lock = -1;
+    made->lock = made->claim = -1;
     r = books_open(config->data, config->bucket, &made->store, &made->folder);
     if (!r)
-        r = try_lock(made);
+        r = try_lock(made, "lock", &made->lock);
     if (!r && engine_is_owner(made))
         r = start_parts(made);
     if (r) {
@@ -176,6 +192,8 @@ struct engine *engine_close(struct engine *engine)
     store_close(engine->store);
     if (engine->lock >= 0)
         close(engine->lock);
+    if (engine->claim >= 0)
+        close(engine->claim);
     free(engine->folder);
     free(engine);
     return NULL;
@@ -192,7 +210,7 @@ static int step_shared(struct engine *engine, int timeout_ms)
     int r;
 
     pause_ms(timeout_ms < SHARED_STEP_MS ? timeout_ms : SHARED_STEP_MS);
-    r = try_lock(engine);
+    r = try_lock(engine, "lock", &engine->lock);
     if (!r && engine_is_owner(engine))
         r = start_parts(engine);
     return r ? fault_pass(r) : 0;

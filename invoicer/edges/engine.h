@@ -42,6 +42,9 @@ void engine_drop(struct engine **engine);           /* for CLEANUP */
 struct store *engine_store(const struct engine *engine);
 bool engine_is_owner(const struct engine *engine); /* holds the folder's lock */
 enum tenure_state engine_tenure(const struct engine *engine);
+/* For what one process does at a time on a folder, until the engine is closed. FAULT_RETRY: another
+ * one does it. Called once. */
+MUST_USE int engine_claim(struct engine *engine, const char *what);
 
 /* Moves on once, waiting up to timeout_ms when there is nothing to do. */
 MUST_USE int engine_step(struct engine *engine, int timeout_ms);

@@ -1,6 +1,7 @@
 #include "invoicer/edges/stripe_jobs_parts.h"
 
 #include "common/base/fault.h"
+#include "invoicer/edges/books.h"
 #include "invoicer/edges/stripe_books.h"
 
 #include <assert.h>
@@ -25,7 +26,7 @@ struct stripe_jobs *stripe_jobs_new(struct engine *engine, const struct stripe_o
     jobs->engine = engine;
     jobs->orders = orders;
     jobs->report = report;
-    jobs->sequence = -1;
+    jobs->sequence = jobs->epoch = -1;
     return jobs;
 }
 
@@ -197,6 +198,23 @@ static void go_back(struct stripe_jobs *jobs, const struct mark *mark)
     report->failed = mark->failed;
 }
 
+/* All of it in one tenure: between two, another host may have gone on, and what we saw at Stripe is
+ * the past. */
+static int check_tenure(struct stripe_jobs *jobs, struct store_txn *txn)
+{
+    int64_t acting, epoch;
+    int r = books_number(txn, "tenure/acting", 0, &acting);
+
+    if (!r)
+        r = books_number(txn, "tenure/epoch", -1, &epoch);
+    if (r)
+        return fault_pass(r);
+    if (!acting || (jobs->epoch >= 0 && epoch != jobs->epoch))
+        return fault(FAULT_RETRY, "another invoicer may have gone on with it: run it again");
+    jobs->epoch = epoch;
+    return 0;
+}
+
 /* All that `write` does, or nothing of it; a full store grows at the next try. */
 int stripe_jobs_transact(struct stripe_jobs *jobs,
                          int (*write)(struct stripe_jobs *, struct store_txn *))
@@ -208,6 +226,8 @@ int stripe_jobs_transact(struct stripe_jobs *jobs,
         struct mark before = mark(jobs);
 
         r = engine_begin(jobs->engine, &txn);
+        if (!r)
+            r = check_tenure(jobs, txn);
         if (!r)
             r = write(jobs, txn);
         if (!r)
@@ -293,6 +313,8 @@ int stripe_jobs_release(struct stripe_jobs *jobs)
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     int r = store_begin(engine_store(jobs->engine), STORE_READ, &txn);
 
+    if (!r)
+        r = check_tenure(jobs, txn);
     for (struct stripe_job *job = jobs->first; !r && job; job = job->next) {
         int sent;
 

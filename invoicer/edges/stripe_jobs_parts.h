@@ -22,6 +22,7 @@ struct stripe_jobs {
     size_t due_count;
     bool is_at_end; /* all that are due were looked at */
     int64_t sequence;
+    int64_t epoch; /* of the tenure that all of it is done in; -1: none yet */
 };
 
 /* --- one job --- */

@@ -191,6 +191,8 @@ int verb_stripe_deliver(void *context, int argc, char **argv)
     const char *only = argc > 0 ? argv[0] : NULL;
     int status, r = open_all(&opened, only);
 
+    if (!r)
+        r = engine_claim(opened.engine, "stripe-deliver");
     if (r) {
         status = refuse_opening(&opened, r, only, "stripe_deliver_failed");
         close_all(&opened);

@@ -211,6 +211,20 @@ def test_a_key_that_lacks_a_permission_ends_the_run_and_nothing_is_lost(brokers)
         shop.check()
 
 
+def test_two_runs_at_once_begin_one_new_attempt_of_each(brokers):
+    """Both see that nothing is there before either has made it."""
+    with Shop(brokers) as shop:
+        shop.stripe.fault({"match": "POST /v1/invoices", "do": "status", "status": 400, "times": None, "is_kept": True})
+        shop.run("deliver", status=80)
+        shop.stripe.fault({"match": "GET /v1/invoices", "do": "delay", "ms": 300, "times": None})
+        runs = [shop.start("deliver", "--held") for _ in range(2)]
+        for run in runs:
+            run.communicate(timeout=120)
+        shop.stripe.fault()
+        shop.run("deliver", "--held")
+        shop.check()
+
+
 def main():
     brokers = given("TOLLWAY_TEST_BROKERS")
     failed = []

@@ -18,7 +18,9 @@ static const char issued[] =
     "\"to\":\"2026-03-01T00:00:00Z\"},\"amount\":\"7.00\",\"discount\":\"0.00\",\"total\":\"7.00\","
     "\"details\":[]}]}";
 
-#define OURS         "\"metadata\":{\"tollway_invoice\":\"S-20260301T0000Z\",\"tollway_bucket\":\"test\"}"
+#define OURS                                                                                       \
+    "\"metadata\":{\"tollway_invoice\":\"S-20260301T0000Z\","                                      \
+    "\"tollway_bucket\":\"test\"}"
 #define DRAFT(total) "{\"id\":\"in_1\",\"status\":\"draft\",\"total\":" total "," OURS "}"
 #define LINES                                                                                      \
     "{\"data\":[{\"id\":\"il_1\",\"amount\":700,\"currency\":\"usd\",\"metadata\":{"               \
