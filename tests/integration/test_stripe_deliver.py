@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Invoices go to a simulated Stripe: each becomes one there, with its lines and its total, whatever is
 killed, cut off, lost or refused; and what Stripe holds is compared with what was issued."""
-# limit: 240
+# limit: 600
 import json
 import os
 import pathlib
