@@ -117,10 +117,8 @@ static int put_account(struct connect *connect, struct engine *engine, struct st
 static int connect_to(struct connect *connect, struct engine *engine)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
-    int r = read_account(connect);
+    int r = engine_begin(engine, &txn);
 
-    if (!r)
-        r = engine_begin(engine, &txn);
     if (!r)
         r = check_mode(connect, txn);
     if (r)
@@ -202,6 +200,8 @@ int verb_stripe_connect(void *context, int argc, char **argv)
         return EX_USAGE;
     r = stripe_api_open(config->stripe_url, config->stripe_version, config->stripe_key,
                         &connect.api);
+    if (!r)
+        r = read_account(&connect); /* before anybody waits for us to be done */
     if (!r)
         r = config_engine(config, ENGINE_ACTS, &engine);
     if (!r)
