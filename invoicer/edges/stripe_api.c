@@ -193,3 +193,18 @@ int stripe_api_fetch(const struct stripe_api *api, const struct stripe_request *
                                                             : FAULT_REFUSE,
                  "%s", waiting.judgement.why);
 }
+
+int stripe_api_account(const struct stripe_api *api, char id[STRIPE_ACCOUNT_MAX])
+{
+    const struct stripe_request request = {.method = "GET", .path = "/v1/account"};
+    const char *said;
+    json_t *account;
+    int r = stripe_api_fetch(api, &request, &account);
+
+    if (r)
+        return fault_pass(r);
+    said = json_string_value(json_object_get(account, "id"));
+    snprintf(id, STRIPE_ACCOUNT_MAX, "%s", said ? said : "");
+    json_decref(account);
+    return id[0] ? 0 : fault(FAULT_REFUSE, "Stripe named no account");
+}

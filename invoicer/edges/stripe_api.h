@@ -34,6 +34,9 @@ void stripe_api_send(const struct stripe_api *api, struct http_client *client,
                      const struct stripe_request *request,
                      void (*done)(void *context, const struct stripe_answer *answer),
                      void *context);
+/* Whose the key is; blocking as below. */
+enum { STRIPE_ACCOUNT_MAX = 128 };
+MUST_USE int stripe_api_account(const struct stripe_api *api, char id[STRIPE_ACCOUNT_MAX]);
 /* Blocking, until Stripe has answered or STRIPE_TRIES_MAX is reached. *object is the caller's. */
 MUST_USE int stripe_api_fetch(const struct stripe_api *api, const struct stripe_request *request,
                               json_t **object);

@@ -32,7 +32,7 @@ struct connect {
     const struct invoicer_config *config;
     struct stripe_api api;
     struct instant from;
-    char account[128], known[128];
+    char account[STRIPE_ACCOUNT_MAX], known[STRIPE_ACCOUNT_MAX];
 };
 
 /* Whether the key is of the bucket's mode. */
@@ -55,21 +55,6 @@ static int check_mode(struct connect *connect, struct store_txn *txn)
     is_live = mode && strcmp(mode, "live") == 0;
     json_decref(record);
     return is_live == stripe_api_is_live(&connect->api) ? 0 : CONNECT_WRONG_KIND;
-}
-
-static int read_account(struct connect *connect)
-{
-    const struct stripe_request request = {.method = "GET", .path = "/v1/account"};
-    json_t *account;
-    const char *id;
-    int r = stripe_api_fetch(&connect->api, &request, &account);
-
-    if (r)
-        return fault_pass(r);
-    id = json_string_value(json_object_get(account, "id"));
-    snprintf(connect->account, sizeof(connect->account), "%s", id ? id : "");
-    json_decref(account);
-    return connect->account[0] ? 0 : fault(FAULT_REFUSE, "Stripe named no account");
 }
 
 /* The account that the bucket has already, and from when on. */
@@ -201,7 +186,8 @@ int verb_stripe_connect(void *context, int argc, char **argv)
     r = stripe_api_open(config->stripe_url, config->stripe_version, config->stripe_key,
                         &connect.api);
     if (!r)
-        r = read_account(&connect); /* before anybody waits for us to be done */
+        r = stripe_api_account(&connect.api,
+                               connect.account); /* before anybody waits for us to be done */
     if (!r)
         r = config_engine(config, ENGINE_ACTS, &engine);
     if (!r)

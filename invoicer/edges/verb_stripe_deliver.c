@@ -26,14 +26,15 @@ enum {
     TEST_RATE = 20, /* of its 25 */
 };
 
-enum open_outcome { OPEN_UNCONNECTED = 1, OPEN_OTHER_MODE, OPEN_UNKNOWN };
+enum open_outcome { OPEN_UNCONNECTED = 1, OPEN_OTHER_MODE, OPEN_OTHER_ACCOUNT, OPEN_UNKNOWN };
 
 struct opened {
     const struct invoicer_config *config;
     struct stripe_api api;
     struct engine *engine;
     struct arena arena;
-    struct stripe_account account;
+    char key_account[STRIPE_ACCOUNT_MAX]; /* that the key is of */
+    struct stripe_account account;        /* that the bucket has */
     size_t due;
 };
 
@@ -58,6 +59,8 @@ static int look(struct opened *opened, const char *only)
         return r < 0 ? fault_pass(r) : OPEN_UNCONNECTED;
     if (text_is(opened->account.mode, "live") != stripe_api_is_live(&opened->api))
         return OPEN_OTHER_MODE;
+    if (!text_is(opened->account.id, opened->key_account))
+        return OPEN_OTHER_ACCOUNT;
     if (only) {
         opened->due = 1;
         r = billed_close(txn, text_of(only), &close);
@@ -74,6 +77,8 @@ static int open_all(struct opened *opened, const char *only)
                             &opened->api);
 
     arena_init(&opened->arena, ARENA_BYTES_MAX);
+    if (!r)
+        r = stripe_api_account(&opened->api, opened->key_account);
     if (!r)
         r = config_engine(config, ENGINE_ACTS, &opened->engine);
     if (!r)
@@ -102,6 +107,11 @@ static int refuse_opening(const struct opened *opened, int r, const char *only, 
         return refuse(opened->config, "stripe_key_of_wrong_mode", NULL,
                       "the key isn't one of %.*s mode, which the bucket's account is of",
                       (int)opened->account.mode.length, opened->account.mode.at);
+    case OPEN_OTHER_ACCOUNT:
+        return refuse(opened->config, "stripe_account_differs", NULL,
+                      "the key is of account %s, and the bucket's invoices are in %.*s: give a key "
+                      "of that one",
+                      opened->key_account, (int)opened->account.id.length, opened->account.id.at);
     case OPEN_UNKNOWN:
         return refuse(opened->config, "invoice_not_found", NULL,
                       "there is no invoice %s; `invoicer invoices list` shows them", only);

@@ -225,6 +225,17 @@ def test_two_runs_at_once_begin_one_new_attempt_of_each(brokers):
         shop.check()
 
 
+def test_a_key_of_another_account_hands_nothing_over(brokers):
+    with Shop(brokers, 3) as shop:
+        shop.stripe.key(KEY, account="acct_2")
+        shop.run("deliver", status=65)
+        shop.run("check", status=65)
+        assert {entry["path"] for entry in shop.stripe.log()[1:]} == {"/v1/account"}
+        shop.stripe.key(KEY, account="acct_1")
+        shop.run("deliver")
+        shop.check()
+
+
 def main():
     brokers = given("TOLLWAY_TEST_BROKERS")
     failed = []
