@@ -241,6 +241,13 @@ static int begin_with(struct stripe_jobs *jobs, struct store_txn *txn, struct st
     return r ? fault_pass(r) : 0;
 }
 
+/* One that is settled stays so when it is named: were it gone from Stripe, somebody did that. */
+static bool is_left_alone(const struct stripe_jobs *jobs, const struct stripe_delivery *delivery)
+{
+    return delivery->state == STRIPE_FINALIZED ||
+           (delivery->state == STRIPE_HELD && !jobs->orders->tries_held);
+}
+
 /* What is to be done about an invoice now: a job, or a word in the report. */
 int stripe_begin(struct stripe_jobs *jobs, struct store_txn *txn, struct text id,
                  bool is_new_attempt)
@@ -256,8 +263,7 @@ int stripe_begin(struct stripe_jobs *jobs, struct store_txn *txn, struct text id
     r = stripe_job_read(txn, job);
     if (r < 0)
         return fault_pass(r);
-    if (job->delivery.attempt && !is_new_attempt && job->delivery.state == STRIPE_HELD &&
-        !jobs->orders->tries_held)
+    if (job->delivery.attempt && !is_new_attempt && is_left_alone(jobs, &job->delivery))
         return 0;
     r = billed_invoice(txn, id, &json);
     if (r)

@@ -225,6 +225,18 @@ def test_two_runs_at_once_begin_one_new_attempt_of_each(brokers):
         shop.check()
 
 
+def test_one_that_is_settled_is_left_alone_when_it_is_named(brokers):
+    with Shop(brokers, 3) as shop:
+        shop.run("deliver")
+        each = shop.stripe.audit()["invoices"][0]
+        shop.void(each["standing"][0]["id"])
+        sent = len(shop.stripe.log())
+        said = shop.json("deliver", each["tollway_invoice"])
+        assert not said["delivered"] and not said["held"], said
+        assert {entry["path"] for entry in shop.stripe.log()[sent:]} <= {"/v1/account"}
+        assert shop.json("status")["held"] == 0
+
+
 def test_a_key_of_another_account_hands_nothing_over(brokers):
     with Shop(brokers, 3) as shop:
         shop.stripe.key(KEY, account="acct_2")
