@@ -105,6 +105,7 @@ int stripe_begin_customer(struct stripe_jobs *jobs, struct store_txn *txn, const
         r = stripe_job_hold(jobs, txn, *job, "the customer can't be written as a request");
         return r ? fault_pass(r) : 0;
     }
+    (*job)->is_renewed = (*job)->delivery.attempt > 0;
     begin_attempt(*job, text_of(NULL), step, 1);
     r = stripe_job_put(jobs, txn, *job);
     if (!r)
@@ -183,6 +184,7 @@ static int begin_invoice(struct stripe_jobs *jobs, struct store_txn *txn, struct
         r = stripe_job_hold(jobs, txn, made, "it can't be written as requests");
         return r ? fault_pass(r) : 0;
     }
+    made->is_renewed = made->delivery.attempt > 0;
     begin_attempt(made, customer, steps, count);
     r = stripe_job_put(jobs, txn, made);
     if (!r)

@@ -44,6 +44,7 @@ enum stripe_job_stage {
 struct stripe_job {
     struct text id; /* of the invoice, the customer's key */
     bool is_customer;
+    bool is_renewed; /* a new attempt of this run; another one is the next run's */
     enum stripe_job_stage stage;
     struct engine_sent sent;
     int64_t not_before_ms; /* monotonic */

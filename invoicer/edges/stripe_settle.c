@@ -94,6 +94,8 @@ static int settle_customer(struct stripe_jobs *jobs, struct store_txn *txn, stru
         r = stripe_job_put(jobs, txn, job);
         return r ? fault_pass(r) : each_waiting(jobs, txn, job, hold_waiting);
     case STRIPE_FLOW_NEW_ATTEMPT:
+        if (job->is_renewed)
+            break;
         return begin_customer_again(jobs, txn, job);
     case STRIPE_FLOW_GOES_ON:
     case STRIPE_FLOW_LATER:
@@ -121,6 +123,8 @@ static int settle_invoice(struct stripe_jobs *jobs, struct store_txn *txn, struc
         r = stripe_job_put(jobs, txn, job);
         return r ? fault_pass(r) : 0;
     case STRIPE_FLOW_NEW_ATTEMPT:
+        if (job->is_renewed)
+            break;
         r = stripe_begin(jobs, txn, job->id, true);
         return r ? fault_pass(r) : 0;
     case STRIPE_FLOW_GOES_ON:

@@ -225,6 +225,17 @@ def test_two_runs_at_once_begin_one_new_attempt_of_each(brokers):
         shop.check()
 
 
+def test_where_stripe_fails_for_good_the_run_ends_and_the_next_one_goes_on(brokers):
+    for match in ("POST /v1/customers", "POST /v1/invoices"):
+        with Shop(brokers, 3) as shop:
+            shop.stripe.fault({"match": match, "do": "status", "status": 500, "times": None})
+            said = shop.json("deliver", status=75)
+            assert said["later"] == len(shop.due), said
+            shop.stripe.fault()
+            shop.run("deliver")
+            shop.check()
+
+
 def test_one_that_is_settled_is_left_alone_when_it_is_named(brokers):
     with Shop(brokers, 3) as shop:
         shop.run("deliver")
