@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every figure of the demo, recomputed: scripts/demo's steps on a smaller month, then verdicts, meter
-quantities, invoice lines, totals and the conservation equation against tests/oracle/demo_figures.py."""
+quantities, invoice lines, totals, what a simulated Stripe holds and the conservation equation against
+tests/oracle/demo_figures.py."""
 # limit: 240
 import datetime
 import json
@@ -82,16 +83,18 @@ def query_meters(folder, up):
                 json.dumps({"query": query, "answer": answer}))
 
 
-def close(folder, up, month):
-    broker = ["--brokers", up["brokers"], "--bucket", up["bucket"], "--topics-check=false",
-              "--data", f"{up['data']}/invoicer"]
+def settings_of(up):
+    return ["--brokers", up["brokers"], "--bucket", up["bucket"], "--topics-check=false",
+            "--data", f"{up['data']}/invoicer"]
+
+
+def close(folder, broker, month):
     run(BIN / "invoicer", "close", "--at", month.closed, "--out", folder / "invoices", *broker)
     audit = json.loads(run(BIN / "invoicer", "audit", "--json", *broker))
     assert audit["differences"] == [] and audit["quantities"] > 1000, audit
     own = json.loads(run(BIN / "invoicer", "backtest", "--plan", "team", "--from", f"{month.name}-01T00:00:00Z",
                          "--to", month.closed[:11] + "00:00:00Z", "--json", *broker))
     assert own["totals"][0]["now"] == backtest_of(folder), own["totals"]
-    return lambda invoice: run(BIN / "invoicer", "explain", invoice, *broker)
 
 
 def backtest_of(folder):
@@ -124,6 +127,17 @@ def check_printed(shown, explained, verdicts, bills, invoices):
             oracle.same("explained quantity", shown_quantity in plain, True, shown_quantity)
 
 
+def check_handed_over(shown, bills, invoices):
+    """What is at Stripe, each once, as it is counted there and as the invoicer says."""
+    total = sum(sum(each[1] for each in lines.values()) for lines in bills.invoices.values())
+    due = str(sum(oracle.Fraction(invoice["total"]) != 0 for invoice in invoices.values()))
+    for name in ("issued", "at Stripe, each once"):
+        match = re.search(rf"{name} +(\d+) invoices +([\d,.]+) USD", shown)
+        oracle.same(f"{name} (Stripe)", match.groups(), (due, dollars(total)))
+    match = re.search(r"check: (\d+) handed over, (\d+) listed by Stripe, (\d+) under way, (\d+) differences", shown)
+    oracle.same("stripe check", match.groups(), (due, due, "0", "0"))
+
+
 def largest_of(folder):
     found = [json.loads(path.read_text()) for path in (folder / "invoices").glob("**/*.json")]
     return max(found, key=lambda invoice: oracle.Fraction(invoice["total"]))["id"]
@@ -142,14 +156,17 @@ def check_demo(folder):
         sent = send(folder, up, month)
         wait_until_counted(folder, up)
         query_meters(folder, up)
-        explain = close(folder, up, month)
+        broker = settings_of(up)
+        close(folder, broker, month)
         shown = run("examples/demo/show.py", folder)
-        explained = explain(largest_of(folder))
+        explained = run(BIN / "invoicer", "explain", largest_of(folder), *broker)
+        handed_over = run("examples/demo/hand_over.py", folder, BIN / "invoicer", *broker)
     finally:
         run("scripts/down", "--data", data)
     assert sent["late"] > 0 and sent["duplicate"] > 0 and sent["broken"] > 0, sent
     verdicts, bills, invoices = oracle.check(folder)
     check_printed(shown, explained, verdicts, bills, invoices)
+    check_handed_over(handed_over, bills, invoices)
     for what, count in oracle.agreed.items():
         print(f"{count:>9,}  {what}")
 
