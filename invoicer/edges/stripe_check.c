@@ -227,7 +227,7 @@ static int take_invoice(struct check *check, const json_t *object)
     return r ? fault_pass(r) : 0;
 }
 
-static int take_page(struct check *check, const json_t *data)
+static int try_page(struct check *check, const json_t *data)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
     const json_t *object;
@@ -247,6 +247,21 @@ static int take_page(struct check *check, const json_t *data)
     return r ? fault_pass(r) : 0;
 }
 
+/* All that it says, or nothing of it; a full store grows at the next try. */
+static int take_page(struct check *check, const json_t *data)
+{
+    const struct stripe_check_report before = *check->report;
+    int64_t sequence = check->sequence;
+    int r = FAULT_RETRY;
+
+    for (int i = 0; r == FAULT_RETRY && i < TRIES_MAX; i++) {
+        *check->report = before;
+        check->sequence = sequence;
+        r = try_page(check, data);
+    }
+    return r ? fault_pass(r) : 0;
+}
+
 /* The next page, asked for until Stripe answers. */
 static int fetch_page(struct check *check, struct instant since, json_t **list)
 {
@@ -263,30 +278,36 @@ static int fetch_page(struct check *check, struct instant since, json_t **list)
     return r ? fault_pass(r) : 0;
 }
 
+/* Takes a page in, and the id behind which the next one begins. */
+static int take_list(struct check *check, const json_t *list)
+{
+    struct stripe_page page;
+    int r;
+
+    if (!stripe_page_read(list, buffer_text(&check->page), &page))
+        return fault(FAULT_RETRY, "Stripe's list of invoices can't be read");
+    r = take_page(check, page.data);
+    if (r)
+        return fault_pass(r);
+    buffer_clear(&check->page);
+    buffer_add_text(&check->page, page.next);
+    r = engine_step(check->engine, 0);
+    return r && r != FAULT_RETRY ? fault_pass(r) : 0;
+}
+
 static int take_all(struct check *check, struct instant since)
 {
-    bool has_more = true;
-
-    while (has_more) {
-        json_t *list, *data;
-        const char *last;
+    do {
+        json_t *list;
         int r = fetch_page(check, since, &list);
 
         if (r)
             return fault_pass(r);
-        data = json_object_get(list, "data");
-        r = take_page(check, data);
-        last = json_string_value(
-            json_object_get(json_array_get(data, json_array_size(data) - 1), "id"));
-        has_more = json_is_true(json_object_get(list, "has_more")) && last;
-        buffer_clear(&check->page);
-        buffer_add_string(&check->page, last ? last : "");
+        r = take_list(check, list);
         json_decref(list);
-        if (!r)
-            r = engine_step(check->engine, 0);
-        if (r && r != FAULT_RETRY)
+        if (r)
             return fault_pass(r);
-    }
+    } while (check->page.length);
     return 0;
 }
 
