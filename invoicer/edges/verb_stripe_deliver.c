@@ -132,7 +132,8 @@ static char *dump(json_t *json)
 
 struct bar {
     bool is_shown;
-    size_t done;
+    size_t done; /* as last shown */
+    int64_t eta_s;
 };
 
 static void on_progress(void *context, size_t done, size_t due, int64_t eta_s)
@@ -140,9 +141,10 @@ static void on_progress(void *context, size_t done, size_t due, int64_t eta_s)
     struct bar *bar = context;
     int filled = due ? (int)(done * BAR_COLUMNS / due) : 0;
 
-    if (!bar->is_shown || (done == bar->done && done))
+    if (!bar->is_shown || (done == bar->done && eta_s == bar->eta_s))
         return;
     bar->done = done;
+    bar->eta_s = eta_s;
     fprintf(stderr, "\r\033[Khanding over [");
     for (int i = 0; i < BAR_COLUMNS; i++)
         fputc(i < filled ? '#' : '.', stderr);
@@ -196,7 +198,7 @@ int verb_stripe_deliver(void *context, int argc, char **argv)
 {
     static struct stripe_report report; /* large */
     struct opened opened = {.config = context};
-    struct bar bar = {.is_shown = isatty(STDERR_FILENO) && !opened.config->json};
+    struct bar bar = {.is_shown = isatty(STDERR_FILENO) && !opened.config->json, .eta_s = -1};
     struct stripe_deliver deliver;
     const char *only = argc > 0 ? argv[0] : NULL;
     int status, r = open_all(&opened, only);

@@ -5,7 +5,9 @@ killed, cut off, lost or refused; and what Stripe holds is compared with what wa
 import json
 import os
 import pathlib
+import pty
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -257,6 +259,30 @@ def test_a_key_of_another_account_hands_nothing_over(brokers):
         shop.stripe.key(KEY, account="acct_1")
         shop.run("deliver")
         shop.check()
+
+
+def test_on_a_terminal_the_bar_is_drawn_when_it_has_changed_and_never_else(brokers):
+    with Shop(brokers, 6) as shop:
+        shop.stripe.fault({"match": "POST /v1/invoices", "do": "delay", "ms": 300})
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(shop.command("deliver"), stdout=subprocess.PIPE, stderr=theirs, text=True,
+                                   env=shop.environment())
+        os.close(theirs)
+        said = read_terminal(ours)
+        process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        bars = re.findall(r"handing over \[[#.]*\] \d+/\d+, \d+:\d\d left", said)
+        assert bars and all(a != b for a, b in zip(bars, bars[1:])), bars
+
+
+def read_terminal(terminal):
+    said = b""
+    while True:
+        try:
+            said += os.read(terminal, 65536)
+        except OSError:  # nobody has its other end any more
+            os.close(terminal)
+            return said.decode()
 
 
 def main():
