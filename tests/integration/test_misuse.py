@@ -48,11 +48,35 @@ def test_a_command_that_is_not_there_is_told_with_those_that_are():
             ("invoicer catalog", 'no command "catalog": there are catalog apply, catalog diff, catalog get'),
             ("invoicer keys frob", 'no command "keys frob": there are keys create, keys list, keys revoke'),
             ("invoicer close now", "wrong number of arguments: give `invoicer close`"),
+            ("invoicer stripe", 'no command "stripe": there are stripe connect, stripe deliver, stripe status, stripe check'),
+            ("invoicer stripe deliver a b", "wrong number of arguments: give `invoicer stripe deliver [INVOICE]`"),
+            ("invoicer stripe status a", "wrong number of arguments: give `invoicer stripe status`"),
             ("invoicer frob", 'no command "frob": --help lists them'),
             ("aggregator digset", 'no command "digset": --help lists them'),
             ("ingest frob", "wrong number of arguments: give `ingest`")):
         said = run(*line.split(), *NOWHERE, status=64)
         assert len(said.splitlines()) == 1 and wanted in said, (line, said)
+
+
+def test_stripe_verbs_say_what_is_wrong_with_the_key_and_the_address_before_anything_else():
+    with tempfile.TemporaryDirectory() as folder:
+        key, other = pathlib.Path(folder, "stripe.key"), pathlib.Path(folder, "publishable.key")
+        key.write_text("rk_test_a\n")
+        other.write_text("pk_test_a\n")
+        key.chmod(0o400)
+        other.chmod(0o400)
+        for verb in ("connect", "deliver", "check"):
+            said = run("invoicer", "stripe", verb, *NOWHERE, status=78)
+            assert "stripe-key is missing" in said, said
+            said = run("invoicer", "stripe", verb, *NOWHERE, f"--stripe-key={folder}/none", status=64)
+            assert "can't be read (ENOENT)" in said, said
+            said = run("invoicer", "stripe", verb, *NOWHERE, f"--stripe-key={other}", status=78)
+            assert "one begins with rk_test_" in said and "pk_test" not in said, said
+            said = run("invoicer", "stripe", verb, *NOWHERE, f"--stripe-key={key}", "--stripe-url=http://stripe.example",
+                       status=78)
+            assert "neither https nor on this machine" in said and "rk_test_a" not in said, said
+        said = run("invoicer", "stripe", "connect", *NOWHERE, f"--stripe-key={key}", "--from=yesterday", status=64)
+        assert "--from yesterday isn't an RFC 3339 time" in said, said
 
 
 def test_help_lists_commands_in_two_columns_and_the_manual_is_valid():
