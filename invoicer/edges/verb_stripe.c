@@ -310,7 +310,7 @@ static void print_counts(const struct counts *counts)
     printf("%-14s %8zu\n%-14s %8zu\n%-14s %8zu\n%-14s %8zu\n", "to hand over", new, "begun",
            counts->begun, "held", counts->held, "at Stripe", counts->finalized);
     json_object_foreach(counts->statuses, status, count)
-        printf("  %-12s %8lld\n", status, (long long)json_integer_value(count));
+        printf("  %-13s %7lld\n", status, (long long)json_integer_value(count));
     print_reasons(counts);
 }
 

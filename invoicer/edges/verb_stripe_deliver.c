@@ -265,11 +265,11 @@ static void print_check(const struct opened *opened, const struct stripe_check_r
             print_finding(&report->findings[i]);
     if (!opened->config->json) {
         json_decref(findings);
-        printf(
-            "%zu handed over, %zu listed by Stripe, %zu under way, %zu differences; the status of "
-            "%zu is new\n",
-            report->handed_over, report->listed, report->under_way, report->differences,
-            report->noted);
+        printf("%zu handed over, %zu listed by Stripe, %zu under way, %zu differences",
+               report->handed_over, report->listed, report->under_way, report->differences);
+        if (report->noted)
+            printf("; %zu with another status than before", report->noted);
+        printf("\n");
         return;
     }
     text =
