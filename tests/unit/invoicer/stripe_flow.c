@@ -12,7 +12,8 @@
 
 enum {
     INVOICES_MAX = 8,
-    LINES = 103, /* three requests, two pages */
+    LINES = 103,      /* three requests, two pages */
+    FEWER_LINES = 51, /* two requests, one page */
     KEYS_MAX = 128,
     REQUESTS_MAX = 200,
     DAY_S = 86400,
@@ -123,21 +124,27 @@ static json_t *create(struct stripe *stripe, struct text body)
     return invoice_json(made);
 }
 
+/* One pass, as pairs of faults add lines tens of thousands of times: lines[3][amount]=… */
 static json_t *add_lines(struct made *made, struct text body)
 {
-    for (size_t i = 0; i < STRIPE_LINES_PER_CALL; i++) {
-        struct line *line = &made->lines[made->count];
-        char name[64], amount[32];
+    size_t before = made->count;
 
-        snprintf(name, sizeof(name), "lines[%zu][amount]", i);
-        form_value(body, name, amount, sizeof(amount));
-        if (!amount[0])
-            break;
-        cr_assert(made->count < 2 * LINES);
-        line->amount = atoll(amount);
-        snprintf(name, sizeof(name), "lines[%zu][metadata][tollway_line]", i);
-        form_value(body, name, line->key, sizeof(line->key));
-        made->count++;
+    while (body.length) {
+        struct text pair = text_cut(&body, '&');
+        struct text key = text_cut(&pair, '=');
+        char name[64], *member;
+        struct line *line;
+
+        unescape(key.at, key.length, name, sizeof(name));
+        cr_assert(text_starts(text_of(name), "lines["));
+        line = &made->lines[before + strtoull(name + strlen("lines["), &member, 10)];
+        cr_assert(line < made->lines + 2 * LINES);
+        if (strcmp(member, "][amount]") == 0) {
+            line->amount = atoll(pair.at);
+            made->count++;
+        } else if (strcmp(member, "][metadata][tollway_line]") == 0) {
+            unescape(pair.at, pair.length, line->key, sizeof(line->key));
+        }
     }
     return invoice_json(made);
 }
@@ -304,13 +311,13 @@ static void forget(struct stripe *stripe)
 
 /* --- ours --- */
 
-/* An invoice of LINES fees: 1.00, 2.00, … */
-static char *issued(void)
+/* An invoice of so many fees: 1.00, 2.00, … */
+static char *issued(int count)
 {
     json_t *lines = json_array();
     char total[32];
 
-    for (int i = 1; i <= LINES; i++) {
+    for (int i = 1; i <= count; i++) {
         char id[64], amount[32];
 
         snprintf(id, sizeof(id), "S/default/fee%d/v[1]/period[1]", i);
@@ -322,7 +329,7 @@ static char *issued(void)
                              "2026-02-01T00:00:00Z", "to", "2026-03-01T00:00:00Z", "amount", amount,
                              "discount", "0.00", "total", amount, "details"));
     }
-    snprintf(total, sizeof(total), "%d.00", LINES * (LINES + 1) / 2);
+    snprintf(total, sizeof(total), "%d.00", count * (count + 1) / 2);
     return dump(json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s,s:i,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:o}", "id",
                           "01ARZ3NDEKTSV4RRFFQ69G5FAV-20260301T0000Z", "subscription",
                           "01ARZ3NDEKTSV4RRFFQ69G5FAV", "customer", "key", "acme", "name", "Acme",
@@ -427,7 +434,7 @@ static size_t deliver(struct ours *ours, struct stripe *stripe, const struct fau
     return sent;
 }
 
-static void check_stripe(const struct stripe *stripe, const char *what)
+static void check_stripe(const struct stripe *stripe, int count, const char *what)
 {
     const struct made *made = &stripe->invoices[0];
     bool seen[LINES + 1] = {false};
@@ -435,20 +442,20 @@ static void check_stripe(const struct stripe *stripe, const char *what)
     cr_assert_eq(stripe->count, 1, "%s: %zu invoices", what, stripe->count);
     cr_assert(!stripe->has_reused, "%s: a key came with another body", what);
     cr_assert_str_eq(made->status, "open", "%s: %s", what, made->status);
-    cr_assert_eq(made->count, LINES, "%s: %zu lines", what, made->count);
+    cr_assert_eq(made->count, (size_t)count, "%s: %zu lines", what, made->count);
     for (size_t i = 0; i < made->count; i++) {
         int number = atoi(made->lines[i].key);
 
-        cr_assert(number >= 1 && number <= LINES && !seen[number], "%s: line %s", what,
+        cr_assert(number >= 1 && number <= count && !seen[number], "%s: line %s", what,
                   made->lines[i].key);
         seen[number] = true;
         cr_assert_eq(made->lines[i].amount, number * 100, "%s: line %d", what, number);
     }
 }
 
-static size_t check_with(const struct fault_at *faults, size_t count)
+static size_t check_with(int lines, const struct fault_at *faults, size_t count)
 {
-    char *json = issued(), what[128], why[STRIPE_WHY_MAX];
+    char *json = issued(lines), what[128], why[STRIPE_WHY_MAX];
     struct stripe *stripe = calloc(1, sizeof(*stripe));
     struct ours ours = {
         .json = text_of(json),
@@ -465,7 +472,7 @@ static size_t check_with(const struct fault_at *faults, size_t count)
              count > 1 ? faults[1].request : 0);
     requests = deliver(&ours, stripe, faults, count, &end);
     cr_assert_eq(end, STRIPE_FLOW_FINALIZED, "%s: ends with %d: %s", what, end, ours.flow.why);
-    check_stripe(stripe, what);
+    check_stripe(stripe, lines, what);
     arena_deinit(&ours.arena);
     forget(stripe);
     free(stripe);
@@ -475,32 +482,34 @@ static size_t check_with(const struct fault_at *faults, size_t count)
 
 Test(stripe_flow, undisturbed_takes_a_create_three_additions_two_pages_and_a_finalisation)
 {
-    cr_assert_eq(check_with(NULL, 0), 7);
+    cr_assert_eq(check_with(LINES, NULL, 0), 7);
 }
 
 Test(stripe_flow, any_fault_at_any_request_leaves_one_invoice_with_each_line_once)
 {
-    size_t requests = check_with(NULL, 0);
+    size_t requests = check_with(LINES, NULL, 0);
 
     for (size_t at = 0; at < requests; at++)
         for (enum fault_kind kind = NONE + 1; kind < KINDS; kind++) {
             struct fault_at fault = {at, kind};
 
-            check_with(&fault, 1);
+            check_with(LINES, &fault, 1);
         }
 }
 
-Test(stripe_flow, any_two_faults_leave_one_invoice_with_each_line_once, .timeout = 120)
+Test(stripe_flow, any_two_faults_leave_one_invoice_with_each_line_once, .timeout = 300)
 {
+    size_t undisturbed = check_with(FEWER_LINES, NULL, 0);
+
     for (enum fault_kind first = NONE + 1; first < KINDS; first++)
-        for (size_t at = 0; at < 7; at++) {
+        for (size_t at = 0; at < undisturbed; at++) {
             struct fault_at faults[2] = {{at, first}, {0}};
-            size_t requests = check_with(faults, 1);
+            size_t requests = check_with(FEWER_LINES, faults, 1);
 
             for (size_t then = at + 1; then < requests; then++)
                 for (enum fault_kind second = NONE + 1; second < KINDS; second++) {
                     faults[1] = (struct fault_at){then, second};
-                    check_with(faults, 2);
+                    check_with(FEWER_LINES, faults, 2);
                 }
         }
 }
