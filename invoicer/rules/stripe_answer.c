@@ -61,13 +61,14 @@ static enum stripe_verdict verdict_of(const struct stripe_answer *answer, const 
     struct text code = stripe_member(error, "code"), type = stripe_member(error, "type");
     int status = answer->status;
 
-    if (status == 0)
+    /* With 409 the first one is still at work: what it makes isn't there to be looked up yet. */
+    if (status == 0 || status == 409)
         return STRIPE_AGAIN;
     if (status == 401 || status == 403)
         return STRIPE_STOP;
     if (status >= 500 && text_is(answer->replayed, "true"))
         return STRIPE_RECONCILE;
-    if (status == 409 || status >= 500 || text_is(code, "lock_timeout"))
+    if (status >= 500 || text_is(code, "lock_timeout"))
         return judge_again(answer);
     if (text_is(type, "idempotency_error"))
         return STRIPE_RECONCILE;

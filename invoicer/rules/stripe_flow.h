@@ -20,7 +20,8 @@
 #include "invoicer/rules/stripe_answer.h"
 #include "invoicer/rules/stripe_request.h"
 
-enum { STRIPE_KEY_S_MAX = 23 * 3600 }; /* a key is good for so long; Stripe keeps them for 24 h */
+/* A key is good for so long: Stripe keeps them for 24 h, and clocks can be wrong by hours. */
+enum { STRIPE_KEY_S_MAX = 12 * 3600 };
 
 enum stripe_flow_end {
     STRIPE_FLOW_GOES_ON,

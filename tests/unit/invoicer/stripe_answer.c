@@ -88,7 +88,7 @@ Test(stripe_judge, stripe_says_itself_whether_to_ask_again)
     answer.status = 500;
     cr_assert_eq(judge(&answer), STRIPE_RECONCILE, "it may have been executed");
     answer.status = 409;
-    cr_assert_eq(judge(&answer), STRIPE_RECONCILE);
+    cr_assert_eq(judge(&answer), STRIPE_AGAIN, "the first one is still being executed");
     answer.status = 429;
     cr_assert_eq(judge(&answer), STRIPE_SLOWER, "it wasn't executed");
     answer.status = 401;
