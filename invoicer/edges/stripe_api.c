@@ -50,9 +50,10 @@ static bool is_safe(const char *url)
     return starts_with(url, "https://") || is_local(url);
 }
 
-int stripe_api_open(const char *url, const char *version, const char *key, struct stripe_api *api)
+int stripe_api_open(const char *url, const char *version, const char *key, int64_t wait_ms,
+                    struct stripe_api *api)
 {
-    *api = (struct stripe_api){.url = url, .version = version, .key = key};
+    *api = (struct stripe_api){.url = url, .version = version, .wait_ms = wait_ms, .key = key};
     if (!is_safe(url))
         return fault(FAULT_REFUSE,
                      "--stripe-url %s is neither https nor on this machine: the key could be read",
@@ -174,16 +175,27 @@ static bool is_undecided(const struct stripe_judgement *judgement)
     return judgement->verdict == STRIPE_AGAIN || judgement->verdict == STRIPE_SLOWER;
 }
 
+/* Whether to ask once more, after the wait that is due. */
+static bool asks_again(const struct waiting *waiting, int64_t end_ms)
+{
+    const struct stripe_judgement *judgement = &waiting->judgement;
+
+    if (!is_undecided(judgement) || waiting->tries >= STRIPE_TRIES_MAX ||
+        monotonic_ms() + judgement->wait_ms > end_ms)
+        return false;
+    pause_ms(judgement->wait_ms);
+    return true;
+}
+
 int stripe_api_fetch(const struct stripe_api *api, const struct stripe_request *request,
                      json_t **object)
 {
+    int64_t end_ms = monotonic_ms() + api->wait_ms;
     struct waiting waiting = {0};
 
-    do {
+    do
         ask_once(api, request, &waiting);
-        if (is_undecided(&waiting.judgement) && waiting.tries < STRIPE_TRIES_MAX)
-            pause_ms((int)waiting.judgement.wait_ms);
-    } while (is_undecided(&waiting.judgement) && waiting.tries < STRIPE_TRIES_MAX);
+    while (asks_again(&waiting, end_ms));
     if (waiting.judgement.verdict == STRIPE_DONE) {
         *object = waiting.object;
         return 0;

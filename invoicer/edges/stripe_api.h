@@ -17,12 +17,13 @@
 struct stripe_api {
     const char *url; /* without a slash at its end */
     const char *version;
+    int64_t wait_ms; /* for one that is waited for: no more tries after it */
     const char *key;
 };
 
 /* Borrows its texts. FAULT_REFUSE: the key isn't one, or would go over the network for all to read.
  */
-MUST_USE int stripe_api_open(const char *url, const char *version, const char *key,
+MUST_USE int stripe_api_open(const char *url, const char *version, const char *key, int64_t wait_ms,
                              struct stripe_api *api);
 /* Of a live account; otherwise of a test one. */
 bool stripe_api_is_live(const struct stripe_api *api);
@@ -37,6 +38,7 @@ void stripe_api_send(const struct stripe_api *api, struct http_client *client,
 /* Whose the key is; blocking as below. */
 enum { STRIPE_ACCOUNT_MAX = 128 };
 MUST_USE int stripe_api_account(const struct stripe_api *api, char id[STRIPE_ACCOUNT_MAX]);
-/* Blocking, until Stripe has answered or STRIPE_TRIES_MAX is reached. *object is the caller's. */
+/* Blocking, until Stripe has answered, or wait_ms or STRIPE_TRIES_MAX are reached. *object is the
+ * caller's. */
 MUST_USE int stripe_api_fetch(const struct stripe_api *api, const struct stripe_request *request,
                               json_t **object);

@@ -243,11 +243,22 @@ static int begin_with(struct stripe_jobs *jobs, struct store_txn *txn, struct st
     return r ? fault_pass(r) : 0;
 }
 
-/* One that is settled stays so when it is named: were it gone from Stripe, somebody did that. */
-static bool is_left_alone(const struct stripe_jobs *jobs, const struct stripe_delivery *delivery)
+/* One that is settled stays so when it is named: were it gone from Stripe, somebody did that. One
+ * that is held stays so until it is asked for, and is told of in each run. */
+static bool is_left_alone(struct stripe_jobs *jobs, const struct stripe_job *job)
 {
-    return delivery->state == STRIPE_FINALIZED ||
-           (delivery->state == STRIPE_HELD && !jobs->orders->tries_held);
+    const struct stripe_delivery *delivery = &job->delivery;
+    CLEANUP(buffer_deinit) struct buffer reason = {0};
+
+    if (delivery->state == STRIPE_FINALIZED)
+        return true;
+    if (delivery->state != STRIPE_HELD || jobs->orders->tries_held)
+        return false;
+    jobs->report->held++;
+    buffer_add_text(&reason, delivery->reason);
+    buffer_add_char(&reason, '\0');
+    stripe_jobs_fail(jobs, job, reason.at);
+    return true;
 }
 
 /* What is to be done about an invoice now: a job, or a word in the report. */
@@ -265,7 +276,7 @@ int stripe_begin(struct stripe_jobs *jobs, struct store_txn *txn, struct text id
     r = stripe_job_read(txn, job);
     if (r < 0)
         return fault_pass(r);
-    if (job->delivery.attempt && !is_new_attempt && is_left_alone(jobs, &job->delivery))
+    if (r != STRIPE_JOB_NO_RECORD && !is_new_attempt && is_left_alone(jobs, job))
         return 0;
     r = billed_invoice(txn, id, &json);
     if (r)

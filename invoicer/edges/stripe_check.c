@@ -22,6 +22,7 @@ struct check {
     struct engine *engine;
     const struct stripe_api *api;
     struct text bucket;
+    struct instant since; /* no invoice of ours is older at Stripe */
     struct stripe_check_report *report;
     struct store_txn *txn;
     struct entry *entries; /* by invoice */
@@ -100,6 +101,8 @@ static int take_delivery(void *context, struct text id, struct text json)
                      id.at);
     if (delivery.state != STRIPE_FINALIZED)
         return 0;
+    if (instant_compare(delivery.begun_at, check->since) < 0)
+        check->since = delivery.begun_at; /* before `connect --from` moved on */
     entry = add_entry(check);
     *entry = (struct entry){
         .invoice = text_copy(id),
@@ -263,12 +266,12 @@ static int take_page(struct check *check, const json_t *data)
 }
 
 /* The next page, asked for until Stripe answers. */
-static int fetch_page(struct check *check, struct instant since, json_t **list)
+static int fetch_page(struct check *check, json_t **list)
 {
     struct stripe_request request = {.method = "GET", .endpoint = STRIPE_LIST_INVOICES};
     int length = snprintf(request.path, sizeof(request.path),
                           "/v1/invoices?created%%5Bgte%%5D=%lld&limit=%d%s%.*s",
-                          (long long)since.ns / 1000000000 - BEFORE_S, PAGE,
+                          (long long)check->since.ns / 1000000000 - BEFORE_S, PAGE,
                           check->page.length ? "&starting_after=" : "", (int)check->page.length,
                           check->page.at ? check->page.at : "");
     int r;
@@ -295,11 +298,11 @@ static int take_list(struct check *check, const json_t *list)
     return r && r != FAULT_RETRY ? fault_pass(r) : 0;
 }
 
-static int take_all(struct check *check, struct instant since)
+static int take_all(struct check *check)
 {
     do {
         json_t *list;
-        int r = fetch_page(check, since, &list);
+        int r = fetch_page(check, &list);
 
         if (r)
             return fault_pass(r);
@@ -336,15 +339,19 @@ static void deinit(struct check *check)
 int stripe_check_run(struct engine *engine, const struct stripe_api *api, struct text bucket,
                      struct instant since, struct stripe_check_report *report)
 {
-    struct check check = {
-        .engine = engine, .api = api, .bucket = bucket, .report = report, .sequence = -1};
+    struct check check = {.engine = engine,
+                          .api = api,
+                          .bucket = bucket,
+                          .since = since,
+                          .report = report,
+                          .sequence = -1};
     int r;
 
     *report = (struct stripe_check_report){0};
     arena_init(&check.arena, ARENA_BYTES_MAX);
     r = read_deliveries(&check);
     if (!r)
-        r = take_all(&check, since);
+        r = take_all(&check);
     if (!r)
         find_missing(&check);
     if (!r && check.sequence >= 0)

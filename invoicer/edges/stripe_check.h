@@ -38,7 +38,8 @@ struct stripe_check_report {
     struct stripe_finding findings[STRIPE_FINDINGS_MAX]; /* the first of them */
 };
 
-/* `since`: no invoice of ours is older there. */
+/* `since`: from when on invoices are for Stripe; those that were handed over earlier are looked
+ * for, too. */
 MUST_USE int stripe_check_run(struct engine *engine, const struct stripe_api *api,
                               struct text bucket, struct instant since,
                               struct stripe_check_report *report);

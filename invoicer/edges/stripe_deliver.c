@@ -12,6 +12,7 @@ enum {
     TICK_MS = 10,
     IN_FLIGHT_MAX = 40,
     PATIENCE_MS = 60000, /* without Kafka */
+    LATER_MAX = 100,     /* invoices that Stripe doesn't take, one after another */
 };
 
 struct run {
@@ -26,8 +27,9 @@ struct run {
     uv_timer_t timer;
     struct http_client *client;
     size_t in_flight;
-    uint64_t jitter;      /* any numbers */
-    int64_t last_well_ms; /* when Kafka answered last */
+    uint64_t jitter;         /* any numbers */
+    int64_t last_well_ms;    /* when Kafka answered last */
+    size_t delivered, later; /* as it was when the last invoice was handed over */
     bool is_closing;
     char stop[STRIPE_WHY_MAX]; /* why Stripe refuses us; empty: it doesn't */
     int fault;
@@ -103,6 +105,24 @@ static void show(struct run *run)
         run->progress(run->context, done, due, (eta_ms + 999) / 1000);
 }
 
+/* Many are left for later one after another: the next ones would be, too. */
+static bool is_stripe_away(struct run *run)
+{
+    const struct stripe_report *report = run->report;
+
+    if (report->delivered != run->delivered) {
+        run->delivered = report->delivered;
+        run->later = report->later;
+    }
+    return report->later - run->later >= LATER_MAX;
+}
+
+/* Nothing more is begun or sent. */
+static bool has_stopped(struct run *run)
+{
+    return run->stop[0] || is_stripe_away(run);
+}
+
 /* Kafka may be away for a while: what is begun goes on. */
 static int step_engine(struct run *run)
 {
@@ -121,13 +141,13 @@ static int step(struct run *run)
 
     if (!r)
         r = stripe_jobs_settle(run->jobs);
-    if (!r && !run->stop[0])
+    if (!r && !has_stopped(run))
         r = stripe_jobs_fill(run->jobs);
     if (!r)
         r = stripe_jobs_release(run->jobs);
     if (r)
         return fault_pass(r);
-    if (!run->stop[0])
+    if (!has_stopped(run))
         send_ready(run);
     show(run);
     return 0;
@@ -146,10 +166,11 @@ static void end(struct run *run)
     http_client_close(run->client, on_client_closed, NULL);
 }
 
-/* What is in flight when Stripe refuses us comes back and is written down, then it ends. */
-static bool is_over(const struct run *run)
+/* What is in flight when Stripe refuses us, or is away, comes back and is written down, then it
+ * ends. */
+static bool is_over(struct run *run)
 {
-    return run->stop[0] ? run->in_flight == 0 : stripe_jobs_are_over(run->jobs);
+    return has_stopped(run) ? run->in_flight == 0 : stripe_jobs_are_over(run->jobs);
 }
 
 static void on_tick(uv_timer_t *timer)

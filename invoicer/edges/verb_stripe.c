@@ -184,7 +184,7 @@ int verb_stripe_connect(void *context, int argc, char **argv)
     if (!read_from(&connect))
         return EX_USAGE;
     r = stripe_api_open(config->stripe_url, config->stripe_version, config->stripe_key,
-                        &connect.api);
+                        config->wait_ms, &connect.api);
     if (!r)
         r = stripe_api_account(&connect.api,
                                connect.account); /* before anybody waits for us to be done */
@@ -201,7 +201,8 @@ int verb_stripe_connect(void *context, int argc, char **argv)
 
 struct counts {
     const struct invoicer_config *config;
-    size_t begun, held, finalized, waiting;
+    struct store_txn *txn;
+    size_t begun, held, finalized, due; /* due: nothing was begun yet */
     json_t *statuses, *reasons;
     struct arena arena;
 };
@@ -262,10 +263,17 @@ static int count_customer(void *context, struct text key, struct text json)
 
 static int count_due(void *context, struct text invoice)
 {
+    CLEANUP(buffer_deinit) struct buffer key = {0};
     struct counts *counts = context;
+    struct text json;
+    int r;
 
-    (void)invoice;
-    counts->waiting++;
+    buffer_add_string(&key, "invoice/");
+    buffer_add_text(&key, invoice);
+    r = stripe_books_get(counts->txn, buffer_text(&key), &json);
+    if (r < 0)
+        return fault_pass(r);
+    counts->due += r == STRIPE_BOOKS_NOT;
     return 0;
 }
 
@@ -273,6 +281,8 @@ static int count_all(struct counts *counts, struct store_txn *txn)
 {
     struct stripe_account account;
     int r = stripe_books_account(txn, &counts->arena, &account);
+
+    counts->txn = txn;
 
     if (r)
         return r < 0 ? fault_pass(r) : STRIPE_BOOKS_NOT;
@@ -303,11 +313,10 @@ static void print_reasons(const struct counts *counts)
 
 static void print_counts(const struct counts *counts)
 {
-    size_t new = counts->waiting - counts->begun - counts->held;
     const char *status;
     const json_t *count;
 
-    printf("%-14s %8zu\n%-14s %8zu\n%-14s %8zu\n%-14s %8zu\n", "to hand over", new, "begun",
+    printf("%-14s %8zu\n%-14s %8zu\n%-14s %8zu\n%-14s %8zu\n", "to hand over", counts->due, "begun",
            counts->begun, "held", counts->held, "at Stripe", counts->finalized);
     json_object_foreach(counts->statuses, status, count)
         printf("  %-13s %7lld\n", status, (long long)json_integer_value(count));
@@ -323,8 +332,7 @@ static void show_counts(const struct counts *counts)
         print_counts(counts);
         return;
     }
-    shown = json_pack("{s:I,s:I,s:I,s:I,s:O,s:O}", "due",
-                      (json_int_t)(counts->waiting - counts->begun - counts->held), "begun",
+    shown = json_pack("{s:I,s:I,s:I,s:I,s:O,s:O}", "due", (json_int_t)counts->due, "begun",
                       (json_int_t)counts->begun, "held", (json_int_t)counts->held, "atStripe",
                       (json_int_t)counts->finalized, "statuses", counts->statuses, "reasons",
                       counts->reasons);

@@ -26,7 +26,13 @@ enum {
     TEST_RATE = 20, /* of its 25 */
 };
 
-enum open_outcome { OPEN_UNCONNECTED = 1, OPEN_OTHER_MODE, OPEN_OTHER_ACCOUNT, OPEN_UNKNOWN };
+enum open_outcome {
+    OPEN_UNCONNECTED = 1,
+    OPEN_OTHER_MODE,
+    OPEN_OTHER_ACCOUNT,
+    OPEN_UNKNOWN,
+    OPEN_EARLIER
+};
 
 struct opened {
     const struct invoicer_config *config;
@@ -47,10 +53,29 @@ static int count_due(void *context, struct text invoice)
     return 0;
 }
 
+/* Whether an invoice that is named is there, and one of Stripe's. */
+static int look_at(const struct opened *opened, struct store_txn *txn, const char *only)
+{
+    struct instant boundary;
+    struct text json;
+    json_t *invoice;
+    const char *text;
+    bool is_later;
+    int r = billed_invoice(txn, text_of(only), &json);
+
+    if (r)
+        return r < 0 ? fault_pass(r) : OPEN_UNKNOWN;
+    invoice = json_loadb(json.at, json.length, 0, NULL);
+    text = json_string_value(json_object_get(invoice, "boundary"));
+    is_later = text && instant_parse(text_of(text), &boundary) == 0 &&
+               instant_compare(boundary, opened->account.from) >= 0;
+    json_decref(invoice);
+    return is_later ? 0 : OPEN_EARLIER;
+}
+
 static int look(struct opened *opened, const char *only)
 {
     CLEANUP(store_abort) struct store_txn *txn = NULL;
-    struct text close;
     int r = store_begin(engine_store(opened->engine), STORE_READ, &txn);
 
     if (!r)
@@ -63,8 +88,8 @@ static int look(struct opened *opened, const char *only)
         return OPEN_OTHER_ACCOUNT;
     if (only) {
         opened->due = 1;
-        r = billed_close(txn, text_of(only), &close);
-        return r < 0 ? fault_pass(r) : r ? OPEN_UNKNOWN : 0;
+        r = look_at(opened, txn, only);
+        return r < 0 ? fault_pass(r) : r;
     }
     r = stripe_books_each_due(txn, text_from("", 0), opened->account.from, count_due, &opened->due);
     return r ? fault_pass(r) : 0;
@@ -74,7 +99,7 @@ static int open_all(struct opened *opened, const char *only)
 {
     const struct invoicer_config *config = opened->config;
     int r = stripe_api_open(config->stripe_url, config->stripe_version, config->stripe_key,
-                            &opened->api);
+                            config->wait_ms, &opened->api);
 
     arena_init(&opened->arena, ARENA_BYTES_MAX);
     if (!r)
@@ -115,6 +140,12 @@ static int refuse_opening(const struct opened *opened, int r, const char *only, 
     case OPEN_UNKNOWN:
         return refuse(opened->config, "invoice_not_found", NULL,
                       "there is no invoice %s; `invoicer invoices list` shows them", only);
+    case OPEN_EARLIER:
+        return refuse(
+            opened->config, "invoice_not_for_stripe", NULL,
+            "invoice %s is of a boundary before the one from which invoices are Stripe's: "
+            "`invoicer stripe connect --from` says it",
+            only);
     default:
         return config_exit(r, event);
     }

@@ -25,7 +25,8 @@ void stripe_customer_init(struct stripe_customer *way, struct text customer,
 void stripe_customer_request(const struct stripe_customer *way, struct stripe_request *request)
 {
     const struct stripe_delivery *delivery = way->delivery;
-    int64_t since_s = delivery->begun_at.ns / 1000000000 - BEFORE_S;
+    int64_t begun_s = delivery->begun_at.ns / 1000000000;
+    int64_t since_s = begun_s > BEFORE_S ? begun_s - BEFORE_S : 0;
     int length;
 
     *request = (struct stripe_request){.method = "GET", .endpoint = STRIPE_OTHER};

@@ -84,6 +84,12 @@ class Shop:
         self.clock.write_text(str(int(self.clock.read_text()) + seconds))
         self.stripe.clock(seconds)
 
+    def records(self):
+        """How many records say something of Stripe."""
+        done = subprocess.run([BIN / "topic-tool", "get", self.rig.brokers, f"{self.rig.bucket}.invoices"],
+                              capture_output=True, text=True, check=True, timeout=60)
+        return sum(json.loads(line)["key"].startswith("stripe/") for line in done.stdout.splitlines())
+
     def check(self):
         """Each is there once, over its total, with its lines, and so says our own check."""
         found = self.stripe.check_one_each()
@@ -185,7 +191,8 @@ def test_what_somebody_has_to_look_at_is_held_and_told_and_tried_again_when_aske
         told = shop.json("status")
         assert told["held"] == said["held"] == len(told["reasons"]), told
         shop.stripe.fault()
-        assert not shop.json("deliver")["delivered"]
+        still = shop.json("deliver", status=80)
+        assert still["held"] == said["held"] and not still["delivered"], still
         assert shop.json("deliver", "--held")["delivered"] == said["held"]
         shop.check()
 
@@ -202,6 +209,33 @@ def test_check_says_what_stripe_has_otherwise(brokers):
         assert shop.json("check", status=65)["noted"] == 0
         told = shop.json("status")
         assert told["statuses"]["paid"] >= 1 and told["statuses"]["void"] == 1, told
+
+
+def test_held_for_their_customer_they_are_told_again_and_written_down_once(brokers):
+    with Shop(brokers, 4) as shop:
+        shop.stripe.fault({"match": "POST /v1/customers", "do": "status", "status": 400, "times": None})
+        first, records = shop.json("deliver", status=80), shop.records()
+        assert first["held"] == len(shop.due), first
+        assert shop.json("deliver", status=80) == first and shop.records() == records
+        assert {"customer", "invoice"} == {kind for r in shop.json("status")["reasons"] for kind in r} & {
+            "customer", "invoice"}
+        shop.stripe.fault()
+        shop.run("deliver", "--held")
+        shop.check()
+
+
+def test_what_was_collected_otherwise_is_not_for_stripe_and_what_is_there_stays(brokers):
+    with Shop(brokers, 4) as shop:
+        shop.run("connect", "--from", "2026-02-01T00:00:00Z")
+        earlier = next(i for i in shop.due if i.endswith("-20260101T0000Z"))
+        shop.run("deliver", earlier, status=65)
+        assert shop.json("deliver")["delivered"] == sum(i.endswith("-20260201T0000Z") for i in shop.due)
+        shop.run("connect", "--from", "2026-01-01T00:00:00Z")
+        shop.run("deliver", earlier)
+        shop.run("deliver")
+        shop.run("connect", "--from", "2027-01-01T00:00:00Z")
+        shop.check()
+        assert shop.json("status")["due"] == 0
 
 
 def test_a_key_that_lacks_a_permission_ends_the_run_and_nothing_is_lost(brokers):
